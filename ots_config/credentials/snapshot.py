@@ -1,0 +1,143 @@
+"""The credentials of one moment, and what every source of them promises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+def mask(value: str) -> str:
+    """Return what may be shown of an access key id: ``LTAI5t****6789``, or only asterisks if it is short."""
+    return f"{value[:6]}****{value[-4:]}" if len(value) >= 16 else f"{value[:2]}****" if len(value) >= 6 else "****"
+
+
+@dataclass(frozen=True, init=False, repr=False, eq=False)
+class Credentials:
+    """One immutable set of keys; an attempt is signed and its answer verified with the same one.
+
+    The two secrets are kept out of the dataclass fields: ``repr``, ``str``, ``format``, ``dataclasses.asdict`` and
+    ``fields`` never see them.
+
+    Attributes:
+        access_key_id: The AccessKey ID.
+        expires_at: When the keys end (aware, UTC), None if they do not.
+        source: Where they came from, ``environment`` or ``chain/keyring``.
+    """
+
+    __slots__ = ("_secret", "_token", "access_key_id", "expires_at", "source")
+
+    access_key_id: str
+    expires_at: datetime | None
+    source: str
+
+    def __init__(
+        self,
+        access_key_id: str,
+        access_key_secret: str,
+        sts_token: str | None = None,
+        expires_at: datetime | None = None,
+        source: str = "arguments",
+    ) -> None:
+        """Take the keys as they are.
+
+        Args:
+            access_key_id: The AccessKey ID.
+            access_key_secret: The AccessKey secret.
+            sts_token: The STS token of temporary keys; empty means none, as an empty token must never be sent.
+            expires_at: When the keys end, an aware datetime; None if they do not.
+            source: Where they came from.
+
+        Raises:
+            ValueError: If ``expires_at`` is naive, or an id, secret or token is empty or would not fit a header.
+        """
+        if expires_at is not None and expires_at.utcoffset() is None:
+            message = "expires_at must be an aware datetime"
+            raise ValueError(message)
+        for name, value in (("access_key_id", access_key_id), ("access_key_secret", access_key_secret)):
+            if not isinstance(value, str) or not value:
+                message = f"{name} must be a non-empty string"
+                raise ValueError(message)
+        for name, value in (("access_key_id", access_key_id), ("sts_token", sts_token or "")):
+            if not (value.isascii() and value.isprintable() and " " not in value):
+                message = f"{name} must be printable ASCII without spaces, as it becomes an HTTP header"
+                raise ValueError(message)
+        put = object.__setattr__
+        put(self, "access_key_id", access_key_id)
+        put(self, "_secret", access_key_secret)
+        put(self, "_token", sts_token or None)
+        put(self, "expires_at", expires_at)
+        put(self, "source", source)
+
+    @property
+    def access_key_secret(self) -> str:
+        """The AccessKey secret."""
+        return self._secret  # type: ignore[attr-defined,no-any-return]
+
+    @property
+    def sts_token(self) -> str | None:
+        """The STS token, None if the keys are permanent."""
+        return self._token  # type: ignore[attr-defined,no-any-return]
+
+    @property
+    def masked_id(self) -> str:
+        """What may be shown of the AccessKey ID."""
+        return mask(self.access_key_id)
+
+    def get_access_key_id(self) -> str:
+        """Answer as the official SDK's ``Credentials`` does."""
+        return self.access_key_id
+
+    def get_access_key_secret(self) -> str:
+        """Answer as the official SDK's ``Credentials`` does."""
+        return self.access_key_secret
+
+    def get_security_token(self) -> str | None:
+        """Answer as the official SDK's ``Credentials`` does."""
+        return self.sts_token
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Credentials):
+            return NotImplemented
+        return self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[Any, ...]:
+        return self.access_key_id, self.access_key_secret, self.sts_token, self.expires_at
+
+    def __repr__(self) -> str:
+        token = ", with a token" if self.sts_token else ""
+        until = f", until {self.expires_at:%Y-%m-%dT%H:%M:%SZ}" if self.expires_at else ""
+        return f"<Credentials {self.masked_id} from {self.source}{token}{until}>"
+
+    def __copy__(self) -> Credentials:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Credentials:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Credentials, (
+            self.access_key_id,
+            self.access_key_secret,
+            self.sts_token,
+            self.expires_at,
+            self.source,
+        )
+
+
+@runtime_checkable
+class CredentialsProvider(Protocol):
+    """Whatever hands out credentials: ours, the official SDK's, ``alibabacloud-credentials``', or a user's own.
+
+    ``get_credentials`` returns one snapshot or raises ``CredentialsUnavailable`` (not configured here) or
+    ``CredentialsRefused`` (configured and failing).
+    """
+
+    def get_credentials(self) -> Any:
+        """Return the credentials to use now."""
+

@@ -1,0 +1,206 @@
+"""Every error that this library raises, and nothing else.
+
+    OTSConfigError
+    ├── SettingsError (ValueError)     settings that cannot be used, several faults told together
+    ├── CredentialsError
+    │   ├── CredentialsUnavailable     a source that is not configured here; a chain goes on
+    │   └── CredentialsRefused         a source that is configured and fails; a chain stops
+    └── RequestError                   one operation failed
+        ├── RequestInvalid             the arguments cannot be encoded; nothing was sent
+        ├── ConnectFailed              the request never reached the server
+        ├── ResponseLost               it was sent, and no whole answer came back
+        ├── ResponseInvalid            an answer came that is not the service's own
+        └── ServiceError               the service answered with an error code
+            ├── Throttled              refused before it was done: too much load, or a conflict
+            └── AuthenticationFailed   key, token, signature, date or instance were refused
+
+Whatever a client operation raises is one of these *and* a ``tablestore.OTSServiceError`` (for ``ServiceError``)
+or ``tablestore.OTSClientError`` (for all others), so ``except`` clauses written for the official SDK keep
+working; ``ots_config.sdk.official`` adds those types. Reading this module loads no other library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+def _revive(cls: type[OTSConfigError], args: tuple[Any, ...], state: dict[str, Any]) -> OTSConfigError:
+    """Rebuild a pickled error without running its constructor again."""
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class OTSConfigError(Exception):
+    """The root of this library's errors.
+
+    Attributes:
+        message: What went wrong, in one sentence, without secrets.
+        http_status: The HTTP status of the answer, if there was one (the official SDK's errors have it too).
+    """
+
+    message: str
+    http_status: int | None
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.http_status = None
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _revive, (type(self), self.args, dict(self.__dict__))
+
+
+# --- settings ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with the settings.
+
+    Attributes:
+        field: The setting's name, nested with dots (``retry.deadline``).
+        reason: What is wrong with it; never its value if it is a secret.
+        origin: Where the value came from: ``argument``, ``environment variable OTS_ENDPOINT``, ``prod.env line 3``.
+        mend: How to put it right.
+    """
+
+    field: str
+    reason: str
+    origin: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.reason} (from {self.origin}). {self.mend}"
+
+
+class SettingsError(OTSConfigError, ValueError):
+    """The settings cannot be used.
+
+    Attributes:
+        faults: Everything that is wrong, in the order of the fields.
+    """
+
+    def __init__(self, *faults: Fault) -> None:
+        if len(faults) == 1:
+            message = str(faults[0])
+        else:
+            message = f"{len(faults)} settings are wrong:\n" + "\n".join(f"- {fault}" for fault in faults)
+        super().__init__(message)
+        self.faults = faults
+
+
+# --- credentials ------------------------------------------------------------------------------------------
+
+
+class CredentialsError(OTSConfigError):
+    """No credentials could be had."""
+
+
+class CredentialsUnavailable(CredentialsError):
+    """This source is not configured here; a chain asks the next one."""
+
+
+class CredentialsRefused(CredentialsError):
+    """This source is configured and failed; a chain stops rather than drift to another identity."""
+
+
+# --- requests ---------------------------------------------------------------------------------------------
+
+
+class RequestError(OTSConfigError):
+    """An operation failed.
+
+    Attributes:
+        operation: The operation's name, ``PutRow``.
+        may_have_happened: Whether the service may have carried the operation out all the same.
+        attempts: How many times the request was tried, 0 if never.
+        elapsed: Seconds from the call to the last failure.
+        request_ids: The service's ids of the attempts that were answered, oldest first.
+        access_key_id: The masked id of the key that signed the last attempt.
+        source: Where that key came from.
+    """
+
+    may_have_happened: bool = False
+
+    def __init__(self, message: str, *, operation: str = "") -> None:
+        super().__init__(message)
+        self.operation = operation
+        self.attempts = 0
+        self.elapsed = 0.0
+        self.request_ids: tuple[str, ...] = ()
+        self.access_key_id = ""
+        self.source = ""
+
+    def __str__(self) -> str:
+        return self.message + self._circumstances()
+
+    def _circumstances(self) -> str:
+        parts: list[str] = []
+        if self.may_have_happened:
+            parts.append("the operation may have been carried out")
+        if self.attempts > 1:
+            parts.append(f"{self.attempts} attempts in {self.elapsed:.2f} s")
+        if self.access_key_id:
+            parts.append(f"key {self.access_key_id} from {self.source}")
+        return f" [{self.operation}: {'; '.join(parts)}]" if parts else ""
+
+
+class RequestInvalid(RequestError):
+    """The arguments cannot be encoded; nothing was sent."""
+
+
+class ConnectFailed(RequestError):
+    """The request never reached the server: refused, unknown host, TLS, connect timeout, no free connection."""
+
+
+class ResponseLost(RequestError):
+    """The request was sent, and no whole answer came back: it may have been carried out."""
+
+    may_have_happened = True
+
+
+class ResponseInvalid(RequestError):
+    """The answer fails its checks (headers, MD5, date, signature) or is no answer of the service's."""
+
+    may_have_happened = True
+
+    def __init__(self, message: str, *, operation: str = "", http_status: int | None = None) -> None:
+        super().__init__(message, operation=operation)
+        self.http_status = http_status
+
+
+class ServiceError(RequestError):
+    """The service answered with an error.
+
+    Attributes:
+        code: The service's error code, ``OTSObjectNotExist``.
+        request_id: The service's id of the last attempt.
+        retry_after: Seconds that the answer asked to wait, or None.
+    """
+
+    def __init__(
+        self, http_status: int, code: str, message: str, request_id: str = "", *, operation: str = ""
+    ) -> None:
+        super().__init__(message, operation=operation)
+        self.http_status = http_status
+        self.code = code
+        self.request_id = request_id
+        self.retry_after: float | None = None
+
+    def __str__(self) -> str:
+        text = f"ErrorCode: {self.code}, ErrorMessage: {self.message}, RequestID: {self.request_id}"
+        return text + self._circumstances()
+
+
+class Throttled(ServiceError):
+    """The service refused before doing anything, and may accept later."""
+
+
+class AuthenticationFailed(ServiceError):
+    """The service refused the key, the token, the signature, the date or the instance."""
