@@ -8,6 +8,7 @@
     └── RequestError                   one operation failed
         ├── RequestInvalid             the arguments cannot be encoded; nothing was sent
         ├── ConnectFailed              the request never reached the server
+        │   └── UntrustedServer        its certificate is not trusted: trying again is of no use
         ├── ResponseLost               it was sent, and no whole answer came back
         ├── ResponseInvalid            an answer came that is not the service's own
         └── ServiceError               the service answered with an error code
@@ -21,8 +22,13 @@ working; ``ots_config.sdk.official`` adds those types. Reading this module loads
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def _revive(cls: type[OTSConfigError], args: tuple[Any, ...], state: dict[str, Any]) -> OTSConfigError:
@@ -121,12 +127,22 @@ class RequestError(OTSConfigError):
         may_have_happened: Whether the service may have carried the operation out all the same.
         attempts: How many times the request was tried, 0 if never.
         elapsed: Seconds from the call to the last failure.
+        code: The service's error code, ``OTSObjectNotExist``; empty if it gave none.
+        request_id: The service's id of the last attempt; empty if it gave none.
         request_ids: The service's ids of the attempts that were answered, oldest first.
         access_key_id: The masked id of the key that signed the last attempt.
         source: Where that key came from.
+        reads: Whether the operation only reads.
+        repeatable: Whether sending it twice leaves what sending it once does.
+        at_once: Whether it failed on a connection kept from before, so that a new one is likely to do.
     """
 
     may_have_happened: bool = False
+    reads: bool = False
+    repeatable: bool = False
+    at_once: bool = False
+    code: str = ""
+    request_id: str = ""
 
     def __init__(self, message: str, *, operation: str = "") -> None:
         super().__init__(message)
@@ -159,6 +175,10 @@ class ConnectFailed(RequestError):
     """The request never reached the server: refused, unknown host, TLS, connect timeout, no free connection."""
 
 
+class UntrustedServer(ConnectFailed):
+    """The server's certificate is not trusted; trying again is of no use."""
+
+
 class ResponseLost(RequestError):
     """The request was sent, and no whole answer came back: it may have been carried out."""
 
@@ -179,14 +199,10 @@ class ServiceError(RequestError):
     """The service answered with an error.
 
     Attributes:
-        code: The service's error code, ``OTSObjectNotExist``.
-        request_id: The service's id of the last attempt.
         retry_after: Seconds that the answer asked to wait, or None.
     """
 
-    def __init__(
-        self, http_status: int, code: str, message: str, request_id: str = "", *, operation: str = ""
-    ) -> None:
+    def __init__(self, http_status: int, code: str, message: str, request_id: str = "", *, operation: str = "") -> None:
         super().__init__(message, operation=operation)
         self.http_status = http_status
         self.code = code
@@ -203,4 +219,43 @@ class Throttled(ServiceError):
 
 
 class AuthenticationFailed(ServiceError):
-    """The service refused the key, the token, the signature, the date or the instance."""
+    """The service refused the key, the token, the signature, the date or the instance.
+
+    Attributes:
+        clock_offset: Seconds that the server's clock is ahead of the local one, None if the answer does not tell.
+    """
+
+    clock_offset: float | None = None
+
+
+# --- how errors leave ----------------------------------------------------------------------------------------
+
+
+def without_frames(error: OTSConfigError) -> OTSConfigError:
+    """Cut an error off from where it came from: the frames of a traceback hold keys, tokens and signatures."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
+
+
+def sealed(
+    present: Callable[[OTSConfigError], OTSConfigError] = without_frames,
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let our errors leave a function that takes secrets without a frame that shows them to a debugger or a log.
+
+    Args:
+        present: Gives an error the types that the caller expects.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return function(*args, **kwargs)
+            except OTSConfigError as error:
+                failure = present(without_frames(error))
+            del args, kwargs
+            raise failure
+
+        return call
+
+    return decorate

@@ -34,11 +34,15 @@ def _import_quietly() -> Any:
 
 tablestore = _import_quietly()
 
+import tablestore.protobuf.table_store_pb2 as pb2  # noqa: E402
 from tablestore.protocol import OTSProtocol  # noqa: E402
+
+__all__ = ["OTSProtocol", "official", "pb2", "tablestore"]
 
 if "request_context" not in signature(OTSProtocol.make_request).parameters:  # pragma: no cover
     raise ImportError(
-        f"ots_config needs tablestore >= 6.3.8, < 6.5, and found {version('tablestore')}: pip install 'tablestore>=6.3.8,<6.5'"
+        f"ots_config needs tablestore >= 6.3.8, < 6.5, and found {version('tablestore')}: "
+        "run pip install 'tablestore>=6.3.8,<6.5'"
     )
 
 

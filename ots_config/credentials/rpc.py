@@ -1,4 +1,4 @@
-"""The signature of Alibaba Cloud's RPC protocol, version 1.0 (HMAC-SHA1), which STS speaks; shared with the emulator."""
+"""The signature of Alibaba Cloud's RPC protocol, version 1.0 (HMAC-SHA1), as STS and its emulator speak it."""
 
 from __future__ import annotations
 

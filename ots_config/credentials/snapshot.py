@@ -140,4 +140,3 @@ class CredentialsProvider(Protocol):
 
     def get_credentials(self) -> Any:
         """Return the credentials to use now."""
-

@@ -1,0 +1,164 @@
+"""The keep-alive connections of one client: at most so many, reused last in first out, never one gone stale."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import weakref
+from collections import deque
+from threading import Condition
+from time import monotonic
+
+from ots_config.errors import ConnectFailed, RequestInvalid
+from ots_config.request.connection import Answer, Connection
+
+MAX_AGE = 300.0
+"""Seconds after which a connection is replaced, so that a changed DNS entry is noticed."""
+
+_pools: weakref.WeakSet[ConnectionPool] = weakref.WeakSet()
+
+
+class ConnectionPool:
+    """Connections to one host.
+
+    The success path takes no lock: a deque's ``pop`` and ``append`` are atomic, and a waiter announces itself before
+    it looks a last time, so the one who gives back either sees the waiter or was seen by it.
+
+    Args:
+        host: Host name or address.
+        port: TCP port.
+        context: The TLS context; None speaks plain HTTP.
+        limit: The most connections at a time; further callers wait.
+        idle_timeout: Seconds after which an unused connection is closed. The service closes idle ones after about
+            ten seconds, and one that it has just closed costs a retry.
+    """
+
+    def __init__(
+        self, host: str, port: int, context: ssl.SSLContext | None, *, limit: int, idle_timeout: float
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._context = context
+        self._limit = limit
+        self._idle_timeout = idle_timeout
+        self._reset()
+        _pools.add(self)
+
+    def _reset(self) -> None:
+        self._idle: deque[Connection] = deque()
+        self._changed = Condition()
+        self._open = 0
+        self._waiting = 0
+        self._closed = False
+
+    def __getstate__(self) -> dict[str, object]:
+        message = "a connection pool cannot be pickled"
+        raise TypeError(message)
+
+    def exchange(self, head: bytes, body: bytes, *, connect_timeout: float, read_timeout: float) -> Answer:
+        """Send one request over a free connection and return its answer; see ``Connection.exchange``.
+
+        Raises:
+            ConnectFailed: Also if no connection was free within ``connect_timeout``.
+        """
+        connection = self._take(connect_timeout)
+        try:
+            return connection.exchange(head, body, connect_timeout=connect_timeout, read_timeout=read_timeout)
+        except BaseException:
+            # Whatever broke an exchange, KeyboardInterrupt too, leaves bytes that are not the next one's.
+            connection.close()
+            raise
+        finally:
+            self._give_back(connection)
+
+    def _take(self, timeout: float) -> Connection:
+        if self._closed:
+            raise RequestInvalid("the client is closed")
+        now = monotonic()
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            return self._open_or_wait(timeout)
+        stale = now - connection.idle_since > self._idle_timeout or now - connection.opened_at > MAX_AGE
+        if stale or not connection.is_usable():
+            connection.close()  # it opens anew
+        return connection
+
+    def _open_or_wait(self, timeout: float) -> Connection:
+        with self._changed:
+            if self._open < self._limit:
+                self._open += 1
+                return Connection(self._host, self._port, self._context)
+            self._waiting += 1
+            try:
+                ends = monotonic() + timeout
+                while True:
+                    try:
+                        return self._idle.pop()
+                    except IndexError:
+                        if not self._changed.wait(ends - monotonic()):
+                            raise ConnectFailed(
+                                f"all {self._limit} connections to {self._host} were busy for {timeout:g} s; "
+                                "raise max_connection or use fewer threads"
+                            ) from None
+            finally:
+                self._waiting -= 1
+
+    def _give_back(self, connection: Connection) -> None:
+        connection.idle_since = now = monotonic()
+        if self._closed:
+            connection.close()
+        self._idle.append(connection)
+        if self._waiting:
+            with self._changed:
+                self._changed.notify()
+        elif now - self._idle[0].idle_since > self._idle_timeout:
+            self._reap(now)
+
+    def _reap(self, now: float) -> None:
+        """Close the connections that have been idle for too long, the oldest first."""
+        while True:
+            try:
+                connection = self._idle.popleft()
+            except IndexError:
+                return
+            if now - connection.idle_since <= self._idle_timeout:
+                self._idle.appendleft(connection)
+            else:
+                connection.close()
+                with self._changed:
+                    self._open -= 1
+                    self._changed.notify()
+                continue
+            if self._waiting:
+                with self._changed:
+                    self._changed.notify()
+            return
+
+    def close(self) -> None:
+        """Close every idle connection, and each busy one when it is given back."""
+        self._closed = True
+        for connection in list(self._idle):
+            connection.close()
+
+    def __del__(self) -> None:
+        for connection in getattr(self, "_idle", ()):
+            connection.close()
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open or in use."""
+        return self._open
+
+
+def _forget_connections_after_fork() -> None:
+    """Leave the parent's connections to the parent: two processes on one socket would read each other's answers."""
+    for pool in _pools:
+        inherited = pool._idle  # noqa: SLF001 - the pools are of this module
+        pool._reset()  # noqa: SLF001
+        for connection in inherited:
+            connection.close()  # closes this process's copy of the socket and tells the server nothing
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_connections_after_fork)

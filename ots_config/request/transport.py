@@ -1,0 +1,332 @@
+"""The one door to requests: a session per client, its TLS, its proxies, and the errors of both in our terms.
+
+A request goes through ``Session.send``, so whatever instruments requests (hooks, OpenTelemetry) sees it; below that
+an adapter of ours keeps the connections. Nothing is read from the environment per request, no redirect is followed,
+and neither urllib3 nor requests retries anything.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import certifi
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from urllib3 import exceptions as urllib3_errors
+
+from ots_config.errors import (
+    ConnectFailed,
+    RequestError,
+    RequestInvalid,
+    ResponseInvalid,
+    ResponseLost,
+    UntrustedServer,
+)
+from ots_config.request.connection import Answer, request_head
+from ots_config.request.pool import ConnectionPool
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_OLDEST_OPENSSL = (0, 9, 8, 10)  # 0.9.8j: the oldest that the service speaks to
+_ADVISED_OPENSSL = (1, 0, 2, 4)  # 1.0.2d
+
+
+def check_openssl(version: tuple[int, int, int, int, int] = ssl.OPENSSL_VERSION_INFO) -> str | None:
+    """Refuse an OpenSSL that the service does not support, and return a warning about one that it advises against.
+
+    Raises:
+        RequestInvalid: If OpenSSL is older than 0.9.8j.
+    """
+    if version[:4] < _OLDEST_OPENSSL:
+        raise RequestInvalid(f"{ssl.OPENSSL_VERSION} is too old: Tablestore needs OpenSSL 0.9.8j or newer")
+    if version[:4] < _ADVISED_OPENSSL:
+        return f"{ssl.OPENSSL_VERSION} is old: Tablestore advises OpenSSL 1.0.2d or newer"
+    return None
+
+
+def tls_context(ca_bundle: Path | str | None = None, minimum_version: str = "TLSv1.2") -> ssl.SSLContext:
+    """Return a context that checks certificates and host names.
+
+    Args:
+        ca_bundle: A PEM file whose authorities are trusted besides certifi's.
+        minimum_version: ``TLSv1.2`` or ``TLSv1.3``.
+    """
+    # Not create_default_context(): that one also obeys SSLKEYLOGFILE and trusts the system's authorities.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3 if minimum_version == "TLSv1.3" else ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(certifi.where())
+    if ca_bundle is not None:
+        context.load_verify_locations(ca_bundle)
+    return context
+
+
+class _Headers(CaseInsensitiveDict[str]):
+    """Headers whose names are known to be in lower case, without a copy per header."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._store = {name: (name, value) for name, value in headers.items()}
+
+    def __repr__(self) -> str:
+        return f"<headers {', '.join(self)}>"
+
+
+class _KeepAliveAdapter(BaseAdapter):
+    """Sends prepared requests over a ``ConnectionPool``."""
+
+    def __init__(self, pool: ConnectionPool, host: str) -> None:
+        super().__init__()
+        self._pool = pool
+        self._host = host
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
+        connect_timeout, read_timeout = options["timeout"]
+        body = request.body
+        assert isinstance(body, bytes)  # noqa: S101 - for the type checker: Transport.send() made the request
+        head = request_head(request.path_url, self._host, request.headers, len(body))
+        answer = self._pool.exchange(head, body, connect_timeout=connect_timeout, read_timeout=read_timeout)
+        response = requests.Response()
+        response.status_code = answer.status
+        response.reason = answer.reason
+        response.headers = _Headers(answer.headers)
+        response.url = request.url or ""
+        response.request = request
+        response._content = answer.body  # noqa: SLF001 - the body is whole, and requests has no other way to say so
+        return response
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _TLSAdapter(HTTPAdapter):
+    """The stock adapter, for proxies, with our TLS context and no retries."""
+
+    def __init__(self, context: ssl.SSLContext | None, limit: int) -> None:
+        self._context = context
+        super().__init__(pool_connections=1, pool_maxsize=limit, max_retries=0, pool_block=True)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Keep what the context says: requests would put its own bundle in its place."""
+
+
+class Transport:
+    """Sends the requests of one client to one endpoint.
+
+    Args:
+        endpoint: ``https://host[:port]``, without a trailing slash.
+        max_connection: The most connections at a time.
+        idle_timeout: Seconds after which an unused connection is closed.
+        ca_bundle: A PEM file of authorities to trust besides certifi's.
+        minimum_tls: The oldest TLS version.
+        proxies: Proxy URLs by scheme; empty goes straight.
+        session: A session of the user's to send through, adapters, hooks and all; it is not closed here.
+        user_agent: What the ``User-Agent`` header says.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        max_connection: int,
+        idle_timeout: float = 5.0,
+        ca_bundle: Path | str | None = None,
+        minimum_tls: str = "TLSv1.2",
+        proxies: Mapping[str, str] | None = None,
+        session: requests.Session | None = None,
+        user_agent: str = "ots-config",
+    ) -> None:
+        url = urlsplit(endpoint)
+        self._endpoint = endpoint
+        self._headers = {"user-agent": user_agent, "accept-encoding": "identity"}
+        self._options: dict[str, Any] = {"allow_redirects": False, "stream": False, "cert": None}
+        self._owned = session is None
+        if session is not None:
+            self._session = session
+            self._options["verify"] = session.verify
+            self._options["proxies"] = dict(session.proxies)
+            return
+        context = tls_context(ca_bundle, minimum_tls) if url.scheme == "https" else None
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.adapters.clear()
+        self._options["verify"] = True
+        self._options["proxies"] = dict(proxies or {})
+        adapter: BaseAdapter
+        if proxies:
+            adapter = _TLSAdapter(context, max_connection)
+        else:
+            port = url.port or (443 if url.scheme == "https" else 80)
+            pool = ConnectionPool(url.hostname or "", port, context, limit=max_connection, idle_timeout=idle_timeout)
+            adapter = _KeepAliveAdapter(pool, url.netloc)
+        self._session.mount(endpoint, adapter)
+
+    @property
+    def session(self) -> requests.Session:
+        """The session, for hooks and instrumentation."""
+        return self._session
+
+    def send(self, path: str, headers: Mapping[str, str], body: bytes, timeout: tuple[float, float]) -> Answer:
+        """Send one request and return the answer, whatever its status.
+
+        Args:
+            path: The path, ``/PutRow``.
+            headers: The signed headers.
+            body: The encoded request.
+            timeout: Seconds to connect, and seconds for the answer.
+
+        Raises:
+            ConnectFailed: If the server never had the whole request.
+            ResponseLost: If it may have had it, and no whole answer came.
+            ResponseInvalid: If the answer is not HTTP.
+        """
+        request = requests.PreparedRequest()
+        request.method = "POST"
+        request.url = self._endpoint + path
+        request.headers = _Headers({**self._headers, **headers})
+        request.body = body
+        request.hooks = self._session.hooks
+        try:
+            response = self._session.send(request, timeout=timeout, **self._options)
+            content = response.content
+        except RequestError:
+            raise
+        except (requests.RequestException, urllib3_errors.HTTPError, OSError) as error:
+            # Raised outside this block: the foreign error holds the request, and that holds the signature.
+            failure = _translate(error)
+        else:
+            known = response.headers
+            lower = (
+                {name: value for name, (_, value) in known._store.items()}  # noqa: SLF001
+                if type(known) is _Headers
+                else {name.lower(): value for name, value in known.items()}
+            )
+            return Answer(response.status_code, response.reason, lower, content)
+        raise failure
+
+    def close(self) -> None:
+        """Close the connections, unless the session is the user's."""
+        if self._owned:
+            self._session.close()
+
+
+# --- foreign errors -----------------------------------------------------------------------------------------
+
+_NEVER_SENT = (
+    urllib3_errors.NewConnectionError,
+    urllib3_errors.ConnectTimeoutError,
+    urllib3_errors.NameResolutionError,
+    urllib3_errors.ProxyError,
+    urllib3_errors.EmptyPoolError,
+)
+
+
+def _translate(error: Exception) -> RequestError:  # noqa: PLR0911 - a table, a line each
+    """Tell an error of requests or urllib3 in our terms; what is not known to be unsent may have happened."""
+    causes = list(_causes(error))
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        return UntrustedServer(f"the server's certificate is not trusted: {_named(causes)}")
+    if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.ProxyError):
+        return ConnectFailed(f"no connection: {_named(causes)}")
+    if any(isinstance(cause, _NEVER_SENT) for cause in causes):
+        return ConnectFailed(f"no connection: {_named(causes)}")
+    if isinstance(error, requests.exceptions.SSLError):
+        return ConnectFailed(f"TLS failed: {_named(causes)}")
+    if isinstance(
+        error,
+        requests.exceptions.InvalidURL
+        | requests.exceptions.InvalidSchema
+        | requests.exceptions.MissingSchema
+        | requests.exceptions.InvalidHeader
+        | requests.exceptions.InvalidProxyURL,
+    ):
+        return RequestInvalid(f"the request cannot be sent: {type(error).__name__}")
+    if isinstance(error, requests.exceptions.ContentDecodingError | requests.exceptions.InvalidJSONError):
+        return ResponseInvalid(f"the answer cannot be read: {type(error).__name__}")
+    return ResponseLost(f"no whole answer came: {_named(causes)}")
+
+
+def _causes(error: BaseException | None) -> Any:
+    """Yield an error and what it wraps; urllib3 and requests nest theirs in ``reason`` and ``args``."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        current = waiting.pop(0)
+        if not isinstance(current, BaseException) or id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        waiting += [getattr(current, "reason", None), current.__cause__, current.__context__, *current.args]
+
+
+def _named(causes: list[BaseException]) -> str:
+    """Name the kinds of error, never their texts: those may hold the URL with its parameters."""
+    names = dict.fromkeys(type(cause).__name__ for cause in causes)
+    return " < ".join(names)
+
+
+# --- for credential sources ----------------------------------------------------------------------------------
+
+
+class Fetcher:
+    """The small HTTP callable that credential sources are given; see ``ots_config.credentials.fetch``.
+
+    Args:
+        ca_bundle: A PEM file of authorities to trust besides certifi's.
+        proxies: Proxy URLs by scheme; empty goes straight.
+    """
+
+    def __init__(self, *, ca_bundle: Path | str | None = None, proxies: Mapping[str, str] | None = None) -> None:
+        self._ca_bundle = ca_bundle
+        self._proxies = dict(proxies or {})
+
+    def __call__(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        connect_timeout: float = 5.0,
+        read_timeout: float = 10.0,
+    ) -> Answer:
+        """Fetch one answer; redirects are not followed, as a token would follow them.
+
+        Raises:
+            ConnectFailed: If nothing was sent.
+            ResponseLost: If no whole answer came.
+        """
+        with requests.Session() as session:
+            session.trust_env = False
+            if url.startswith("https:"):
+                session.mount("https://", _TLSAdapter(tls_context(self._ca_bundle), 1))
+            try:
+                response = session.request(
+                    method,
+                    url,
+                    headers=dict(headers or {}),
+                    data=body,
+                    timeout=(connect_timeout, read_timeout),
+                    allow_redirects=False,
+                    proxies=self._proxies,
+                )
+                answer = Answer(
+                    response.status_code,
+                    response.reason,
+                    {name.lower(): value for name, value in response.headers.items()},
+                    response.content,
+                )
+            except (requests.RequestException, urllib3_errors.HTTPError, OSError) as error:
+                failure = _translate(error)
+            else:
+                return answer
+        raise failure
