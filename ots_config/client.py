@@ -15,7 +15,7 @@ from platform import machine, python_version, system
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ots_config.credentials.snapshot import Credentials, CredentialsProvider
+from ots_config.credentials.snapshot import CredentialsProvider
 from ots_config.credentials.static import StaticProvider
 from ots_config.errors import Fault, OTSConfigError, RequestInvalid, ResponseInvalid, SettingsError, sealed
 from ots_config.request.connection import Answer
@@ -66,7 +66,7 @@ class OTSClient(tablestore.OTSClient):  # type: ignore[misc] # the SDK has no ty
             to connect and to wait for an answer, or ``(connect, read)`` (50); ``max_connection`` (50);
             ``logger_name``, the logger of a DEBUG record per request and an ERROR record per failure, and a file too
             if it ends in ``.log``; ``deadline``, seconds that one call may take with its retries, None for no limit
-            (60); ``ca_bundle``, a PEM file of authorities to trust besides certifi's; ``proxies``; ``allow_http``.
+            (60); ``ca_bundle``, a PEM file of authorities to trust in place of certifi's; ``proxies``; ``allow_http``.
             ``end_point`` is the official name of ``endpoint``.
 
     Raises:
@@ -262,12 +262,10 @@ def _static_provider(settings: OTSSettings) -> CredentialsProvider:
         )
     token = settings.sts_token.get_secret_value() if settings.sts_token is not None else None
     return StaticProvider(
-        Credentials(
-            settings.access_key_id,
-            settings.access_key_secret.get_secret_value(),
-            token,
-            source=settings.origin("access_key_id"),
-        )
+        settings.access_key_id,
+        settings.access_key_secret.get_secret_value(),
+        token,
+        source=settings.origin("access_key_id"),
     )
 
 

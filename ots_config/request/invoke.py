@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from inspect import signature
 from itertools import count
 from logging import DEBUG, Logger
 from threading import Lock
@@ -226,6 +227,8 @@ class Invoker:
         self._present = present
         self._sleep = sleep
         self._clock_offset = 0.0
+        self._get_credentials: Callable[..., Any] = provider.get_credentials
+        self._takes_timeout = "timeout" in signature(provider.get_credentials).parameters
         self._official_snapshot: tuple[Any, Credentials | None] = (None, None)
 
     def call(self, operation: Operation, body: bytes, repeatable: Callable[[], bool]) -> Answer:
@@ -245,7 +248,7 @@ class Invoker:
         """
         started = time.monotonic()
         self._budget.count_call()
-        outcome, used = self._attempt(operation, body, self._first_timeout)
+        outcome, used = self._attempt(operation, body, self._first_timeout, self._deadline)
         if not isinstance(outcome, OTSConfigError):
             return outcome
         return self._recover(operation, body, repeatable, started, outcome, used)
@@ -285,20 +288,21 @@ class Invoker:
                 raise error
             if step.delay:
                 self._sleep(step.delay)
-            outcome, used = self._attempt(operation, body, _cut(self._timeout, recovery.remaining))
+            left = recovery.remaining
+            outcome, used = self._attempt(operation, body, _cut(self._timeout, left), left)
         return outcome
 
     # --- one attempt ---
 
     def _attempt(
-        self, operation: Operation, body: bytes, timeout: tuple[float, float]
+        self, operation: Operation, body: bytes, timeout: tuple[float, float], left: float | None
     ) -> tuple[Answer | OTSConfigError, Credentials | None]:
         """Sign, send and verify once; return the outcome and the credentials that it had.
 
         Failures are returned, not raised: the frames below hold keys and signatures, and a traceback would keep them.
         """
         try:
-            credentials = self._credentials()
+            credentials = self._credentials(left)
         except OTSConfigError as error:
             return without_frames(error), None
         try:
@@ -331,10 +335,10 @@ class Invoker:
         refused.source = credentials.source
         return without_frames(refused), credentials
 
-    def _credentials(self) -> Credentials:
-        """Return the provider's snapshot as one of ours."""
+    def _credentials(self, left: float | None) -> Credentials:
+        """Return the provider's snapshot as one of ours, within what is left of the call's deadline."""
         try:
-            snapshot = self._provider.get_credentials()
+            snapshot = self._get_credentials(left) if self._takes_timeout else self._get_credentials()
         except OTSConfigError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a foreign provider raises; its text may hold secrets
@@ -403,7 +407,7 @@ class Invoker:
         """Ask for other credentials than those that were refused; tell whether there are any."""
         refresh = getattr(self._provider, "force_refresh", None)
         try:
-            current = refresh(rejected) if refresh is not None else self._credentials()
+            current = refresh(rejected) if refresh is not None else self._credentials(None)
         except OTSConfigError as failure:
             error.add_note(f"The credentials could not be refreshed: {failure}")
             return False

@@ -53,15 +53,13 @@ def tls_context(ca_bundle: Path | str | None = None, minimum_version: str = "TLS
     """Return a context that checks certificates and host names.
 
     Args:
-        ca_bundle: A PEM file whose authorities are trusted besides certifi's.
+        ca_bundle: A PEM file whose authorities are trusted in place of certifi's.
         minimum_version: ``TLSv1.2`` or ``TLSv1.3``.
     """
     # Not create_default_context(): that one also obeys SSLKEYLOGFILE and trusts the system's authorities.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3 if minimum_version == "TLSv1.3" else ssl.TLSVersion.TLSv1_2
-    context.load_verify_locations(certifi.where())
-    if ca_bundle is not None:
-        context.load_verify_locations(ca_bundle)
+    context.load_verify_locations(ca_bundle or certifi.where())
     return context
 
 
@@ -126,7 +124,7 @@ class Transport:
         endpoint: ``https://host[:port]``, without a trailing slash.
         max_connection: The most connections at a time.
         idle_timeout: Seconds after which an unused connection is closed.
-        ca_bundle: A PEM file of authorities to trust besides certifi's.
+        ca_bundle: A PEM file of authorities to trust in place of certifi's.
         minimum_tls: The oldest TLS version.
         proxies: Proxy URLs by scheme; empty goes straight.
         session: A session of the user's to send through, adapters, hooks and all; it is not closed here.
@@ -281,7 +279,7 @@ class Fetcher:
     """The small HTTP callable that credential sources are given; see ``ots_config.credentials.fetch``.
 
     Args:
-        ca_bundle: A PEM file of authorities to trust besides certifi's.
+        ca_bundle: A PEM file of authorities to trust in place of certifi's.
         proxies: Proxy URLs by scheme; empty goes straight.
     """
 
