@@ -14,10 +14,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ots_config.client import OTSClient
+    from ots_config.credentials.cache import SharedCache
     from ots_config.credentials.chain import ChainProvider
     from ots_config.credentials.environment import EnvironmentProvider
+    from ots_config.credentials.foreign import CallableProvider, ForeignProvider
+    from ots_config.credentials.identity import Identity
+    from ots_config.credentials.ini import INIProvider
+    from ots_config.credentials.keychain import Keychain, KeyringProvider
+    from ots_config.credentials.metadata import ECSRoleProvider
+    from ots_config.credentials.oidc import OIDCRoleProvider
+    from ots_config.credentials.process import ProcessProvider
+    from ots_config.credentials.profiles import ProfileProvider
+    from ots_config.credentials.refresh import Refreshing
+    from ots_config.credentials.reload import Reloading
     from ots_config.credentials.snapshot import Credentials, CredentialsProvider
     from ots_config.credentials.static import StaticProvider
+    from ots_config.credentials.sts import AssumeRoleProvider
+    from ots_config.credentials.uri import URIProvider
     from ots_config.emulator.embedded import Emulator
     from ots_config.errors import (
         AuthenticationFailed,
@@ -36,7 +49,7 @@ if TYPE_CHECKING:
         Throttled,
         UntrustedServer,
     )
-    from ots_config.factory import create_client, create_provider
+    from ots_config.factory import create_client, create_provider, identity
     from ots_config.request.retry import (
         DefaultRetryPolicy,
         NoDelayRetryPolicy,
@@ -47,7 +60,9 @@ if TYPE_CHECKING:
     from ots_config.settings import OTSSettings, RetrySettings, TLSSettings
 
 __all__ = [
+    "AssumeRoleProvider",
     "AuthenticationFailed",
+    "CallableProvider",
     "ChainProvider",
     "ConnectFailed",
     "Credentials",
@@ -56,14 +71,25 @@ __all__ = [
     "CredentialsRefused",
     "CredentialsUnavailable",
     "DefaultRetryPolicy",
+    "ECSRoleProvider",
     "Emulator",
     "EnvironmentProvider",
     "Fault",
+    "ForeignProvider",
+    "INIProvider",
+    "Identity",
+    "Keychain",
+    "KeyringProvider",
     "NoDelayRetryPolicy",
     "NoRetryPolicy",
+    "OIDCRoleProvider",
     "OTSClient",
     "OTSConfigError",
     "OTSSettings",
+    "ProcessProvider",
+    "ProfileProvider",
+    "Refreshing",
+    "Reloading",
     "RequestError",
     "RequestInvalid",
     "ResponseInvalid",
@@ -72,21 +98,37 @@ __all__ = [
     "RetrySettings",
     "ServiceError",
     "SettingsError",
+    "SharedCache",
     "StaticProvider",
     "TLSSettings",
     "Throttled",
+    "URIProvider",
     "UntrustedServer",
     "WriteRetryPolicy",
     "create_client",
     "create_provider",
+    "identity",
 ]
 
 _HOMES = {
     "client": ("OTSClient",),
+    "credentials.cache": ("SharedCache",),
     "credentials.chain": ("ChainProvider",),
     "credentials.environment": ("EnvironmentProvider",),
+    "credentials.foreign": ("CallableProvider", "ForeignProvider"),
+    "credentials.identity": ("Identity",),
+    "credentials.ini": ("INIProvider",),
+    "credentials.keychain": ("Keychain", "KeyringProvider"),
+    "credentials.metadata": ("ECSRoleProvider",),
+    "credentials.oidc": ("OIDCRoleProvider",),
+    "credentials.process": ("ProcessProvider",),
+    "credentials.profiles": ("ProfileProvider",),
+    "credentials.refresh": ("Refreshing",),
+    "credentials.reload": ("Reloading",),
     "credentials.snapshot": ("Credentials", "CredentialsProvider"),
     "credentials.static": ("StaticProvider",),
+    "credentials.sts": ("AssumeRoleProvider",),
+    "credentials.uri": ("URIProvider",),
     "emulator.embedded": ("Emulator",),
     "errors": (
         "AuthenticationFailed",
@@ -105,14 +147,8 @@ _HOMES = {
         "Throttled",
         "UntrustedServer",
     ),
-    "factory": ("create_client", "create_provider"),
-    "request.retry": (
-        "DefaultRetryPolicy",
-        "NoDelayRetryPolicy",
-        "NoRetryPolicy",
-        "RetryPolicy",
-        "WriteRetryPolicy",
-    ),
+    "factory": ("create_client", "create_provider", "identity"),
+    "request.retry": ("DefaultRetryPolicy", "NoDelayRetryPolicy", "NoRetryPolicy", "RetryPolicy", "WriteRetryPolicy"),
     "settings": ("OTSSettings", "RetrySettings", "TLSSettings"),
 }
 _LAZY = {name: home for home, names in _HOMES.items() for name in names}

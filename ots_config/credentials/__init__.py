@@ -1,1 +1,1 @@
-"""placeholder"""
+"""Where credentials come from, and how they stay fresh."""

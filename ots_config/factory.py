@@ -1,0 +1,271 @@
+"""Joins settings, credentials and the request layer into a client: the only place that knows every wing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ots_config.client import OTSClient, setting_arguments
+from ots_config.credentials.cache import SharedCache
+from ots_config.credentials.chain import ChainProvider
+from ots_config.credentials.environment import EnvironmentProvider
+from ots_config.credentials.fetch import Fetch
+from ots_config.credentials.foreign import CallableProvider, ForeignProvider
+from ots_config.credentials.identity import Identity, caller_identity
+from ots_config.credentials.ini import INIProvider
+from ots_config.credentials.keychain import Keychain, KeyringProvider
+from ots_config.credentials.metadata import ECSRoleProvider
+from ots_config.credentials.oidc import OIDCRoleProvider
+from ots_config.credentials.profiles import ProfileProvider
+from ots_config.credentials.refresh import Refreshing
+from ots_config.credentials.reload import Reloading
+from ots_config.credentials.snapshot import Credentials, CredentialsProvider
+from ots_config.credentials.static import StaticProvider
+from ots_config.credentials.sts import AssumeRoleProvider
+from ots_config.credentials.uri import URIProvider
+from ots_config.errors import CredentialsRefused, CredentialsUnavailable, Fault, SettingsError, sealed
+from ots_config.request.transport import Fetcher
+from ots_config.sdk import official
+from ots_config.settings import OTSSettings
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    FileNames = str | PathLike[str] | list[str | PathLike[str]] | tuple[str | PathLike[str], ...] | None
+
+logger = logging.getLogger("ots_config")
+
+_CALLABLE_PERIOD = 60.0
+"""Seconds after which a function is asked again whose credentials have no end; those that end are renewed by it."""
+
+_CLIENT_OPTIONS = frozenset(
+    {
+        "session",
+        "extra_headers",
+        "ssl_version",
+        "enable_native",
+        "native_fallback",
+        "sign_date",
+        "auto_update_v4_sign",
+    }
+)
+
+
+@sealed(official)
+def create_client(
+    *,
+    settings: OTSSettings | None = None,
+    env_file: FileNames = None,
+    secrets_dir: FileNames = None,
+    profile: str | None = None,
+    credentials_provider: CredentialsProvider | Callable[[], Any] | None = None,
+    retry_policy: Any = None,
+    **arguments: Any,
+) -> OTSClient:
+    """Return a client made of whatever is configured: arguments, environment, env files, profiles, credentials.
+
+    Call it once, when the program starts: it asks for the credentials, so a program that has none fails here. They
+    are kept fresh for as long as the client is used.
+
+    Args:
+        settings: Settings that were built already; then no argument of that kind may stand beside them.
+        env_file: Env files to read; None reads ``.env`` if it is there.
+        secrets_dir: Directories with one file for each setting.
+        profile: The profile of ``ots.toml``.
+        credentials_provider: Hands out credentials in place of the chain: a provider of this library, of the
+            official SDK or of alibabacloud-credentials, or a callable that returns credentials.
+        retry_policy: As for ``OTSClient``.
+        **arguments: Any setting of ``OTSSettings``, and the options of ``OTSClient``.
+
+    Returns:
+        The client. It is usable from many threads; close it, or use it in a ``with`` block.
+
+    Raises:
+        SettingsError: If a setting is missing or cannot be used; all of them are told together.
+        CredentialsUnavailable: If nothing holds credentials; the message tells what was looked at.
+        CredentialsRefused: If what is configured yields none.
+    """
+    options = {name: arguments.pop(name) for name in _CLIENT_OPTIONS & arguments.keys()}
+    given = setting_arguments(arguments)
+    if settings is None:
+        settings = OTSSettings(env_file=env_file, secrets_dir=secrets_dir, profile=profile, **given)
+    else:
+        sources = {"env_file": env_file, "secrets_dir": secrets_dir, "profile": profile}
+        beside = [*given, *(name for name, value in sources.items() if value is not None)]
+        if beside:
+            mend = "Put it into the settings, or leave the settings out."
+            raise SettingsError(*(Fault(n, "it is given beside settings", "argument", mend) for n in beside))
+    provider = create_provider(settings) if credentials_provider is None else _as_provider(credentials_provider)
+    client = OTSClient(settings=settings, credentials_provider=provider, retry_policy=retry_policy, **options)
+    credentials = provider.get_credentials()
+    if isinstance(credentials, Credentials):
+        key, source = credentials.masked_id, credentials.source
+    else:
+        key, source = "a key", type(provider).__name__
+    logger.info("client of instance %s at %s, as %s from %s", settings.instance_name, settings.endpoint, key, source)
+    return client
+
+
+@sealed(official)
+def create_provider(settings: OTSSettings | None = None, *, fetch: Fetch | None = None) -> Any:
+    """Return the provider that these settings lead to: a chain of every source, or a role assumed with it.
+
+    The chain is: the settings' own keys; the environment (``OTS_*``, then ``ALIBABA_CLOUD_*``); an OIDC role; the
+    keychain; a profile of the Aliyun CLI; a credentials file; a credentials URI; the role of the ECS instance. The
+    setting ``credentials`` names the only one to ask.
+
+    Args:
+        settings: The settings; None builds them from every source.
+        fetch: The HTTP callable of the sources that need one.
+
+    Raises:
+        SettingsError: If a setting cannot be used.
+        CredentialsRefused: If the source to ask has no such name.
+    """
+    settings = OTSSettings() if settings is None else settings
+    fetch = Fetcher(proxies=settings.proxies) if fetch is None else fetch
+    chain = ChainProvider(_sources(settings, fetch), pin=settings.credentials)
+    if settings.role_arn is None:
+        return chain
+    policy = settings.role_policy
+    role = AssumeRoleProvider(
+        chain,
+        settings.role_arn,
+        fetch=fetch,
+        session_name=settings.role_session_name,
+        duration=settings.role_duration,
+        policy=policy,
+        external_id=settings.role_external_id,
+        endpoint=settings.sts_endpoint,
+        region=settings.sts_region,
+        vpc=settings.sts_vpc,
+        origin=settings.origin("role_arn"),
+    )
+    return _kept_fresh(role, settings)
+
+
+@sealed(official)
+def identity(credentials: Any = None, *, settings: OTSSettings | None = None, fetch: Fetch | None = None) -> Identity:
+    """Return whose keys these are, as STS tells it: GetCallerIdentity, which needs no permission.
+
+    Args:
+        credentials: ``Credentials`` or a provider; None takes what the settings lead to.
+        settings: The settings; None builds them from every source if no credentials are given.
+        fetch: The HTTP callable.
+
+    Raises:
+        CredentialsUnavailable: If there are no credentials.
+        CredentialsRefused: If STS refuses them or cannot be reached.
+    """
+    if credentials is None:
+        settings = OTSSettings() if settings is None else settings
+        credentials = create_provider(settings, fetch=fetch)
+    if settings is None:
+        return caller_identity(credentials, fetch or Fetcher())
+    return caller_identity(
+        credentials,
+        fetch or Fetcher(proxies=settings.proxies),
+        endpoint=settings.sts_endpoint,
+        region=settings.sts_region,
+        vpc=settings.sts_vpc,
+    )
+
+
+# --- the chain ----------------------------------------------------------------------------------------------
+
+
+def _sources(settings: OTSSettings, fetch: Fetch) -> list[Any]:
+    """Return the providers, the most important first."""
+    sources: list[Any] = []
+    if settings.access_key_id is not None and not settings.origin("access_key_id").startswith("environment"):
+        sources.append(_own_keys(settings))
+    sources.append(EnvironmentProvider())
+    address: dict[str, Any] = {
+        "endpoint": settings.sts_endpoint,
+        "region": settings.sts_region,
+        "vpc": settings.sts_vpc,
+    }
+    oidc = OIDCRoleProvider(fetch=fetch, **address)
+    keychain = KeyringProvider(keychain=Keychain(allow_plaintext=settings.keyring_plaintext))
+    cli = ProfileProvider(fetch=fetch)
+    ini = INIProvider(fetch=fetch)
+    sources += [
+        _kept_fresh(oidc, settings),
+        Reloading(keychain),
+        Reloading(cli, paths=cli.paths),
+        Reloading(ini, paths=ini.paths),
+        _kept_fresh(URIProvider(fetch=fetch), settings),
+        _kept_fresh(ECSRoleProvider(fetch=fetch), settings),
+    ]
+    return sources
+
+
+def _own_keys(settings: OTSSettings) -> Any:
+    """Return the provider of keys that the settings hold; those of a file are read again when it changes."""
+    origin = settings.origin("access_key_id")
+    static = _static(settings, origin)
+    if not settings.files:
+        return static
+    return Reloading(_KeysInFiles(settings, origin), paths=settings.files, instant=True)
+
+
+def _static(settings: OTSSettings, origin: str) -> StaticProvider:
+    if settings.access_key_id is None or settings.access_key_secret is None:
+        raise CredentialsRefused(f"{origin} no longer holds an access key")
+    return StaticProvider(
+        settings.access_key_id,
+        settings.access_key_secret.get_secret_value(),
+        settings.sts_token.get_secret_value() if settings.sts_token is not None else None,
+        source=origin,
+    )
+
+
+class _KeysInFiles:
+    """Keys in an env file, a secrets directory or a profile: each fetch builds the settings anew."""
+
+    name = "settings"
+    instant = True
+
+    def __init__(self, settings: OTSSettings, origin: str) -> None:
+        self._settings = settings
+        self._origin = origin
+
+    def fetch_credentials(self) -> Credentials:
+        """Read the files again.
+
+        Raises:
+            CredentialsRefused: If they no longer hold usable keys.
+        """
+        try:
+            current = self._settings.rebuilt()
+        except SettingsError as error:
+            reason = str(error)
+        else:
+            return _static(current, current.origin("access_key_id")).get_credentials()
+        raise CredentialsRefused(f"the settings can no longer be read: {reason}")
+
+    def describe(self) -> str:
+        """Tell where the keys stand."""
+        return self._origin
+
+
+def _kept_fresh(source: Any, settings: OTSSettings) -> Refreshing:
+    return Refreshing(SharedCache(source) if settings.credentials_cache else source)
+
+
+def _as_provider(given: Any) -> Any:
+    """Return what a user passed as a provider of ours, unless it is one that needs nothing more."""
+    if isinstance(given, Credentials):
+        return StaticProvider.of(given)
+    if callable(getattr(given, "fetch_credentials", None)):
+        return Refreshing(given)
+    if type(given).__module__.startswith("ots_config."):
+        return given
+    if callable(getattr(given, "get_credentials", None)) or callable(getattr(given, "get_credential", None)):
+        return ForeignProvider(given)
+    if callable(given):
+        return Refreshing(CallableProvider(given), max_age=_CALLABLE_PERIOD)
+    raise CredentialsUnavailable(
+        f"{type(given).__name__} is no credentials provider: it has no get_credentials() and cannot be called"
+    )

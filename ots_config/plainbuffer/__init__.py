@@ -1,0 +1,50 @@
+"""PlainBuffer, the row format of Tablestore: rows to bytes and back, for the client and the emulator."""
+
+from ots_config.plainbuffer.decoding import decode_row, decode_rows, decode_value
+from ots_config.plainbuffer.encoding import encode_row, encode_rows, encode_value, value_size
+from ots_config.plainbuffer.format import (
+    OP_DELETE_ALL_VERSIONS,
+    OP_DELETE_ONE_VERSION,
+    OP_INCREMENT,
+    VT_AUTO_INCREMENT,
+    VT_BLOB,
+    VT_BOOLEAN,
+    VT_DOUBLE,
+    VT_INF_MAX,
+    VT_INF_MIN,
+    VT_INTEGER,
+    VT_NULL,
+    VT_STRING,
+    Cell,
+    DecodedRow,
+    Marker,
+    PlainBufferError,
+    Value,
+)
+
+__all__ = [
+    "OP_DELETE_ALL_VERSIONS",
+    "OP_DELETE_ONE_VERSION",
+    "OP_INCREMENT",
+    "VT_AUTO_INCREMENT",
+    "VT_BLOB",
+    "VT_BOOLEAN",
+    "VT_DOUBLE",
+    "VT_INF_MAX",
+    "VT_INF_MIN",
+    "VT_INTEGER",
+    "VT_NULL",
+    "VT_STRING",
+    "Cell",
+    "DecodedRow",
+    "Marker",
+    "PlainBufferError",
+    "Value",
+    "decode_row",
+    "decode_rows",
+    "decode_value",
+    "encode_row",
+    "encode_rows",
+    "encode_value",
+    "value_size",
+]

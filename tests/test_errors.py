@@ -1,0 +1,96 @@
+"""The tree of errors: as it is drawn, with the official types, and without what it must not show."""
+
+import pickle
+import re
+import traceback
+from typing import Any
+
+import pytest
+
+from ots_config import errors
+from ots_config.errors import Fault, OTSConfigError, SettingsError, sealed, without_frames
+from ots_config.sdk import official, tablestore
+
+
+def tree(cls: type, depth: int = 0) -> list[tuple[int, str]]:
+    """Return each class of ours below ``cls`` with its depth."""
+    ours = [c for c in cls.__subclasses__() if c.__module__ == "ots_config.errors" and not issubclass(c, tablestore.OTSError)]
+    return [(depth, cls.__name__), *(line for c in ours for line in tree(c, depth + 1))]
+
+
+def test_the_tree_is_as_drawn() -> None:
+    """The drawing at the top of the module shows each class where it is."""
+    drawn = []
+    for line in (errors.__doc__ or "").splitlines():
+        match = re.match(r"^    ([│├└─ ]*)(\w+)( |$)", line)
+        if match:
+            drawn.append((len(match[1]) // 4, match[2]))
+    assert drawn == tree(OTSConfigError)
+
+
+def every_error() -> list[OTSConfigError]:
+    """Return one error of each class."""
+    made: list[OTSConfigError] = []
+    for _, name in tree(OTSConfigError):
+        cls: Any = getattr(errors, name)
+        if issubclass(cls, errors.ServiceError):
+            made.append(cls(503, "OTSServerBusy", "Server is busy.", "rid"))
+        elif cls is SettingsError:
+            made.append(cls(Fault("endpoint", "it is missing", "nowhere", "Set OTS_ENDPOINT.")))
+        else:
+            made.append(cls("it went wrong"))
+    return made
+
+
+@pytest.mark.parametrize("error", every_error(), ids=lambda error: type(error).__name__)
+def test_official_types(error: OTSConfigError) -> None:
+    """Each error gains the official type that it stands for, stays of its own, and pickles with its fields."""
+    before = type(error)
+    shown = official(error)
+    assert shown is error
+    wanted = tablestore.OTSServiceError if issubclass(before, errors.ServiceError) else tablestore.OTSClientError
+    assert isinstance(shown, wanted)
+    assert isinstance(shown, before)
+    assert type(shown).__name__ == before.__name__
+    copy = pickle.loads(pickle.dumps(shown))
+    assert type(copy) is type(shown)
+    assert (str(copy), vars(copy)) == (str(shown), vars(shown))
+    assert official(shown) is shown
+    assert shown.get_error_message() == shown.message  # type: ignore[attr-defined]
+
+
+def test_several_faults_are_told_together() -> None:
+    """A ``SettingsError`` lists field, reason, origin and mend of each fault."""
+    error = SettingsError(Fault("a", "bad", "argument", "Mend it."), Fault("b", "worse", "x.env line 3", "Leave it."))
+    assert str(error).splitlines() == [
+        "2 settings are wrong:",
+        "- a: bad (from argument). Mend it.",
+        "- b: worse (from x.env line 3). Leave it.",
+    ]
+
+
+def test_a_sealed_function_shows_no_frames() -> None:
+    """An error leaves a sealed function without the frames that held the secret, and without what caused it."""
+
+    @sealed()
+    def connect(secret: str) -> None:
+        try:
+            raise KeyError(secret)
+        except KeyError:
+            raise errors.ConnectFailed("no connection") from None
+
+    with pytest.raises(errors.ConnectFailed) as caught:
+        connect("s3cr3t" + "-one")
+    frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert "s3cr3t-one" not in "".join(frames.format())
+    assert caught.value.__context__ is None
+    assert connect.__name__ == "connect"
+
+
+def test_an_error_without_frames() -> None:
+    """``without_frames`` takes traceback, cause and context away."""
+    try:
+        raise errors.ConnectFailed("x") from KeyError("y")
+    except errors.ConnectFailed as error:
+        bare = without_frames(error)
+    assert (bare.__traceback__, bare.__cause__, bare.__context__) == (None, None, None)

@@ -1,0 +1,40 @@
+"""Every example runs as a user would run it, offline."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+EXPECTED = {
+    "quickstart": ["demo.env line 1", "['OTSServerBusy', 'OTSServerBusy', 200]", "Scan:   3 rows"],
+    "env_files": ["https://orders.cn-hangzhou.ots.aliyuncs.com", "argument"],
+    "explicit_keys": ["<OTSClient demo at http://127.0.0.1:"],
+    "sts_token": ["tables: ()"],
+    "own_retry_policy": ["PatientWithThrottles listed", "RetryPolicy listed"],
+}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example(path: Path, tmp_path: Path) -> None:
+    """The example ends well, prints what it promises, no warning, and no secret of the emulator's."""
+    environment = {**os.environ, "PYTHONWARNINGS": "error::DeprecationWarning:__main__"}
+    done = subprocess.run(
+        [sys.executable, str(path)], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    for text in EXPECTED.get(path.stem, []):
+        assert text in done.stdout
+    assert "testsecret" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_each_example_says_what_one_learns() -> None:
+    """The first line of each example is a sentence about it, and none is long."""
+    for path in EXAMPLES:
+        lines = path.read_text().splitlines()
+        assert lines[0].startswith('"""')
+        assert len(lines) < 80

@@ -1,0 +1,66 @@
+"""The public names: complete, resolvable, and loaded only when they are used."""
+
+import subprocess
+import sys
+
+import pytest
+
+import ots_config
+
+HEAVY = ("pydantic", "requests", "keyring", "tablestore", "tenacity", "aiohttp", "numpy", "cryptography", "urllib3")
+
+
+def test_all_is_sorted_and_resolves() -> None:
+    """``__all__`` is sorted, and each name in it is there."""
+    assert sorted(ots_config.__all__) == ots_config.__all__
+    for name in ots_config.__all__:
+        assert getattr(ots_config, name).__name__ == name
+    assert dir(ots_config) == ots_config.__all__
+
+
+def test_the_three_lists_agree() -> None:
+    """``__all__``, the table of homes and the imports for type checkers name the same."""
+    import ast
+    from pathlib import Path
+
+    module = ast.parse(Path(ots_config.__file__).read_text())
+    block = next(node for node in module.body if isinstance(node, ast.If))
+    imported = {
+        alias.name
+        for node in block.body
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ots_config")
+        for alias in node.names
+    }
+    assert imported == set(ots_config.__all__) == set(ots_config._LAZY)
+
+
+def test_unknown_names() -> None:
+    """A name that is not there is an ``AttributeError``, as of any module."""
+    with pytest.raises(AttributeError, match="no_such_name"):
+        ots_config.no_such_name  # noqa: B018
+
+
+@pytest.mark.parametrize("statement", ["import ots_config", "import ots_config.errors", "from ots_config import Fault"])
+def test_importing_loads_nothing_heavy(statement: str) -> None:
+    """In a fresh interpreter none of the libraries is loaded."""
+    code = f"import sys; {statement}; print(*(m for m in {HEAVY!r} if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_the_official_sdk_is_quiet() -> None:
+    """Loading the client prints nothing, though the SDK warns about its native codec when it is imported."""
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", "from ots_config import OTSClient, create_client"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_version() -> None:
+    """``__version__`` is that of the distribution."""
+    from importlib.metadata import version
+
+    assert ots_config.__version__ == version("ots-config")
