@@ -1,11 +1,17 @@
-"""The service's error codes, their HTTP statuses, and the fault that operations raise."""
+"""The service's error codes, their HTTP statuses, the fault that operations raise, and its ways of wording."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from ots_config.emulator.protobuf import pb2
 
 STATUS: dict[str, int] = {
     "OTSAuthFailed": 403,
     "OTSCapacityUnitExhausted": 403,
     "OTSConditionCheckFail": 403,
+    "OTSDataOutOfRange": 400,
     "OTSFlowControl": 429,
     "OTSInternalServerError": 500,
     "OTSInvalidPK": 400,
@@ -51,3 +57,51 @@ class ServiceFault(Exception):
 def invalid(message: str) -> ServiceFault:
     """Return the fault of a request whose parameters are not as they must be."""
     return ServiceFault("OTSParameterInvalid", message)
+
+
+def error_message(code: str, message: str) -> Any:
+    """Return the protobuf message of an error, as a batch carries it per row."""
+    return pb2.Error(code=code, message=message)
+
+
+def error_body(code: str, message: str) -> bytes:
+    """Return the body of an answer that is an error."""
+    body: bytes = error_message(code, message).SerializeToString()
+    return body
+
+
+MessageFashion = Literal["docs", "2026"]
+"""Whose words are used where documents and tests on one side and recordings of 2026 on the other disagree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The texts on which documents and recordings disagree.
+
+    Attributes:
+        row_absent: ``EXPECT_EXIST`` found no row.
+        row_present: ``EXPECT_NOT_EXIST`` found one.
+        no_cells: An UpdateRow that names no column.
+        too_many_tables: CreateTable beyond the quota of an instance.
+    """
+
+    row_absent: str
+    row_present: str
+    no_cells: str
+    too_many_tables: str
+
+
+MESSAGES: Final[dict[MessageFashion, Wording]] = {
+    "docs": Wording(
+        row_absent="Condition check failed.",
+        row_present="Condition check failed.",
+        no_cells="Attribute column is missing.",
+        too_many_tables="Number of tables exceeded the quota.",
+    ),
+    "2026": Wording(
+        row_absent="Row does not exist which is expected existent",
+        row_present="Row exists which is expected nonexistent",
+        no_cells="Invalid update row request: missing cells in request.",
+        too_many_tables="Number of tables exceeds the quota:64.",
+    ),
+}

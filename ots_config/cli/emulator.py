@@ -1,0 +1,206 @@
+"""``ots-config emulator``: serve the emulator until SIGINT or SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import math
+import shutil
+import signal
+import sys
+import tempfile
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import ssl
+
+    from ots_config.emulator.listener import Listener
+
+_DESCRIPTION = """\
+Serve Tablestore in memory, with STS, the ECS metadata service and a credentials URI on the same port. The
+first line of the output tells where; with --tls the next one tells the file of the authority to trust.
+It serves until SIGINT or SIGTERM."""
+_MEBIBYTE = 1024 * 1024
+
+
+class _Help(argparse.Action):
+    """Shows the help, with the operations that there are: slow to find out, so only when asked for."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, _: Any, values: str | Sequence[Any] | None, option: str | None = None
+    ) -> None:
+        del values, option
+        from ots_config.emulator.dispatch import IMPLEMENTED
+        from ots_config.emulator.sts import ACTIONS
+
+        def lines(names: Sequence[str]) -> str:
+            return textwrap.fill(", ".join(names), 96, initial_indent="  ", subsequent_indent="  ")
+
+        parser.epilog = f"operations of Tablestore:\n{lines(IMPLEMENTED)}\nactions of the STS:\n{lines(ACTIONS)}"
+        parser.print_help()
+        parser.exit()
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the command line."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "emulator",
+        help="serve an emulator of Tablestore",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+    )
+    add = parser.add_argument
+    add("-h", "--help", action=_Help, nargs=0, help="show this help and the implemented operations, and exit")
+    add("--host", default="127.0.0.1", help="the host to listen on (%(default)s)")
+    add("--port", type=_port, default=8087, help="the port to listen on, 0 for any that is free (%(default)s)")
+    add("--instance", action="append", metavar="NAME", help="an instance, may be repeated (demo)")
+    add("--access-key-id", default="testid", metavar="ID", help="the key that is accepted (%(default)s)")
+    add("--access-key-secret", default="testsecret", metavar="SECRET", help="its secret (%(default)s)")
+    add("--tls", action="store_true", help="speak https, with an authority and a certificate made at start")
+    add("--certificate", type=Path, metavar="FILE", help="speak https with this certificate")
+    add("--key", type=Path, metavar="FILE", help="its private key, if that is a file of its own")
+    add(
+        "--messages",
+        choices=("docs", "2026"),
+        default="docs",
+        help="whose words errors use where documents and recordings of 2026 disagree (%(default)s)",
+    )
+    add(
+        "--require-transaction-flag",
+        action="store_true",
+        help="allow local transactions only in tables created with them enabled",
+    )
+    add(
+        "--limit-throughput-changes",
+        action="store_true",
+        help="allow reserved throughput to be changed once in two minutes, as the service does",
+    )
+    add("--require-metadata-token", action="store_true", help="refuse version 1 of the metadata service")
+    add(
+        "--idle-timeout",
+        type=_seconds,
+        default=75.0,
+        metavar="SECONDS",
+        help="close connections that are silent for so long (%(default)g)",
+    )
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Serve as the arguments say; return the exit code."""
+    if given.key is not None and given.certificate is None:
+        given.parser.error("--key goes with --certificate")
+    folder = Path(tempfile.mkdtemp(prefix="ots-emulator-")) if given.tls and given.certificate is None else None
+    try:
+        return asyncio.run(_serve(given, folder))
+    except (OSError, ModuleNotFoundError) as error:
+        print(f"ots-config emulator: {_sentence(given, error)}", file=sys.stderr)  # noqa: T201
+        return 1
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _serve(given: argparse.Namespace, folder: Path | None) -> int:
+    from ots_config.emulator.http import Limits
+    from ots_config.emulator.listener import Listener
+    from ots_config.emulator.server import Server
+
+    context, bundle = _tls(given, folder)
+    server = Server(
+        instances=given.instance or ["demo"],
+        access_key_id=given.access_key_id,
+        access_key_secret=given.access_key_secret,
+        messages=given.messages,
+        require_transaction_flag=given.require_transaction_flag,
+        limit_throughput_changes=given.limit_throughput_changes,
+        metadata_v1=not given.require_metadata_token,
+    )
+    limits = Limits(idle=given.idle_timeout)
+    listener = Listener(server, host=given.host, port=given.port, limits=limits, tls=context)
+    stopping = asyncio.Event()
+    restore = _on_signals(stopping.set)
+    try:
+        await listener.start()
+        print(f"listening on {listener.url}", flush=True)  # noqa: T201
+        if bundle is not None:
+            print(f"CA bundle: {bundle}", flush=True)  # noqa: T201
+        await _until(stopping, listener)
+    finally:
+        restore()
+    return 0
+
+
+async def _until(stopping: asyncio.Event, listener: Listener) -> None:
+    try:
+        await stopping.wait()
+    finally:
+        await listener.close()
+
+
+def _on_signals(stop: Callable[[], None]) -> Callable[[], None]:
+    """Stop at SIGINT and SIGTERM, also where the event loop cannot listen for them; return what undoes that."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    try:
+        for number in signals:
+            loop.add_signal_handler(number, stop)
+    except (NotImplementedError, RuntimeError, ValueError):
+        return lambda: None  # there SIGINT is KeyboardInterrupt, which ends the loop as well
+
+    def restore() -> None:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+    return restore
+
+
+def _tls(given: argparse.Namespace, folder: Path | None) -> tuple[ssl.SSLContext | None, Path | None]:
+    if given.certificate is not None:
+        from ots_config.emulator.tls import server_context
+
+        return server_context(given.certificate, given.key), None
+    if folder is None:
+        return None, None
+    from ots_config.emulator.tls import make_authority
+
+    return make_authority(folder, given.host)
+
+
+def _sentence(given: argparse.Namespace, error: OSError | ModuleNotFoundError) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return str(error)
+    import errno
+    import socket
+    import ssl
+
+    where = f"{given.host}:{given.port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{where} is in use already; stop what listens there, or choose another --port (0 for any)"
+    if isinstance(error, socket.gaierror):
+        return f"there is no host {given.host!r} to listen on"
+    if isinstance(error, ssl.SSLError):
+        return f"{given.certificate} and its key cannot be used: {error.reason or error}"
+    if error.filename is not None or given.certificate is not None:
+        return f"{error.filename or given.certificate} cannot be read: {error.strerror}"
+    return f"cannot listen on {where}: {error.strerror or error}"
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
+        raise argparse.ArgumentTypeError(f"a port is a whole number from 0 to 65535, not {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"seconds are a number above 0, not {text!r}")
+    return seconds

@@ -1,0 +1,370 @@
+"""Asks providers in order, and stays with the first that has credentials."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ots_config.credentials.flight import BACKGROUND, Flight, translated
+from ots_config.credentials.forking import reset_after_fork
+from ots_config.credentials.health import Health
+from ots_config.credentials.lifetime import AGE_CLOCK, State
+from ots_config.credentials.refresh import Refreshing
+from ots_config.errors import CredentialsError, CredentialsRefused, CredentialsUnavailable
+
+if TYPE_CHECKING:
+    from ots_config.credentials.logbook import Rotation
+    from ots_config.credentials.snapshot import Credentials
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What asking one provider came to.
+
+    Attributes:
+        provider: Its name.
+        looked_at: What it looks at, as it says itself; empty if it does not.
+        error: Why it has no credentials; None if it has.
+        elapsed: Milliseconds that it took.
+        asked_at: When it was asked, on the age clock.
+    """
+
+    provider: str
+    looked_at: str
+    error: CredentialsError | None
+    elapsed: float
+    asked_at: float
+
+    @property
+    def outcome(self) -> str:
+        """``found``, ``unavailable`` (not configured here) or ``refused`` (configured and failing)."""
+        if self.error is None:
+            return "found"
+        return "unavailable" if isinstance(self.error, CredentialsUnavailable) else "refused"
+
+    def __str__(self) -> str:
+        where = f" ({self.looked_at})" if self.looked_at not in {"", self.provider} else ""
+        return f"{self.provider}{where}: {self.error or 'found'} [{self.elapsed:.1f} ms]"
+
+
+class ChainProvider:
+    """Several providers, of which the first that is configured decides who the caller is.
+
+    A provider that is not configured here (``CredentialsUnavailable``) is passed over. One that is configured and
+    fails stops the chain: another identity would be a surprise. For the same reason the chain stays with the
+    provider that it once got credentials from, whatever becomes of it. What was learnt of a provider without
+    credentials is remembered for a while, so that a chain without any is not probed again by each call; providers
+    that answer at once (``instant``) are asked each time.
+
+    Args:
+        providers: The providers, the most important first.
+        pin: The name of the only provider to ask; None for all.
+        remember: Seconds that a provider without credentials is not asked again.
+        wait: Seconds that a caller waits who names no timeout of its own.
+        clock: The age clock; only differences count.
+
+    Raises:
+        CredentialsRefused: If no provider has the pin's name.
+    """
+
+    name = "chain"
+    _flight: Flight | None
+
+    def __init__(
+        self,
+        providers: Iterable[Any],
+        *,
+        pin: str | None = None,
+        remember: float = 10.0,
+        wait: float = 60.0,
+        clock: Callable[[], float] = AGE_CLOCK,
+    ) -> None:
+        self._providers = tuple(providers)
+        self._pin = pin
+        self._remember = remember
+        self._wait = wait
+        self._clock = clock
+        self._asked = self._providers if pin is None else (_pinned(self._providers, pin),)
+        # Those in front that answer at once are asked on the caller's thread: most programs need no other.
+        slow = (index for index, provider in enumerate(self._asked) if not _is_instant(provider))
+        self._leading = next(slow, len(self._asked))
+        self._known: dict[int, Attempt] = {}
+        self._winner: _Winner | None = None
+        self.attempts: tuple[Attempt, ...] = ()
+        """What the last search came to, provider by provider."""
+        self.after_fork()
+        reset_after_fork(self)
+
+    # --- what callers ask -----------------------------------------------------------------------------
+
+    def get_credentials(self, timeout: float | None = None) -> Credentials:
+        """Return the credentials to use now.
+
+        Args:
+            timeout: How many seconds this call may take, if it has to wait at all.
+
+        Raises:
+            CredentialsUnavailable: If no provider is configured; the message tells of each.
+            CredentialsRefused: If one is configured and fails.
+        """
+        winner = self._winner
+        if winner is None:
+            found = self._search()
+            if isinstance(found, Flight):
+                return found.result(self._wait if timeout is None else timeout)
+            if not isinstance(found, _Winner):
+                return found
+            winner = found
+        try:
+            return winner.get(timeout)
+        except Exception as error:  # noqa: BLE001 - a user's provider may raise anything
+            failure = winner.failure(error)
+        raise failure
+
+    async def get_credentials_async(self, timeout: float | None = None) -> Credentials:  # noqa: ASYNC109
+        """Return the credentials to use now, without blocking the event loop; see ``get_credentials``."""
+        winner = self._winner
+        if winner is None:
+            found = self._search()
+            if isinstance(found, Flight):
+                return await found.result_async(self._wait if timeout is None else timeout)
+            if not isinstance(found, _Winner):
+                return found
+            winner = found
+        try:
+            return await winner.get_async(timeout)
+        except Exception as error:  # noqa: BLE001 - a user's provider may raise anything
+            failure = winner.failure(error)
+        raise failure
+
+    def force_refresh(self, rejected: Credentials, timeout: float | None = None) -> Credentials:
+        """Have the provider renew credentials that the service refused; see ``Refreshing.force_refresh``."""
+        winner = self._winner
+        if winner is None or winner.renewing is None:
+            return self.get_credentials(timeout)
+        try:
+            return winner.renewing.force_refresh(rejected, timeout)
+        except CredentialsError as error:
+            failure = winner.failure(error)
+        raise failure
+
+    async def force_refresh_async(self, rejected: Credentials, timeout: float | None = None) -> Credentials:  # noqa: ASYNC109
+        """Have the provider renew credentials that the service refused; see ``force_refresh``."""
+        winner = self._winner
+        if winner is None or winner.renewing is None:
+            return await self.get_credentials_async(timeout)
+        try:
+            return await winner.renewing.force_refresh_async(rejected, timeout)
+        except CredentialsError as error:
+            failure = winner.failure(error)
+        raise failure
+
+    def on_rotate(self, callback: Rotation) -> Callable[[], None]:
+        """Call ``callback(old, new)``, both masked, when the credentials are replaced; see ``Refreshing.on_rotate``."""
+        ends = [provider.on_rotate(callback) for provider in self._asked if isinstance(provider, _RENEWING)]
+
+        def end() -> None:
+            for one in ends:
+                one()
+
+        return end
+
+    def health(self) -> Health:
+        """Return how the credentials fare, without asking a provider."""
+        winner = self._winner
+        if winner is None:
+            failed = self.attempts[-1].error if self.attempts else None
+            return Health(State.EXPIRED, self.name, last_error=None if failed is None else str(failed))
+        if winner.renewing is not None:
+            return winner.renewing.health()
+        return Health(State.FRESH, winner.name)
+
+    @property
+    def winner(self) -> str | None:
+        """The name of the provider that the chain stays with, None as long as there is none."""
+        winner = self._winner
+        return None if winner is None else winner.name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that a pin may be."""
+        return tuple(_name(provider) for provider in self._providers)
+
+    def describe(self) -> str:
+        """Tell what the provider in use looks at; the order if none is yet."""
+        winner = self._winner
+        if winner is not None:
+            return _looked_at(winner.provider) or winner.name
+        return "chain of " + ", ".join(_name(provider) for provider in self._asked)
+
+    def __repr__(self) -> str:
+        return f"<ChainProvider: {self.describe()}>"
+
+    # --- the search -----------------------------------------------------------------------------------------
+
+    def _search(self) -> Credentials | Flight | _Winner:
+        """Ask those in front at once; return the flight that asks the others, or the winner if there is one by now."""
+        attempts: list[Attempt] = []
+        found = self._ask(0, self._leading, attempts)
+        if found is not None:
+            return found
+        if self._leading == len(self._asked):
+            raise self._nothing(attempts)
+        with self._lock:
+            if self._winner is not None:
+                return self._winner
+            flight = self._flight
+            if flight is None:
+                self._flight = flight = Flight(partial(self._ask_others, tuple(attempts)), self.name)
+        BACKGROUND.submit(flight, urgent=True)
+        return flight
+
+    def _ask_others(self, attempts: Sequence[Attempt]) -> Credentials:
+        """Ask those that may take long; the work of a flight."""
+        done = list(attempts)
+        try:
+            found = self._ask(self._leading, len(self._asked), done)
+        finally:
+            with self._lock:
+                self._flight = None
+        if found is not None:
+            return found
+        raise self._nothing(done)
+
+    def _ask(self, first: int, last: int, attempts: list[Attempt]) -> Credentials | None:
+        """Ask providers in order until one has credentials, and stay with that one."""
+        for index in range(first, last):
+            provider = self._asked[index]
+            attempt, found = self._known.get(index), None
+            if attempt is None or self._clock() - attempt.asked_at >= self._remember:
+                attempt, found = self._try(provider)
+                if attempt.error is not None and not _is_instant(provider):
+                    self._known[index] = attempt
+            attempts.append(attempt)
+            if attempt.outcome == "unavailable":
+                continue
+            self.attempts = tuple(attempts)
+            if found is None:
+                raise self._refused(attempts)
+            with self._lock:
+                winner = self._winner = self._winner or _Winner(provider)
+            self._known.clear()
+            return found if winner.provider is provider else winner.get(None)
+        return None
+
+    def _try(self, provider: Any) -> tuple[Attempt, Credentials | None]:
+        started, asked_at = time.perf_counter(), self._clock()
+        found, error = None, None
+        try:
+            found = provider.get_credentials()
+        except Exception as caught:  # noqa: BLE001 - a user's provider may raise anything
+            error = translated(caught, _name(provider))
+        elapsed = 1000 * (time.perf_counter() - started)
+        return Attempt(_name(provider), _looked_at(provider), error, elapsed, asked_at), found
+
+    def _nothing(self, attempts: Sequence[Attempt]) -> CredentialsError:
+        self.attempts = tuple(attempts)
+        if self._pin is not None:
+            return CredentialsRefused(f"the only source to ask is {attempts[0]}")
+        told = "".join(f"\n- {attempt}" for attempt in attempts)
+        return CredentialsUnavailable(
+            "no credentials: set OTS_ACCESS_KEY_ID and OTS_ACCESS_KEY_SECRET, or configure one of the sources that "
+            f"were asked, in this order:{told}"
+        )
+
+    @staticmethod
+    def _refused(attempts: Sequence[Attempt]) -> CredentialsError:
+        *before, refused = attempts
+        told = "".join(f"\n- {attempt}" for attempt in before)
+        passed = f"\nNot configured, before it:{told}" if before else ""
+        error = CredentialsRefused(f"{refused}\nNo other source is asked: it could be another identity.{passed}")
+        if refused.error is not None:  # an error code or a request id stays with the error
+            details = {name: value for name, value in vars(refused.error).items() if name != "message"}
+            vars(error).update(details)
+        return error
+
+    # --- forks and pickles --------------------------------------------------------------------------------
+
+    def after_fork(self) -> None:
+        """Forget the parent's lock and search; the provider that it found stays."""
+        self._lock = threading.RLock()
+        self._flight = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {"providers": self._providers, "pin": self._pin, "remember": self._remember, "wait": self._wait}
+        return state if self._clock is AGE_CLOCK else {**state, "clock": self._clock}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+
+_RENEWING = (Refreshing, ChainProvider)
+
+
+class _Winner:
+    """The provider that a chain stays with, asked in whatever way it offers."""
+
+    __slots__ = ("get", "name", "provider", "renewing")
+
+    def __init__(self, provider: Any) -> None:
+        self.provider = provider
+        self.name = _name(provider)
+        self.renewing = provider if isinstance(provider, _RENEWING) else None
+        self.get: Callable[[float | None], Credentials] = (
+            self._get_plainly if self.renewing is None else self.renewing.get_credentials
+        )
+
+    def _get_plainly(self, _timeout: float | None) -> Credentials:
+        found: Credentials = self.provider.get_credentials()
+        return found
+
+    async def get_async(self, timeout: float | None) -> Credentials:  # noqa: ASYNC109 - handed on
+        if self.renewing is not None:
+            return await self.renewing.get_credentials_async(timeout)
+        if _is_instant(self.provider):
+            return self.get(timeout)
+        import asyncio
+
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(self.get, timeout), timeout)
+        except TimeoutError:
+            failure = CredentialsRefused(f"{self.name}: no answer within {timeout:.3g} s")
+        raise failure
+
+    def failure(self, error: Exception) -> CredentialsError:
+        """Return what to raise where the provider fails: never that it is unavailable, lest another take its place."""
+        failure = translated(error, self.name)
+        if not isinstance(failure, CredentialsUnavailable):
+            return failure
+        return CredentialsRefused(f"{self.name}, where the credentials came from so far: {failure}")
+
+
+def _name(provider: Any) -> str:
+    return str(getattr(provider, "name", None) or type(provider).__name__)
+
+
+def _is_instant(provider: Any) -> bool:
+    return bool(getattr(provider, "instant", False))
+
+
+def _looked_at(provider: Any) -> str:
+    try:
+        return str(provider.describe())
+    except Exception:  # noqa: BLE001 - a report must not fail for want of a detail
+        return ""
+
+
+def _pinned(providers: Sequence[Any], pin: str) -> Any:
+    for provider in providers:
+        if _name(provider) == pin:
+            return provider
+    from difflib import get_close_matches
+
+    names = [_name(provider) for provider in providers]
+    near = get_close_matches(pin, names, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise CredentialsRefused(f"no credentials source is named {pin!r}{hint}. There are: {', '.join(names)}")

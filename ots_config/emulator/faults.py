@@ -1,0 +1,264 @@
+"""The faults that a test has ordered: which request they hit, and what is done to it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from reprlib import repr  # noqa: A004  what was sent may be long
+from types import MappingProxyType
+from typing import Any, Final
+
+from ots_config.request.operations import OPERATIONS
+
+STS_ACTIONS = ("AssumeRole", "AssumeRoleWithOIDC", "GetCallerIdentity")
+BATCHES = frozenset({"BatchGetRow", "BatchWriteRow"})
+SERVICES = ("sts", "metadata", "uri")
+"""Names that stand for every request to the STS, the metadata service and the credentials URI."""
+
+# kind -> what must be given, what may be given
+KINDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = MappingProxyType(
+    {
+        "error": (("code",), ("status", "message")),
+        "status": (("status",), ("body",)),
+        "delay": (("seconds",), ()),
+        "reset_before": ((), ()),
+        "reset_after": ((), ()),
+        "truncate": ((), ()),
+        "corrupt_signature": ((), ()),
+        "corrupt_md5": ((), ()),
+        "skew": (("seconds",), ()),
+        "rows": (("code",), ("message",)),
+    }
+)
+_COMMON = ("operation", "kind", "rate", "count", "seed")
+_SIGNED_ONLY = frozenset({"corrupt_signature", "corrupt_md5", "rows"})
+_LONGEST = 3600.0
+
+_MESSAGES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "OTSAuthFailed": "Signature mismatch.",
+        "OTSCapacityUnitExhausted": "Capacity unit is not enough.",
+        "OTSConditionCheckFail": "Condition check failed.",
+        "OTSFlowControl": "The requests have been throttled.",
+        "OTSInternalServerError": "Internal server error.",
+        "OTSMethodNotAllowed": "Only POST method for requests is supported.",
+        "OTSNoPermissionAccess": (
+            "You have no permission to access the requested resource, please contact the resource owner"
+        ),
+        "OTSNotEnoughCapacityUnit": "Remaining capacity unit is not enough.",
+        "OTSObjectAlreadyExist": "Requested table already exists.",
+        "OTSObjectNotExist": "Requested table does not exist.",
+        "OTSPartitionUnavailable": "The partition is not available.",
+        "OTSQuotaExhausted": "Too frequent table operations.",
+        "OTSRequestBodyTooLarge": "The size of POST data is too large.",
+        "OTSRequestTimeout": "Request timeout.",
+        "OTSRowOperationConflict": "Data is being modified by the other request.",
+        "OTSServerBusy": "Server is busy.",
+        "OTSServerUnavailable": "Server is not available.",
+        "OTSSessionNotExist": "Session not exist or may be timeout.",
+        "OTSTableNotReady": "The table is not ready.",
+        "OTSTimeout": "Operation timeout.",
+        "OTSTooFrequentReservedThroughputAdjustment": "Capacity unit adjustment is too frequent.",
+    }
+)
+
+
+def default_message(code: str) -> str:
+    """Return the words that the service uses with an error code."""
+    return _MESSAGES.get(code, code)
+
+
+class FaultInvalid(ValueError):
+    """An order for a fault that cannot be carried out; the message says why in one sentence."""
+
+
+@dataclass(slots=True)
+class Fault:
+    """One fault that was ordered.
+
+    Attributes:
+        operation: The operation it hits: a name, ``sts``, ``metadata``, ``uri`` or ``*``.
+        kind: What it does, one of ``KINDS``.
+        rate: How probably it hits a request; of the kind ``rows``, a row.
+        count: How many times it hits before it is spent, None for no end.
+        code: The error code it answers with.
+        message: The words of that error, empty for the usual ones.
+        status: The HTTP status it answers with, None for that of the code.
+        body: The body of a plain answer.
+        seconds: How long it delays, or how far it puts the clock.
+        seed: What its randomness starts from, None for a new one each time.
+        fired: How many times it has hit.
+    """
+
+    operation: str
+    kind: str
+    rate: float = 1.0
+    count: int | None = None
+    code: str = ""
+    message: str = ""
+    status: int | None = None
+    body: str = ""
+    seconds: float = 0.0
+    seed: int | None = None
+    fired: int = 0
+    _random: random.Random = field(default_factory=random.Random, repr=False)
+
+    @property
+    def spent(self) -> bool:
+        """Whether it has hit as often as was ordered."""
+        return self.count is not None and self.fired >= self.count
+
+    def fires(self) -> bool:
+        """Decide whether it hits now, and count it if so."""
+        if self.spent or (self.rate < 1.0 and self._random.random() >= self.rate):
+            return False
+        self.fired += 1
+        return True
+
+    def row(self) -> tuple[str, str] | None:
+        """Return the error of one row of a batch, None if the row is spared."""
+        return (self.code, self.message or default_message(self.code)) if self.fires() else None
+
+    def describe(self) -> dict[str, Any]:
+        """Return the order as it was understood, and how often it was carried out."""
+        shown: dict[str, Any] = {"operation": self.operation, "kind": self.kind, "rate": self.rate}
+        required, optional = KINDS[self.kind]
+        names = ("count", "seed", *required, *optional)
+        shown.update({name: getattr(self, name) for name in names if getattr(self, name) is not None})
+        return {**shown, "fired": self.fired}
+
+
+class Faults:
+    """The faults in force, in the order in which they were ordered."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._faults)
+
+    def install(self, order: object) -> Fault:
+        """Put a fault in force.
+
+        Raises:
+            FaultInvalid: If the order is not as documented.
+        """
+        fault = read_order(order)
+        self._faults.append(fault)
+        return fault
+
+    def clear(self) -> None:
+        """Lift every fault."""
+        self._faults.clear()
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return what is in force, spent ones included."""
+        return [fault.describe() for fault in self._faults]
+
+    def choose(self, operation: str, service: str | None = None) -> Fault | None:
+        """Return the first fault that hits a request, None if it is spared.
+
+        Args:
+            operation: The operation, or the STS action.
+            service: ``sts``, ``metadata`` or ``uri`` if the request is for one of those.
+        """
+        for fault in self._faults:
+            if fault.operation not in (operation, service, "*"):
+                continue
+            if fault.kind == "rows":
+                # Each row of the batch has its own chance; a batch of spared rows is still this fault's.
+                if operation in BATCHES and not fault.spent:
+                    return fault
+            elif (service is None or fault.kind not in _SIGNED_ONLY) and fault.fires():
+                return fault
+        return None
+
+
+def read_order(order: object) -> Fault:
+    """Read an order for a fault.
+
+    Args:
+        order: A mapping, as the control surface receives it as JSON.
+
+    Raises:
+        FaultInvalid: If it is not as documented.
+    """
+    if not isinstance(order, Mapping):
+        raise FaultInvalid("a fault must be a JSON object")
+    kind = order.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise FaultInvalid(f"kind must be one of {', '.join(KINDS)}, not {repr(kind)}")
+    required, optional = KINDS[kind]
+    for name in order:
+        if name not in _COMMON + required + optional:
+            raise FaultInvalid(
+                f"a fault of kind {kind} takes no {repr(name)}{_hint(name, _COMMON + required + optional)}"
+            )
+    for name in ("operation", *required):
+        if order.get(name) is None:
+            raise FaultInvalid(f"a fault of kind {kind} needs {name!r}")
+    seed = order.get("seed")
+    fault = Fault(
+        operation=_operation(order["operation"], kind),
+        kind=kind,
+        rate=_number(order, "rate", 0, 1, default=1.0),
+        count=_integer(order, "count", 1, 2**53),
+        code=_text(order, "code"),
+        message=_text(order, "message"),
+        status=_integer(order, "status", 200, 599),
+        body=_text(order, "body"),
+        seconds=_number(order, "seconds", *((0, _LONGEST) if kind == "delay" else (-1e9, 1e9)), default=0.0),
+        seed=_integer(order, "seed", -(2**63), 2**63),
+    )
+    if seed is not None:
+        fault._random = random.Random(seed)  # noqa: S311, SLF001  chance, not secrecy
+    if kind == "status" and "body" not in order:
+        fault.body = f"<html><head><title>{fault.status}</title></head><body><h1>{fault.status}</h1></body></html>\n"
+    return fault
+
+
+def _operation(name: object, kind: str) -> str:
+    known = ("*", *SERVICES, *STS_ACTIONS, *OPERATIONS)
+    if not isinstance(name, str) or name not in known:
+        raise FaultInvalid(f"there is no operation {repr(name)}{_hint(name, known)}")
+    if kind in _SIGNED_ONLY and name in SERVICES + STS_ACTIONS:
+        raise FaultInvalid(f"a fault of kind {kind} cannot be done to {name}")
+    if kind == "rows" and name not in (*BATCHES, "*"):
+        raise FaultInvalid(f"a fault of kind rows is done to BatchGetRow, BatchWriteRow or *, not to {name}")
+    return name
+
+
+def _hint(name: object, known: tuple[str, ...]) -> str:
+    near = get_close_matches(str(name), known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _number(order: Mapping[str, Any], name: str, low: float, high: float, *, default: float) -> float:
+    value = order.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise FaultInvalid(f"{name} must be a number, not {repr(value)}")
+    if not low <= value <= high:  # no number at all (NaN) lies between the two either
+        raise FaultInvalid(f"{name} must be from {low:g} to {high:g}, not {repr(value)}")
+    return float(value)
+
+
+def _integer(order: Mapping[str, Any], name: str, low: int, high: int) -> int | None:
+    value = order.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise FaultInvalid(f"{name} must be a whole number from {low} to {high}, not {repr(value)}")
+    return value
+
+
+def _text(order: Mapping[str, Any], name: str) -> str:
+    value = order.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise FaultInvalid(f"{name} must be a text, not {repr(value)}")
+    return value

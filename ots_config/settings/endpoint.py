@@ -1,0 +1,181 @@
+"""The endpoint of an instance: taken apart, checked, and made from region, instance and network."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import NamedTuple
+from urllib.parse import SplitResult, urlsplit
+
+from ots_config.settings.problems import Refusal
+
+DUAL_STACK_REGIONS = frozenset(
+    f"cn-{city}"
+    for city in (
+        "hangzhou",
+        "shanghai",
+        "qingdao",
+        "beijing",
+        "zhangjiakou",
+        "huhehaote",
+        "shenzhen",
+        "chengdu",
+        "hongkong",
+    )
+)
+
+# The part of a host after instance and region, for each network.
+_ZONES = {
+    "public": "ots",
+    "vpc": "vpc.tablestore",
+    "internal": "ots-internal",
+    "dual-stack": "tablestore",
+}
+_NETWORKS = {zone: network for network, zone in _ZONES.items()} | {"vpc.ots": "vpc"}
+_OLD_BINDING = "vpc.ots"
+_DATA = re.compile(
+    r"(?P<name>[a-z0-9_-]+)\.(?P<region>[a-z0-9-]+)\.(?P<zone>{})\.aliyun(?:cs)?\.com".format(
+        "|".join(re.escape(zone) for zone in _NETWORKS)
+    ),
+    re.IGNORECASE,
+)
+_CONTROL = re.compile(r"tablestore(?P<vpc>-vpc)?\.(?P<region>[a-z0-9-]+)\.aliyuncs\.com", re.IGNORECASE)
+_HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*", re.IGNORECASE)
+_CONSOLE = "Write it as https://INSTANCE.REGION.ots.aliyuncs.com, as the console shows it."
+_BARE = "Leave only scheme, host and, if need be, port."
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+
+
+class Endpoint(NamedTuple):
+    """What an endpoint says.
+
+    Attributes:
+        url: Its one normal form: scheme and host in lower case, no default port, no slash at the end.
+        host: The host in lower case, without brackets.
+        secure: Whether it is https.
+        loopback: Whether it can only be this machine.
+        instance: The instance that the host names, if it is one of the service's hosts.
+        region: The region that the host names, likewise.
+        network: The network that the host belongs to, likewise.
+        binding: The first label of an old VPC binding, which ends in the instance's name.
+    """
+
+    url: str
+    host: str
+    secure: bool
+    loopback: bool
+    instance: str | None = None
+    region: str | None = None
+    network: str | None = None
+    binding: str | None = None
+
+    @property
+    def odd(self) -> bool:
+        """Whether the host is the provider's but has none of the forms of an instance's endpoint."""
+        return self.network is None and re.search(r"\.aliyun(cs)?\.com\Z", self.host) is not None
+
+
+def make(region: str, instance: str, network: str) -> str:
+    """Return the endpoint of an instance in a region, as seen from a network."""
+    return f"https://{instance.lower()}.{region}.{_ZONES[network]}.aliyuncs.com"
+
+
+def parse(value: object) -> Endpoint:
+    """Take an endpoint apart.
+
+    Args:
+        value: What somebody gave as the endpoint; no error ever shows it.
+
+    Returns:
+        What it says.
+
+    Raises:
+        Refusal: If it is not the URL of a data endpoint.
+    """
+    text = _plain(value)
+    parts = _split(text)
+    scheme = parts.scheme.lower()
+    if "@" in parts.netloc:
+        raise Refusal("it holds a user name or password", "Keys belong into access_key_id and access_key_secret.")
+    if "?" in text or "#" in text or parts.path.strip("/"):
+        raise Refusal("it has a path, query or fragment", _BARE)
+    host, original, loopback = _host(parts)
+    port = _port(parts)
+    shown = f"[{host}]" if ":" in host else host
+    url = f"{scheme}://{shown}" + (f":{port}" if port not in (None, _DEFAULT_PORTS[scheme]) else "")
+    control = _CONTROL.fullmatch(host)
+    if control:
+        zone = "vpc.tablestore" if control["vpc"] else "ots"
+        raise Refusal(
+            "it is the control plane, which manages instances and holds no rows",
+            f"Use the instance's own endpoint, https://INSTANCE.{control['region']}.{zone}.aliyuncs.com.",
+        )
+    endpoint = Endpoint(url, host, scheme == "https", loopback)
+    data = _DATA.fullmatch(original)
+    if not data:
+        return endpoint
+    zone, region = data["zone"].lower(), data["region"].lower()
+    if zone == _OLD_BINDING:
+        return endpoint._replace(region=region, network="vpc", binding=data["name"])
+    return endpoint._replace(region=region, network=_NETWORKS[zone], instance=data["name"])
+
+
+def _plain(value: object) -> str:
+    if not isinstance(value, str):
+        raise Refusal("it is not text", _CONSOLE)
+    if not value.strip(" "):
+        raise Refusal("it is empty", _CONSOLE)
+    if not (value.isascii() and value.isprintable()):
+        raise Refusal(
+            "it holds characters that no host has",
+            "Leave out control characters, and write a name in another script in its xn-- form.",
+        )
+    return value.strip(" ")
+
+
+def _split(text: str) -> SplitResult:
+    if "://" not in text:
+        known = _DATA.fullmatch(text.rstrip("/"))
+        raise Refusal("it has no https:// in front", f"Write it as https://{known[0]}." if known else _CONSOLE)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        parts = None
+    if parts is None:
+        raise Refusal("it is no URL", _CONSOLE)
+    if parts.scheme not in _DEFAULT_PORTS:
+        raise Refusal("its scheme is neither https nor http", _CONSOLE)
+    return parts
+
+
+def _port(parts: SplitResult) -> int | None:
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise Refusal("its port is not a number from 1 to 65535", "Correct the port, or leave it out.")
+    return port
+
+
+def _host(parts: SplitResult) -> tuple[str, str, bool]:
+    """Return the host in lower case, the host as it was written, and whether it is this machine."""
+    written = parts.netloc.rpartition(":")[0] if re.search(r":[^\]]*\Z", parts.netloc) else parts.netloc
+    if written.startswith("["):
+        try:
+            address = ipaddress.IPv6Address(written[1:-1])
+        except ValueError:
+            address = None
+        if address is None or address.scope_id is not None:
+            raise Refusal("its IPv6 address is not one", "Write it in brackets, https://[2001:db8::1].")
+        mapped = address.ipv4_mapped
+        return address.compressed, written, mapped.is_loopback if mapped else address.is_loopback
+    written = written.removesuffix(".")
+    host = written.lower()
+    if not _HOST.fullmatch(host):
+        raise Refusal("it has no host" if not host else "its host is not one", _CONSOLE)
+    try:
+        loopback = ipaddress.IPv4Address(host).is_loopback
+    except ValueError:
+        loopback = host == "localhost" or host.endswith(".localhost")
+    return host, written, loopback

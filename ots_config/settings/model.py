@@ -1,0 +1,328 @@
+"""The settings themselves: typed, checked, frozen, and able to tell where each value came from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    SerializerFunctionWrapHandler,
+    field_serializer,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from ots_config.errors import Fault, SettingsError
+from ots_config.settings import building, checks, memory, names
+from ots_config.settings.agreement import DERIVED
+from ots_config.settings.ledger import DEFAULT, Explanation, layout, mask_id, mask_proxies, show
+from ots_config.settings.parts import RetrySettings, TLSSettings, frozen
+from ots_config.settings.problems import warn
+from ots_config.settings.reading import FileNames, Reading, Where
+from ots_config.settings.sources import PRECEDENCE, Arguments, Derived, Source
+
+Network = Literal["public", "vpc", "internal", "dual-stack"]
+SignatureVersion = Literal["auto", "v2", "v4"]
+
+
+class OTSSettings(BaseSettings):
+    """All that a client needs to know, found in many places, checked, and frozen.
+
+    The sources, the highest first: arguments; the environment (``OTS_ENDPOINT``, ``OTS_RETRY__DEADLINE``); env
+    files; secrets directories; a profile of ``ots.toml``; what these imply of each other; defaults.
+
+    Args:
+        env_file: Env files to read, the last wins; by default what ``OTS_ENV_FILE`` names, else ``.env`` if there
+            is one; ``()`` for none.
+        secrets_dir: Directories with one file for each setting, the last wins; by default what
+            ``OTS_SECRETS_DIR`` names; ``()`` for none.
+        profile: The profile of ``ots.toml``; by default what ``OTS_PROFILE`` names, else ``default`` if there is one.
+        **arguments: Any of the settings; None counts as not given.
+
+    Attributes:
+        endpoint: The instance's URL, in its normal form.
+        instance_name: The instance.
+        region: The region's id, None if neither given nor in the endpoint.
+        network: From which network the endpoint is reached.
+        access_key_id: The AccessKey ID, None if the credentials have another source.
+        access_key_secret: The AccessKey secret.
+        sts_token: The token of temporary keys.
+        encoding: How texts become bytes.
+        socket_timeout: Seconds to wait for a connection and for an answer, or a pair of both.
+        max_connection: The most connections at once.
+        logger_name: The logger, or the log file if it ends in ``.log``.
+        retry: How failed requests are repeated.
+        tls: How servers are verified.
+        signature: Which version of signatures is made.
+        proxies: The proxy's URL for each scheme.
+        allow_http: Whether http is allowed beyond this machine.
+        credentials: The one provider of credentials to use, None for the whole chain.
+
+    Raises:
+        SettingsError: If they cannot be used; it tells all faults together, and no value of a secret.
+    """
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=False, env_prefix=names.PREFIX
+    )
+
+    endpoint: Annotated[str, BeforeValidator(checks.endpoint)] = Field(
+        description="The instance's URL, as in https://INSTANCE.REGION.ots.aliyuncs.com."
+    )
+    instance_name: Annotated[str, BeforeValidator(checks.instance_name)] = Field(description="The instance.")
+    region: Annotated[str | None, BeforeValidator(checks.region)] = Field(
+        default=None, description="The region's id, as in cn-hangzhou; given, it also turns on signature V4."
+    )
+    network: Annotated[Network, BeforeValidator(checks.choice("public", "vpc", "internal", "dual-stack"))] = Field(
+        default="public", description="The network of a derived endpoint: public, vpc, internal, dual-stack."
+    )
+    access_key_id: Annotated[str | None, BeforeValidator(checks.access_key_id)] = Field(
+        default=None, description="The AccessKey ID; without one the chain of credentials is asked."
+    )
+    access_key_secret: Annotated[SecretStr | None, BeforeValidator(checks.access_key_secret)] = Field(
+        default=None, description="The AccessKey secret."
+    )
+    sts_token: Annotated[SecretStr | None, BeforeValidator(checks.sts_token)] = Field(
+        default=None, description="The token of temporary keys."
+    )
+    encoding: Annotated[str, BeforeValidator(checks.encoding)] = Field(
+        default="utf8", description="How texts of a request become bytes."
+    )
+    socket_timeout: Annotated[float | tuple[float, float], BeforeValidator(checks.socket_timeout)] = Field(
+        default=50, description="Seconds to wait for a connection and for an answer, or both: 3,30."
+    )
+    max_connection: Annotated[int, BeforeValidator(checks.count(checks.MOST_CONNECTIONS))] = Field(
+        default=50, description="The most connections at once."
+    )
+    logger_name: Annotated[str | None, BeforeValidator(checks.logger_name)] = Field(
+        default=None, description="The logger's name; one that ends in .log is also a log file."
+    )
+    retry: RetrySettings = Field(default_factory=RetrySettings, description="How failed requests are repeated.")
+    tls: TLSSettings = Field(default_factory=TLSSettings, description="How servers are verified.")
+    signature: Annotated[SignatureVersion, BeforeValidator(checks.choice("auto", "v2", "v4"))] = Field(
+        default="auto", description="Which signatures are made: v2, v4, or auto, which is v4 if a region is given."
+    )
+    proxies: Annotated[dict[str, str] | None, BeforeValidator(checks.proxies)] = Field(
+        default=None, description="The proxy's URL, or one for each of http and https as JSON."
+    )
+    allow_http: Annotated[bool, BeforeValidator(checks.boolean)] = Field(
+        default=False, description="Whether http is allowed beyond this machine."
+    )
+    credentials: Annotated[str | None, BeforeValidator(checks.provider_name)] = Field(
+        default=None, description="The one provider of credentials to use instead of the whole chain."
+    )
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+    _overrode: dict[str, tuple[tuple[str, str], ...]] = PrivateAttr(default_factory=dict)
+
+    def __init__(
+        self,
+        *,
+        env_file: FileNames = None,
+        secrets_dir: FileNames = None,
+        profile: str | None = None,
+        **arguments: Any,
+    ) -> None:
+        if env_file is None and "_env_file" in arguments:
+            env_file = arguments["_env_file"] or ()  # None means no file here, as pydantic-settings has it
+        where = Where(env_file, secrets_dir or arguments.get("_secrets_dir"), profile or arguments.get("_profile"))
+        for underscored in ("_env_file", "_secrets_dir", "_profile"):
+            arguments.pop(underscored, None)
+        faults, doubts = self._build(arguments, where)
+        arguments.clear()
+        del where, env_file, secrets_dir, profile
+        if faults:
+            raise SettingsError(*faults)
+        warn(doubts)
+
+    @classmethod
+    def explicit(cls, **arguments: Any) -> Self:
+        """Build settings from arguments, what they imply, and defaults: no variable and no file is read.
+
+        Args:
+            **arguments: Any of the settings; None counts as not given.
+
+        Returns:
+            The settings.
+
+        Raises:
+            SettingsError: If they cannot be used.
+        """
+        settings = cls.__new__(cls)
+        faults, doubts = settings._build(arguments, None)  # noqa: SLF001 - its own class
+        arguments.clear()
+        if faults:
+            raise SettingsError(*faults)
+        warn(doubts)
+        return settings
+
+    def _build(self, arguments: dict[str, Any], where: Where | None) -> tuple[list[Fault], list[str]]:
+        """Fill this new object from all sources, or from arguments alone if ``where`` is None."""
+        cls = type(self)
+        environment = {} if where is None else names.environment()
+        key = b"" if where is None else memory.digest({**arguments, **where._asdict()}, environment)
+        state = memory.recall(cls, key)
+        if state is not None:
+            self.__setstate__(state)
+            return [], []
+        reading = Reading(layout(cls), arguments, where or Where(), environment)
+        sources = _explicit(cls, reading) if where is None else _all(cls, reading)
+        built = building.build(self, reading, sources)
+        if built.faults:
+            self.__dict__.clear()  # the values may be sound each by itself, but not together
+        else:
+            self._origins, self._overrode = built.origins, built.overrode
+            if not reading.doubts and all(isinstance(source, Source) for source in sources):
+                memory.remember(key, reading.seen, self)
+        return built.faults, reading.doubts
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the sources above the profile, the highest first; a subclass may add its own."""
+        del settings_cls
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
+
+    # --- what they tell -------------------------------------------------------------------------------
+
+    @property
+    def signing_region(self) -> str | None:
+        """The region that signatures V4 are made for; None if V2 is made.
+
+        ``auto`` means V4 only when the region was given, as in the official SDK; one that is merely read from the
+        endpoint does not switch it.
+        """
+        if self.signature == "v2":
+            return None
+        if self.signature == "auto" and self.origin("region").startswith(DERIVED):
+            return None
+        return self.region
+
+    def origin(self, field: str) -> str:
+        """Return where a setting's value came from.
+
+        Args:
+            field: Its name, nested with dots.
+
+        Raises:
+            SettingsError: If there is no such setting.
+        """
+        known = layout(type(self)).leaves
+        if field not in known:
+            mend = checks.one_of(known, field)
+            raise SettingsError(Fault(names.visible(field) or "argument", "there is no such setting", "argument", mend))
+        return self._origins.get(field, DEFAULT)
+
+    def explain(self) -> list[Explanation]:
+        """Return each setting with its masked value, where it came from, and what it overrode."""
+        rows: list[Explanation] = []
+        for name in layout(type(self)).leaves:
+            value: Any = self
+            for step in name.split("."):
+                value = getattr(value, step)
+            origin = self._origins.get(name, DEFAULT)
+            rows.append(Explanation(name, show(name, value), origin, self._overrode.get(name, ())))
+        return rows
+
+    @field_serializer("proxies", mode="wrap", when_used="json")
+    def _mask_proxies(self, value: dict[str, str] | None, handler: SerializerFunctionWrapHandler) -> Any:
+        return handler(value if value is None else mask_proxies(value))
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            if name == "access_key_id" and value is not None:
+                yield name, mask_id(value)
+            elif name == "proxies" and value is not None:
+                yield name, mask_proxies(value)
+            else:
+                yield name, value
+
+    # --- how they behave ------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_"):
+            del value
+            frozen(name)
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        frozen(name)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, OTSSettings) or type(self) is not type(other):
+            return NotImplemented
+        return self.__dict__ == other.__dict__ and self.signing_region == other.signing_region
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.endpoint, self.instance_name, self.region, self.access_key_id, self.retry))
+
+    @classmethod
+    def model_validate(cls, obj: Any, **_: Any) -> Self:
+        """Build settings from a mapping, as if its items were arguments; settings are returned as they are.
+
+        Raises:
+            SettingsError: If they cannot be used.
+        """
+        if isinstance(obj, cls):
+            return obj
+        usable = isinstance(obj, Mapping) and all(isinstance(name, str) for name in obj)
+        arguments = dict(obj) if usable else {}
+        del obj
+        try:
+            if usable:
+                return cls(**arguments)
+        finally:
+            arguments.clear()
+        raise SettingsError(Fault("argument", "it is not a dictionary of settings", "argument", "Give one."))
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **_: Any) -> Self:
+        """Build settings from the text of a JSON object, as if its items were arguments.
+
+        Raises:
+            SettingsError: If they cannot be used.
+        """
+        parsed: list[Any] = []
+        with suppress(ValueError, RecursionError):
+            parsed.append(json.loads(json_data))
+        del json_data
+        return cls.model_validate(parsed.pop() if parsed else None)
+
+    @classmethod
+    def model_validate_strings(cls, obj: Any, **_: Any) -> Self:
+        """Build settings from a mapping of texts, as if its items were arguments.
+
+        Raises:
+            SettingsError: If they cannot be used.
+        """
+        given = [obj]
+        del obj
+        return cls.model_validate(given.pop())
+
+
+def _all(cls: type[OTSSettings], reading: Reading) -> tuple[PydanticBaseSettingsSource, ...]:
+    """Return every source, in the order of ``PRECEDENCE``."""
+    above, below = PRECEDENCE[:4], PRECEDENCE[4:]
+    init, env, dotenv, secrets = (kind(cls, reading, rank) for rank, kind in enumerate(above))
+    custom = cls.settings_customise_sources(cls, init, env, dotenv, secrets)
+    ranked = tuple(kind(cls, reading, len(custom) + rank) for rank, kind in enumerate(below))
+    for rank, source in enumerate(custom):
+        if isinstance(source, Source):
+            source.rank = rank
+    return *custom, *ranked
+
+
+def _explicit(cls: type[OTSSettings], reading: Reading) -> tuple[PydanticBaseSettingsSource, ...]:
+    """Return the sources of settings that read nothing."""
+    return Arguments(cls, reading, 0), Derived(cls, reading, 1)

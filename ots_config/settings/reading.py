@@ -1,0 +1,192 @@
+"""One reading of all the sources: what they are given, and what they leave behind for the model."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, SecretStr
+
+from ots_config.errors import Fault
+from ots_config.settings import files, names
+from ots_config.settings.checks import one_of
+from ots_config.settings.ledger import Found, Layout
+from ots_config.settings.problems import Refusal
+
+FileNames = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None
+
+
+class Where(NamedTuple):
+    """Which files the caller named.
+
+    Attributes:
+        env_file: Env files, the last wins; None for the usual one, empty for none.
+        secrets_dir: Secrets directories, the last wins; None for the usual one, empty for none.
+        profile: The profile of ots.toml; None for the usual one.
+    """
+
+    env_file: FileNames = None
+    secrets_dir: FileNames = None
+    profile: str | None = None
+
+
+class EnvLine(NamedTuple):
+    """A variable of an env file, and where it stands."""
+
+    name: str
+    value: str
+    origin: str
+
+
+class Reading:
+    """What the sources share while one settings object is built.
+
+    Attributes:
+        layout: The settings that can be found.
+        arguments: The caller's arguments.
+        where: Which files the caller named.
+        environment: The variables that start with ``OTS_``.
+        ledger: The values found so far, the strongest first.
+        faults: What is wrong so far.
+        doubts: What is doubtful so far.
+        seen: Every file that was looked at, with its signature.
+        whole: Whether every source could be read.
+    """
+
+    def __init__(self, layout: Layout, arguments: dict[str, Any], where: Where, environment: dict[str, str]) -> None:
+        self.layout = layout
+        self.arguments = arguments
+        self.where = where
+        self.environment = environment
+        self.ledger: dict[str, list[Found]] = {}
+        self.faults: list[Fault] = []
+        self.doubts: list[str] = []
+        self.seen: dict[Path, files.Signature] = {}
+        self.whole = True
+        self._env_lines: list[EnvLine] = []
+        self._env_read = False
+
+    # --- how sources report ---------------------------------------------------------------------------
+
+    def unreadable(self, field: str, refusal: Refusal, origin: str) -> None:
+        """Note a source that cannot be read: what it would have given is not called missing."""
+        self.whole = False
+        self.faults.append(Fault(field, refusal.reason, origin, refusal.mend))
+
+    def spread(self, name: str, value: Any, origin: str, rank: int) -> list[Found]:
+        """Return the leaves of a value: itself, or the parts of a nested one.
+
+        Args:
+            name: A leaf or a part of the layout.
+            value: The value found.
+            origin: Where.
+            rank: The place of its source in the precedence.
+        """
+        leaf = self.layout.leaves.get(name)
+        if leaf is not None:
+            if leaf.secret and isinstance(value, str):
+                value = SecretStr(value)
+            return [Found(name, value, origin, rank)]
+        part = self.layout.parts[name]
+        if isinstance(value, part):
+            return [Found(f"{name}.{each}", getattr(value, each), origin, rank) for each in part.model_fields]
+        if isinstance(value, str):
+            value = _unfold(part, value)
+        if not isinstance(value, Mapping):
+            shorthand = getattr(part, "shorthand", None)
+            kinds = f"{f'a {shorthand}, ' if shorthand else ''}a dictionary or {part.__name__}"
+            self.faults.append(Fault(name, "it cannot be taken apart", origin, f"Give {kinds}."))
+            return []
+        found: list[Found] = []
+        for key, each in value.items():
+            if isinstance(key, str) and f"{name}.{key}" in self.layout.leaves:
+                found += self.spread(f"{name}.{key}", each, origin, rank)
+            else:
+                self._stray(name, part, key, origin)
+        return found
+
+    def _stray(self, name: str, part: type[BaseModel], key: Any, origin: str) -> None:
+        shown = names.visible(key) if isinstance(key, str) else ""
+        field = f"{name}.{shown}" if shown else name
+        mend = one_of(part.model_fields, str(key))
+        self.faults.append(Fault(field, f"there is no such setting in {name}", origin, mend))
+
+    # --- what several sources look up -----------------------------------------------------------------
+
+    def control(self, name: str) -> tuple[str, str] | None:
+        """Return the value and origin of a variable that steers the sources, from environment or env file."""
+        value = self.environment.get(name, "").strip()
+        if value:
+            return value, f"environment variable {name}"
+        if name != names.ENV_FILE:
+            for line in reversed(self.env_lines()):
+                if line.name == name and line.value.strip():
+                    return line.value.strip(), line.origin
+        return None
+
+    def paths(self, named: FileNames, control: str) -> tuple[list[tuple[Path, str]], bool]:
+        """Return the paths that an argument or a variable names, with their origin, and whether any does."""
+        if named is not None:
+            several = [named] if isinstance(named, (str, os.PathLike)) else list(named)
+            return [(Path(each).expanduser(), "argument") for each in several], True
+        found = self.control(control)
+        return ([(Path(found[0]).expanduser(), found[1])], True) if found else ([], False)
+
+    def env_lines(self) -> list[EnvLine]:
+        """Return the variables of all env files, in the order of the files and their lines."""
+        if not self._env_read:
+            self._env_read = True
+            named, given = self.paths(self.where.env_file, names.ENV_FILE)
+            for path, origin in named:
+                self._read_env_file(path, origin)
+            usual = Path(".env")
+            if not given:
+                self.seen[usual] = files.signature(usual)
+                if files.exists(usual):
+                    self._read_env_file(usual, None)
+        return self._env_lines
+
+    def _read_env_file(self, path: Path, origin: str | None) -> None:
+        try:
+            text, exposure = files.read(path, self.seen)
+        except Refusal as refusal:
+            if origin is None:
+                self.doubts.append(f"{refusal.reason}; it is left out")
+            else:
+                self.unreadable("env_file", refusal, origin)
+            return
+        exposed = False
+        for binding in files.bindings(text):
+            place = f"{path} line {binding.line}"
+            if binding.broken:
+                self._broken(binding.name, place)
+            elif binding.value and binding.name.upper().startswith(names.PREFIX):
+                self._env_lines.append(EnvLine(binding.name, binding.value, place))
+                leaf = self.layout.leaves.get(self.layout.variables.get(binding.name, ""))
+                exposed = exposed or (leaf is not None and leaf.holds_secret(binding.value))
+        if exposed and exposure:
+            self.doubts.append(exposure)
+
+    def _broken(self, name: str, place: str) -> None:
+        field = self.layout.variables.get(name)
+        mend = "Write NAME=value, and close each quote on the line that opens it."
+        if field is not None:
+            self.faults.append(Fault(field, "the line cannot be read", place, mend))
+        elif name.startswith(names.PREFIX):
+            self.faults.append(Fault("env_file", "the line cannot be read", place, mend))
+        else:
+            self.doubts.append(f"{place} cannot be read and is left out. {mend}")
+
+
+def _unfold(part: type[BaseModel], text: str) -> Any:
+    """Return the dictionary that a text stands for: JSON, or the one field that has a shorthand."""
+    if text.lstrip().startswith("{"):
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            return None
+    shorthand: str | None = getattr(part, "shorthand", None)
+    return {shorthand: text} if shorthand else None

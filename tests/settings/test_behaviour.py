@@ -1,0 +1,267 @@
+"""Settings are frozen, comparable, picklable, cheap to build again, and open to sources of the user's own."""
+
+import copy
+import os
+import pickle
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic_settings import PydanticBaseSettingsSource
+
+from ots_config.errors import SettingsError
+from ots_config.settings import OTSSettings, RetrySettings, TLSSettings, memory, settings_table
+from ots_config.settings.sources import Profile
+
+Write = Callable[..., Path]
+ENDPOINT = "https://demo.cn-hangzhou.ots.aliyuncs.com"
+
+
+def test_frozen() -> None:
+    """Neither settings nor their parts can be changed."""
+    settings = OTSSettings.explicit(endpoint=ENDPOINT)
+    with pytest.raises(SettingsError, match="cannot be changed"):
+        settings.endpoint = "https://other"
+    with pytest.raises(SettingsError, match="cannot be changed"):
+        del settings.endpoint
+    with pytest.raises(SettingsError, match="cannot be changed"):
+        settings.retry.deadline = 3
+    with pytest.raises(SettingsError, match="cannot be changed"):
+        del settings.tls.ca_bundle
+
+
+def test_equality(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings are equal if they do the same, wherever their values came from."""
+    one = OTSSettings.explicit(endpoint=ENDPOINT, max_connection=3)
+    monkeypatch.setenv("OTS_MAX_CONNECTION", "3")
+    other = OTSSettings(endpoint=f"{ENDPOINT}/")
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != OTSSettings.explicit(endpoint=ENDPOINT)
+    assert one != OTSSettings.explicit(endpoint=ENDPOINT, max_connection=3, region="cn-hangzhou")
+    assert one != "settings"
+
+
+def test_pickle_and_copy() -> None:
+    """A pickled or copied object is equal, keeps its secrets and its origins."""
+    settings = OTSSettings.explicit(
+        endpoint=ENDPOINT, access_key_id="id", access_key_secret="secret", proxies="http://proxy:1", retry="write"
+    )
+    for other in (pickle.loads(pickle.dumps(settings)), copy.copy(settings), copy.deepcopy(settings)):  # noqa: S301
+        assert other == settings
+        assert other.explain() == settings.explain()
+        assert other.access_key_secret.get_secret_value() == "secret"
+
+
+def test_model_methods() -> None:
+    """A dump keeps secrets wrapped; validation builds the same settings, or returns settings as they are."""
+    settings = OTSSettings(endpoint=ENDPOINT, access_key_id="id", access_key_secret="secret")
+    assert settings.model_dump()["access_key_secret"] is settings.access_key_secret
+    assert OTSSettings.model_validate(settings) is settings
+    assert OTSSettings.model_validate(settings.model_dump()).endpoint == ENDPOINT
+    assert OTSSettings.model_validate_json(f'{{"endpoint": "{ENDPOINT}"}}').endpoint == ENDPOINT
+    assert OTSSettings.model_validate_strings({"endpoint": ENDPOINT, "max_connection": "3"}).max_connection == 3
+
+
+def test_explain() -> None:
+    """There is one row for each setting, in the order of the fields, nested ones with a dot."""
+    settings = OTSSettings.explicit(
+        endpoint=ENDPOINT, socket_timeout="3,2.5", access_key_id="LTAI5tAbCdEfGh123456", access_key_secret="secret"
+    )
+    rows = {row.field: row for row in settings.explain()}
+    top = list(dict.fromkeys(name.partition(".")[0] for name in rows))
+    assert top == list(OTSSettings.model_fields)
+    assert rows["retry.deadline"] == ("retry.deadline", "60", "default", ())
+    assert rows["socket_timeout"][1:3] == ("3, 2.5", "argument")
+    assert rows["instance_name"][1:3] == ("demo", "derived from endpoint")
+    assert rows["access_key_id"].value == "LTAI5t****3456"
+    assert rows["allow_http"].value == "false"
+    assert rows["region"].origin == settings.origin("region")
+
+
+def test_losers_are_shown_if_they_are_valid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value that lost is shown in its normal form, or not at all if it would have been refused."""
+    monkeypatch.setenv("OTS_ENDPOINT", "not-an-endpoint")
+    monkeypatch.setenv("OTS_ENCODING", "ascii")
+    rows = {row.field: row for row in OTSSettings(endpoint=ENDPOINT, encoding="utf8").explain()}
+    assert rows["endpoint"].overrode == (("environment variable OTS_ENDPOINT", "not valid"),)
+    assert rows["encoding"].overrode == (("environment variable OTS_ENCODING", "ascii"),)
+
+
+def test_explicit_reads_nothing(monkeypatch: pytest.MonkeyPatch, write: Write) -> None:
+    """Explicit settings come from arguments alone."""
+    monkeypatch.setenv("OTS_MAX_CONNECTION", "3")
+    monkeypatch.setenv("OTS_ENDPIONT", "x")
+    write(".env", "OTS_ENCODING=ascii\n")
+    write("ots.toml", "[profiles.default]\nnetwork = 'vpc'\n")
+    settings = OTSSettings.explicit(endpoint=ENDPOINT)
+    assert (settings.max_connection, settings.encoding, settings.network) == (50, "utf8", "public")
+    with pytest.raises(SettingsError, match="env_file: there is no such setting"):
+        OTSSettings.explicit(endpoint=ENDPOINT, env_file=".env")
+
+
+def test_origin_of_unknown_field() -> None:
+    """Asking for a field that does not exist names the nearest one."""
+    with pytest.raises(SettingsError, match=r"retry\.deadlin: .*Did you mean retry\.deadline\?"):
+        OTSSettings.explicit(endpoint=ENDPOINT).origin("retry.deadlin")
+
+
+def age(*paths: str) -> None:
+    """Make files old enough to be remembered."""
+    for path in paths:
+        old = time.time() - 100
+        os.utime(path, (old, old))
+
+
+def test_second_build_reads_nothing(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same inputs and unchanged files give an equal object without reading a file again."""
+    write("prod.env", "OTS_MAX_CONNECTION=3\nOTS_PROXIES=http://proxy:1\n")
+    age("prod.env")
+    first = OTSSettings(endpoint=ENDPOINT, env_file="prod.env")
+    opened = []
+    original = Path.open
+
+    def spy(path: Path, *arguments: Any, **keywords: Any) -> Any:
+        opened.append(path)
+        return original(path, *arguments, **keywords)
+
+    monkeypatch.setattr(Path, "open", spy)
+    second = OTSSettings(endpoint=ENDPOINT, env_file="prod.env")
+    assert (second, second.explain(), opened) == (first, first.explain(), [])
+    assert second.proxies is not None
+    second.proxies.clear()
+    assert first.proxies
+    assert OTSSettings(endpoint=ENDPOINT, env_file="prod.env", max_connection=4).max_connection == 4
+    assert opened
+
+
+@pytest.mark.parametrize("change", ["file", "variable", "argument", "new file", "directory", "gone"])
+def test_a_change_is_seen(change: str, write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A changed file, variable, argument, directory, or a file that appears, makes a new object."""
+    write("prod.env", "OTS_MAX_CONNECTION=3\n")
+    age("prod.env")
+    arguments: dict[str, Any] = {"endpoint": ENDPOINT, "env_file": "prod.env"}
+    first = OTSSettings(**arguments)
+    match change:
+        case "file":
+            write("prod.env", "OTS_MAX_CONNECTION=4\n")
+        case "variable":
+            monkeypatch.setenv("OTS_MAX_CONNECTION", "4")
+        case "argument":
+            arguments["max_connection"] = 4
+        case "new file":
+            write("ots.toml", "[profiles.default]\nencoding = 'ascii'\n")
+        case "directory":
+            monkeypatch.chdir(tmp_path)
+            arguments["env_file"] = "work/prod.env"
+        case _:
+            Path("prod.env").unlink()
+            with pytest.raises(SettingsError, match="no such file"):
+                OTSSettings(**arguments)
+            return
+    second = OTSSettings(**arguments)
+    assert (second.max_connection, second.encoding, second.explain()) != (
+        first.max_connection,
+        first.encoding,
+        first.explain(),
+    )
+
+
+def test_memory_holds_no_secret(write: Write) -> None:
+    """What is remembered dies with the settings, and a file written just now is never trusted."""
+    write("prod.env", "OTS_MAX_CONNECTION=3\n")
+    age("prod.env")
+    first = OTSSettings(endpoint=ENDPOINT, env_file="prod.env", access_key_id="id", access_key_secret="s3cr3t")
+    assert "s3cr3t" not in repr(memory._last)
+    del first
+    assert memory._last[OTSSettings].settings() is None
+    assert OTSSettings(endpoint=ENDPOINT, env_file="prod.env", access_key_id="id", access_key_secret="s3cr3t")
+    memory.forget()
+    write("prod.env", "OTS_MAX_CONNECTION=4\n")
+    fresh = OTSSettings(endpoint=ENDPOINT, env_file="prod.env")
+    assert fresh.max_connection == 4
+    assert not memory._last
+
+
+class Mine(OTSSettings):
+    """A user's settings: a field, and a source above the environment."""
+
+    table: str = "rows"
+    limit: int = 3
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: Any, init_settings: Any, env_settings: Any, *weaker: Any, **named: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put a vault between arguments and environment."""
+        return init_settings, Vault(settings_cls), env_settings, *weaker, *named.values()
+
+
+class Vault(PydanticBaseSettingsSource):
+    """A source of somebody else's."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        """Return nothing; pydantic-settings' own sources use this."""
+        raise NotImplementedError
+
+    def __call__(self) -> dict[str, Any]:
+        """Return what the vault holds."""
+        return {"access_key_id": "id", "access_key_secret": "vault-secret", "retry": {"deadline": 4}, "unknown": 1}
+
+
+def test_subclass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A subclass may add fields, which get variables, and sources, which get a place."""
+    monkeypatch.setenv("OTS_TABLE", "mine")
+    monkeypatch.setenv("OTS_ACCESS_KEY_ID", "weaker")
+    monkeypatch.setenv("OTS_RETRY__MAX_DELAY", "2")
+    settings = Mine(endpoint=ENDPOINT)
+    assert (settings.table, settings.limit, settings.access_key_id) == ("mine", 3, "id")
+    assert settings.retry == RetrySettings(deadline=4, max_delay=2)
+    assert settings.origin("access_key_id") == "Vault"
+    assert settings != OTSSettings(endpoint=ENDPOINT, access_key_id="id", access_key_secret="vault-secret")
+    monkeypatch.setenv("OTS_LIMIT", "none")
+    with pytest.raises(SettingsError, match=r"limit: it is refused \(int_parsing\) \(from environment variable"):
+        Mine(endpoint=ENDPOINT)
+
+
+def test_sources_speak_pydantic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our sources answer as those of pydantic-settings do."""
+    seen: list[Any] = []
+
+    class Curious(OTSSettings):
+        @classmethod
+        def settings_customise_sources(cls, *given: Any, **named: Any) -> tuple[PydanticBaseSettingsSource, ...]:
+            sources = super().settings_customise_sources(*given, **named)
+            seen.extend(sources)
+            assert sources[0]() == {"endpoint": ENDPOINT}
+            return sources
+
+    monkeypatch.setenv("OTS_RETRY__DEADLINE", "3")
+    Curious(endpoint=ENDPOINT)
+    arguments, environment = seen[:2]
+    assert arguments() == {}
+    assert environment() == {"retry": {"deadline": "3"}}
+    field = OTSSettings.model_fields["retry"]
+    assert environment.get_field_value(field, "retry") == ({"deadline": "3"}, "retry", False)
+    assert repr(arguments) == "Arguments()"
+    assert Profile(OTSSettings, environment.reading, 4)() == {}
+
+
+def test_defaults_are_those_of_the_documentation() -> None:
+    """What the service's documentation promises is what is built."""
+    settings = OTSSettings.explicit(endpoint=ENDPOINT)
+    assert (settings.encoding, settings.socket_timeout, settings.max_connection) == ("utf8", 50, 50)
+    assert settings.retry == RetrySettings(policy="default", max_attempts=21, max_delay=3, deadline=60)
+    assert settings.tls == TLSSettings(ca_bundle=None, minimum_version="TLSv1.2")
+    assert (settings.signature, settings.allow_http, settings.credentials) == ("auto", False, None)
+
+
+def test_table() -> None:
+    """The table for the documentation has a row for each setting, with a meaning."""
+    lines = settings_table().splitlines()
+    assert len(lines) == 2 + len(OTSSettings.explicit(endpoint=ENDPOINT).explain())
+    assert all(line.count("|") == 5 and not line.endswith("|  |") for line in lines)
+    assert "| `retry.deadline` | `OTS_RETRY__DEADLINE` | `60` | The time that one call may take" in settings_table()
+    assert "`OTS_INSTANCE_NAME` or `OTS_INSTANCE`" in settings_table()

@@ -1,0 +1,240 @@
+"""What each setting accepts and refuses."""
+
+import math
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import certifi
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from ots_config.errors import SettingsError
+from ots_config.settings import OTSSettings, RetrySettings, TLSSettings
+
+ENDPOINT = "https://demo.cn-hangzhou.ots.aliyuncs.com"
+KEYS = {"access_key_id": "id", "access_key_secret": "secret"}
+
+
+def build(**arguments: Any) -> OTSSettings:
+    """Build settings of one instance."""
+    return OTSSettings.explicit(**{"endpoint": ENDPOINT, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("field", "given_value", "accepted"),
+    [
+        ("region", " CN-Hangzhou ", "cn-hangzhou"),
+        ("network", "Public", "public"),
+        ("encoding", "UTF-8", "UTF-8"),
+        ("socket_timeout", 1, 1.0),
+        ("socket_timeout", " 2.5", 2.5),
+        ("socket_timeout", "3,30", (3.0, 30.0)),
+        ("socket_timeout", "[3, 30]", (3.0, 30.0)),
+        ("socket_timeout", [3, "30"], (3.0, 30.0)),
+        ("socket_timeout", Fraction(1, 2), 0.5),
+        ("max_connection", "65535", 65535),
+        ("logger_name", "table_store.log", "table_store.log"),
+        ("signature", "V4", "v4"),
+        ("proxies", "", None),
+        ("proxies", {}, None),
+        ("proxies", "http://u:p@proxy:80", {"http": "http://u:p@proxy:80", "https": "http://u:p@proxy:80"}),
+        ("proxies", '{"https": "socks5h://proxy:1"}', {"https": "socks5h://proxy:1"}),
+        ("proxies", {"HTTP://": "http://proxy"}, {"http": "http://proxy"}),
+        ("allow_http", "Yes", True),
+        ("allow_http", "0", False),
+        ("credentials", "ecs_ram_role", "ecs_ram_role"),
+    ],
+)
+def test_accepted(field: str, given_value: object, accepted: object) -> None:
+    """Values are brought to one form."""
+    assert getattr(build(**{field: given_value}), field) == accepted
+
+
+REFUSED: list[tuple[str, object, str]] = [
+    ("instance_name", "", "empty"),
+    ("instance_name", "demo\n", "line break"),
+    ("instance_name", "de mo", "other characters"),
+    ("instance_name", 3, "not text"),
+    ("region", "", "empty"),
+    ("region", "cn hangzhou", "not a region"),
+    ("region", "cn-hangzhou\r\nx: 1", "line break"),
+    ("network", "privat", "none of public, vpc, internal, dual-stack"),
+    ("network", 1, "none of"),
+    ("encoding", "utf9", "no such text encoding"),
+    ("encoding", "base64", "no such text encoding"),
+    ("encoding", "utf8\0", "control character"),
+    ("encoding", None.__class__, "not text"),
+    ("socket_timeout", 0, "0 is not positive"),
+    ("socket_timeout", -1.5, "-1.5 is not positive"),
+    ("socket_timeout", math.nan, "finite"),
+    ("socket_timeout", "inf", "finite"),
+    ("socket_timeout", True, "not a number"),
+    ("socket_timeout", "50s", "not a number"),
+    ("socket_timeout", Decimal(1), "not a number"),
+    ("socket_timeout", 3_000_000, "longer than 2000000 seconds"),
+    ("socket_timeout", (1, 2, 3), "3 parts"),
+    ("socket_timeout", (1, 0), "not positive"),
+    ("socket_timeout", "1,2,3", "3 parts"),
+    ("max_connection", 0, "out of range"),
+    ("max_connection", 70_000, "out of range"),
+    ("max_connection", 1.0, "not a whole number"),
+    ("max_connection", False, "not a number"),
+    ("logger_name", "a\nb", "line break"),
+    ("signature", "v3", "none of auto, v2, v4"),
+    ("proxies", "proxy:80", "not the URL of a proxy"),
+    ("proxies", "http://", "not the URL of a proxy"),
+    ("proxies", "http://proxy:99999", "not the URL of a proxy"),
+    ("proxies", {"ftp": "http://proxy"}, "none of http, https, all"),
+    ("proxies", {"http": 3}, "not text"),
+    ("proxies", 3, "neither a URL nor a dictionary"),
+    ("proxies", "{", "neither a URL nor a dictionary"),
+    ("allow_http", 1, "neither true nor false"),
+    ("allow_http", "maybe", "neither true nor false"),
+    ("credentials", "a b", "other characters"),
+    ("retry", 3, "cannot be taken apart"),
+    ("retry", "{", "cannot be taken apart"),
+    ("tls", "TLSv1.3", "cannot be taken apart"),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "reason"), REFUSED)
+def test_refused(field: str, value: object, reason: str) -> None:
+    """What cannot be used is one fault, on its field, with reason and mend."""
+    with pytest.raises(SettingsError, match=reason) as caught:
+        build(**{field: value})
+    (fault,) = caught.value.faults
+    assert (fault.field, fault.origin) == (field, "argument")
+    assert fault.mend.endswith((".", "?"))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("access_key_id", "", "empty"),
+        ("access_key_id", "id\n", "line break"),
+        ("access_key_id", "密", "other characters"),
+        ("access_key_id", SecretStr("id"), "not text"),
+        ("access_key_secret", "", "empty"),
+        ("access_key_secret", "secret\n", "line break"),
+        ("access_key_secret", "secret ", "white space"),
+        ("access_key_secret", b"secret", "not text"),
+        ("access_key_secret", "\ud800", "control character"),
+        ("sts_token", "token\r\nx: 1", "no HTTP header"),
+        ("sts_token", "tökén", "no HTTP header"),
+        ("sts_token", "to ken", "no HTTP header"),
+        ("sts_token", 3, "not text"),
+    ],
+)
+def test_keys_refused(field: str, value: object, reason: str) -> None:
+    """Keys that would not fit a header, or were copied badly, are refused."""
+    with pytest.raises(SettingsError, match=reason) as caught:
+        build(**{**KEYS, field: value})
+    assert [fault.field for fault in caught.value.faults] == [field]
+
+
+def test_keys_accepted() -> None:
+    """Keys may be texts or SecretStr; an empty token means none."""
+    settings = build(access_key_id="STS.abc", access_key_secret=SecretStr("p #w"), sts_token="CAIS/+==")
+    assert settings.sts_token == SecretStr("CAIS/+==")
+    assert build(**KEYS, sts_token="").sts_token is None
+    assert build(sts_token="").sts_token is None
+    assert build().access_key_id is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "field"),
+    [
+        ({"access_key_id": "id"}, "access_key_secret"),
+        ({"access_key_secret": "secret"}, "access_key_id"),
+        ({"sts_token": "token"}, "sts_token"),
+        ({"access_key_id": "id", "sts_token": "token"}, "access_key_secret"),
+    ],
+)
+def test_half_a_key(keys: dict[str, str], field: str) -> None:
+    """Keys that do not make a set are one fault."""
+    with pytest.raises(SettingsError, match=r"it is(?: not)? set") as caught:
+        build(**keys)
+    assert [fault.field for fault in caught.value.faults] == [field]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"policy": "wrte"}, r"policy: it is none of .* Did you mean write\?"),
+        ({"max_attempts": 0}, "max_attempts: 0 is out of range"),
+        ({"max_attempts": None}, "max_attempts: it is not a number"),
+        ({"max_delay": -1}, "max_delay: -1 is not positive"),
+        ({"deadline": math.inf}, "deadline: it is not a finite number"),
+        ({"deadline": 0}, "deadline: 0 is not positive"),
+        ({"deadlin": 1}, "there is no such setting"),
+    ],
+)
+def test_retry_refused(arguments: dict[str, Any], reason: str) -> None:
+    """Retry settings are checked alone and as a part, with the same words."""
+    with pytest.raises(SettingsError, match=reason):
+        RetrySettings(**arguments)
+    with pytest.raises(
+        SettingsError, match=reason if "deadlin" not in arguments else "Did you mean deadline"
+    ) as caught:
+        build(retry=arguments)
+    assert caught.value.faults[0].field == f"retry.{next(iter(arguments))}"
+
+
+def test_retry_accepted() -> None:
+    """Zero delay and no deadline are possible."""
+    retry = build(retry={"policy": "No_Delay", "max_delay": 0, "deadline": "None", "max_attempts": "3"}).retry
+    assert retry == RetrySettings(policy="no-delay", max_delay=0, deadline=None, max_attempts=3)
+
+
+def test_tls(tmp_path: Path, write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bundle must be a readable file with a certificate, and TLS at least 1.2."""
+    monkeypatch.setenv("HOME", str(tmp_path / "work"))
+    pem = Path(certifi.where()).read_text(encoding="utf-8")
+    one = pem[: pem.index("-----END CERTIFICATE-----")] + "-----END CERTIFICATE-----\n"
+    write("ca.pem", "a comment in 中文\n" + one)
+    write("empty.pem", "")
+    write("broken.pem", one.replace("M", "N"))
+    assert build(tls={"ca_bundle": "~/ca.pem"}).tls.ca_bundle == tmp_path / "work" / "ca.pem"
+    assert build(tls={"ca_bundle": certifi.where(), "minimum_version": "1.3"}).tls.minimum_version == "TLSv1.3"
+    for name, reason in (
+        ("empty.pem", "no valid certificate"),
+        ("broken.pem", "no valid certificate"),
+        ("none.pem", "there is no such file"),
+        (".", "there is no such file"),
+        ("", "not the name of a file"),
+        (3, "not the name of a file"),
+    ):
+        with pytest.raises(SettingsError, match=rf"tls\.ca_bundle: .*{reason}"):
+            build(tls={"ca_bundle": name})
+    with pytest.raises(SettingsError, match=r"minimum_version: it is none of TLSv1\.2, TLSv1\.3"):
+        TLSSettings(minimum_version="TLSv1.1")  # type: ignore[arg-type]
+
+    def forbidden(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    with pytest.raises(SettingsError, match="cannot be read: Permission denied"):
+        build(tls={"ca_bundle": "ca.pem"})
+
+
+ANYTHING = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.lists(st.integers())
+
+
+@given(st.sampled_from(sorted(OTSSettings.model_fields)), ANYTHING | st.dictionaries(st.text(), ANYTHING))
+def test_anything(field: str, value: object) -> None:
+    """Whatever is given, the settings can be used or a SettingsError is raised, and nothing reaches a header raw."""
+    arguments = {"endpoint": "https://rows.example.com", "instance_name": "demo", **KEYS, field: value}
+    try:
+        settings = OTSSettings.explicit(**arguments)
+    except SettingsError as error:
+        assert error.faults  # noqa: PT017 - either outcome is right
+        return
+    for name in ("access_key_id", "instance_name", "region", "endpoint"):
+        text = getattr(settings, name) or ""
+        assert text.isascii()
+        assert text.isprintable()

@@ -1,0 +1,137 @@
+"""Faults are told together, in the order of the fields, each with origin and mend; misspelt names are found."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ots_config.errors import Fault, SettingsError
+from ots_config.settings import OTSSettings, SettingsWarning
+
+Write = Callable[..., Path]
+ENDPOINT = "https://demo.cn-hangzhou.ots.aliyuncs.com"
+
+
+def test_all_faults_at_once(monkeypatch: pytest.MonkeyPatch, write: Write) -> None:
+    """Faults of every source and of their contradictions come in one error, sorted by field."""
+    monkeypatch.setenv("OTS_SOCKET_TIMEOUT", "0")
+    write("prod.env", "# x\nOTS_ENCODING=utf9\nOTS_RETRY__DEADLINE=soon\n")
+    write("secrets/max_connection", "many")
+    write("ots.toml", "[profiles.default]\nallow_http = 3\nregion = 'cn-beijing'\n")
+    with pytest.raises(SettingsError) as caught:
+        OTSSettings(endpoint=ENDPOINT, access_key_id="id", sgnature="v2", env_file="prod.env", secrets_dir="secrets")
+    assert [(fault.field, fault.origin) for fault in caught.value.faults] == [
+        ("region", "profile [profiles.default] in ots.toml"),
+        ("access_key_secret", "no source"),
+        ("encoding", "prod.env line 2"),
+        ("socket_timeout", "environment variable OTS_SOCKET_TIMEOUT"),
+        ("max_connection", "secrets file secrets/max_connection"),
+        ("retry.deadline", "prod.env line 3"),
+        ("allow_http", "profile [profiles.default] in ots.toml"),
+        ("sgnature", "argument"),
+    ]
+    assert str(caught.value).startswith("8 settings are wrong:\n- region: ")
+    assert isinstance(caught.value, ValueError)
+
+
+def test_one_fault_reads_as_a_sentence() -> None:
+    """A single fault says field, reason, origin and mend in one line."""
+    with pytest.raises(SettingsError) as caught:
+        OTSSettings(endpoint=ENDPOINT, max_connection=0)
+    assert str(caught.value) == (
+        "max_connection: 0 is out of range (from argument). Give a whole number from 1 to 65535."
+    )
+    again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own
+    assert again.faults == caught.value.faults
+
+
+def test_one_cause_is_one_fault() -> None:
+    """What cannot be derived because of another fault is not called missing too."""
+    for arguments, field in (
+        ({"endpoint": "demo"}, "endpoint"),
+        ({"region": "no region", "instance_name": "demo"}, "region"),
+        ({"endpoint": "https://rows.example.com", "instance_name": "a b"}, "instance_name"),
+        ({"endpoint": ENDPOINT, "region": "no region", "signature": "v4"}, "region"),
+        ({"endpoint": "http://rows.example.com", "instance_name": "demo", "allow_http": "perhaps"}, "allow_http"),
+    ):
+        with pytest.raises(SettingsError) as caught:
+            OTSSettings.explicit(**arguments)
+        assert [fault.field for fault in caught.value.faults] == [field]
+
+
+@pytest.mark.parametrize(
+    ("name", "mend"),
+    [
+        ("endpiont", "Did you mean endpoint?"),
+        ("end_point", "Did you mean endpoint?"),
+        ("accessKeyId", "Did you mean access_key_id?"),
+        ("deadline", "Did you mean retry.deadline?"),
+        ("qqqq", "Choose one of access_key_id, access_key_secret, allow_http, credentials, encoding, endpoint,"),
+    ],
+)
+def test_unknown_arguments(name: str, mend: str) -> None:
+    """An unknown argument is a SettingsError with the nearest real name."""
+    for build in (OTSSettings, OTSSettings.explicit):
+        with pytest.raises(SettingsError, match="there is no such setting") as caught:
+            build(**{"endpoint": ENDPOINT, name: 1})
+        assert caught.value.faults[0].mend.startswith(mend)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("OTS_ENDPIONT", "OTS_ENDPOINT"),
+        ("OTS_RETRY__DEADLIN", "OTS_RETRY__DEADLINE"),
+        ("OTS_RETRY_DEADLINE", "OTS_RETRY__DEADLINE"),
+        ("OTS_RETRY__TIMEOUT", "OTS_RETRY__"),
+        ("OTS_TLS__CABUNDLE", "OTS_TLS__CA_BUNDLE"),
+        ("OTS_ACCESS_KEY", "OTS_ACCESS_KEY_ID"),
+        ("OTS_ACCESSKEYSECRET", "OTS_ACCESS_KEY_SECRET"),
+        ("ots_endpoint", "OTS_ENDPOINT"),
+        ("OTS_ROLE_AARN", "OTS_ROLE_ARN"),
+        ("OTS_PROFIL", "OTS_PROFILE"),
+    ],
+)
+def test_misspelt_variables(name: str, meant: str, monkeypatch: pytest.MonkeyPatch, write: Write) -> None:
+    """A misspelt variable, in the environment or an env file, is reported with the nearest real name."""
+    with pytest.warns(SettingsWarning, match=rf"^prod\.env line 1: {name} sets nothing\. Did you mean {meant}") as seen:
+        OTSSettings(endpoint=ENDPOINT, env_file=write("prod.env", f"{name}=x\n"))
+    assert seen[0].filename == __file__
+    monkeypatch.setenv(name, "x")
+    with pytest.warns(SettingsWarning, match=rf"^environment variable {name} sets nothing\. Did you mean {meant}"):
+        OTSSettings(endpoint=ENDPOINT)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(f"OTS_ROLE_{part}" for part in ("ARN", "SESSION_NAME", "DURATION", "POLICY", "EXTERNAL_ID")),
+        *(f"OTS_STS_{part}" for part in ("ENDPOINT", "REGION", "VPC")),
+        "OTS_CREDENTIALS",
+        "OTS_TEST_ENDPOINT",
+        "OTS_TEST_ACCESS_KEY_ID",
+        "OTS_ENDPOINT_STAGING",
+        "OTS_CALENDAR",
+        "OTSELOT",
+    ],
+)
+def test_names_of_others(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that the credentials read, and names that are plainly somebody's own, are left alone."""
+    monkeypatch.setenv(name, "x")
+    OTSSettings(endpoint=ENDPOINT)
+
+
+def test_misspelt_profile_entry(write: Write) -> None:
+    """A misspelt entry of a profile is reported too."""
+    write("ots.toml", "[profiles.default]\nmax_conection = 3\nrole_arn = 'x'\n")
+    with pytest.warns(
+        SettingsWarning, match=r"in ots\.toml: max_conection sets nothing\. Did you mean max_connection\?"
+    ):
+        OTSSettings(endpoint=ENDPOINT)
+
+
+def test_faults_say_what_they_are() -> None:
+    """A fault is plain data."""
+    fault = Fault("field", "it is wrong", "argument", "Mend it.")
+    assert str(fault) == "field: it is wrong (from argument). Mend it."
