@@ -89,7 +89,7 @@ class SharedCache:
         self._wait = wait
         self._sleep = sleep
         self._wall = wall
-        self.name: str = source.name
+        self.name: str = getattr(source, "name", None) or type(source).__name__
         self._last: Credentials | None = None
         self._warned = False
 
@@ -99,19 +99,19 @@ class SharedCache:
         Raises:
             CredentialsError: If the source raises it.
         """
-        path = self.path
-        found = self._usable(path)
+        who = self._who()  # once: what a source tells of itself may change while it fetches
+        path = self._path_of(who)
+        found = self._usable(path, who)
         if found is None:
             with self._locked(path):
-                found = self._usable(path) or self._fetch(path)
+                found = self._usable(path, who) or self._fetch(path, who)
         self._last = found
         return found
 
     @property
     def path(self) -> Path:
         """The file: its name is a digest of who the credentials are for."""
-        directory = cache_directory() if self._directory is None else Path(self._directory)
-        return directory / f"{sha256(self._who().encode()).hexdigest()[:32]}.json"
+        return self._path_of(self._who())
 
     def describe(self) -> str:
         """Tell what the source looks at, without secrets."""
@@ -127,28 +127,32 @@ class SharedCache:
     def _who(self) -> str:
         return f"{self.name}\n{self.describe() if self._identity is None else self._identity}"
 
-    def _fetch(self, path: Path) -> Credentials:
+    def _path_of(self, who: str) -> Path:
+        directory = cache_directory() if self._directory is None else Path(self._directory)
+        return directory / f"{sha256(who.encode()).hexdigest()[:32]}.json"
+
+    def _fetch(self, path: Path, who: str) -> Credentials:
         credentials = self._source.fetch_credentials()
         if not isinstance(credentials, Credentials):
             raise CredentialsRefused(f"{self.name}: the source returned {type(credentials).__name__}, no Credentials")
         if credentials.expires_at is not None:  # permanent keys are not ours to spread
             try:
-                _write(path, _Entry(credentials, self._wall()), self._who())
+                _write(path, _Entry(credentials, self._wall()), who)
             except OSError as error:
                 self._warn(path, f"cannot be written ({error.strerror})")
         return credentials
 
-    def _usable(self, path: Path) -> Credentials | None:
-        entry = self._read(path)
+    def _usable(self, path: Path, who: str) -> Credentials | None:
+        entry = self._read(path, who)
         if entry is None or not entry.is_fresh(self._wall()):
             return None
         if self._last is not None and same_keys(self._last, entry.credentials):
             return None
         return entry.credentials
 
-    def _read(self, path: Path) -> _Entry | None:
+    def _read(self, path: Path, who: str) -> _Entry | None:
         try:
-            found = _read(path, self._who())
+            found = _read(path, who)
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -195,14 +195,12 @@ class ChainProvider:
         return tuple(_name(provider) for provider in self._providers)
 
     def describe(self) -> str:
-        """Tell what the provider in use looks at; the order if none is yet."""
-        winner = self._winner
-        if winner is not None:
-            return _looked_at(winner.provider) or winner.name
+        """Tell the order; it stays the same, whoever turns out to have credentials."""
         return "chain of " + ", ".join(_name(provider) for provider in self._asked)
 
     def __repr__(self) -> str:
-        return f"<ChainProvider: {self.describe()}>"
+        stays = f", stays with {self.winner}" if self.winner else ""
+        return f"<ChainProvider: {self.describe()}{stays}>"
 
     # --- the search -----------------------------------------------------------------------------------------
 
@@ -366,5 +364,5 @@ def _pinned(providers: Sequence[Any], pin: str) -> Any:
 
     names = [_name(provider) for provider in providers]
     near = get_close_matches(pin, names, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
     raise CredentialsRefused(f"no credentials source is named {pin!r}{hint}. There are: {', '.join(names)}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ots_config.credentials.snapshot import Credentials
-from ots_config.credentials.variables import variable
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class EnvironmentProvider:
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self._environ = environ
-        self._last: Credentials | None = None
+        self._last: tuple[Family, Credentials] | None = None
 
     def get_credentials(self) -> Credentials:
         """Read the variables; as long as they stay the same, so does the snapshot.
@@ -70,27 +70,36 @@ class EnvironmentProvider:
         raise CredentialsUnavailable(f"none of {', '.join(others)} and {last} is set")
 
     def _read(self, family: Family) -> Credentials | str | None:
-        """Return the credentials of a family, or what is wrong with it, or None if nothing of it is set."""
-        key_id, secret, token = (variable(self._environ, name) for name in family)
+        """Return the credentials of a family, or what is wrong with it, or None if nothing of it is set.
+
+        Nothing is raised here: a traceback would show the variables.
+        """
+        environ = os.environ if self._environ is None else self._environ
+        key_id = environ.get(family.access_key_id, "").strip()
+        secret = environ.get(family.access_key_secret, "").strip()
+        token = environ.get(family.token, "").strip()
         if not (key_id or secret or token):
             return None
+        last = self._last
+        if (
+            last is not None
+            and last[0] is family
+            and last[1].access_key_id == key_id
+            and last[1].access_key_secret == secret
+            and (last[1].sts_token or "") == token
+        ):
+            return last[1]
         absent = [name for name, value in zip(family, (key_id, secret), strict=False) if not value]
         if absent:
             present = [name for name, value in zip(family, (key_id, secret, token), strict=True) if value]
             verb = "are" if len(present) > 1 else "is"
             return f"{' and '.join(present)} {verb} set, but {' and '.join(absent)} not: set both or neither"
-        last = self._last
-        if (
-            last is not None
-            and (last.access_key_id, last.access_key_secret, last.sts_token or "") == (key_id, secret, token)
-            and last.source.endswith(family.access_key_id)
-        ):
-            return last
         try:
-            self._last = Credentials(key_id, secret, token, source=f"{self.name} {family.access_key_id}")
+            found = Credentials(key_id, secret, token, source=f"{self.name} {family.access_key_id}")
         except ValueError as error:  # its text names what is wrong, never the value
             return f"{family.access_key_id} and its companions cannot be used: {error}"
-        return self._last
+        self._last = family, found
+        return found
 
     def describe(self) -> str:
         """Tell which variables are read."""

@@ -31,17 +31,17 @@ class FetchResponse(Protocol):
     @property
     def status(self) -> int:
         """The status code."""
-        ...  # noqa: PIE790 - a body for type checkers
+        ...
 
     @property
     def headers(self) -> Mapping[str, str]:
         """The header fields; names are in lower case."""
-        ...  # noqa: PIE790 - a body for type checkers
+        ...
 
     @property
     def body(self) -> bytes:
         """The content, decoded from any transfer coding."""
-        ...  # noqa: PIE790 - a body for type checkers
+        ...
 
 
 class Fetch(Protocol):
@@ -62,7 +62,7 @@ class Fetch(Protocol):
         read_timeout: float,
     ) -> FetchResponse:
         """Send one request and return its whole answer."""
-        ...  # noqa: PIE790 - a body for type checkers
+        ...
 
 
 @dataclass(frozen=True, slots=True)

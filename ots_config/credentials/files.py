@@ -46,13 +46,13 @@ def read_text(path: Path, *, required: bool) -> str | Failure:
         return Failure(f"{path} cannot be read: it is not UTF-8")
 
 
-def version(path: Path) -> tuple[int, int, int] | None:
+def version(path: Path) -> tuple[int, int, int, int] | None:
     """Return what changes when a file does; None if there is no such file."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
 
 def warn_if_exposed(path: Path) -> None:

@@ -92,7 +92,7 @@ class Refreshing:
         self._instant = bool(getattr(source, "instant", False)) if instant is None else instant
         self._clock = clock
         self._wall = wall
-        self.name: str = source.name
+        self.name: str = getattr(source, "name", None) or type(source).__name__
         self._held = _NOTHING
         self._logbook = Logbook(self.name)
         self._failure: CredentialsError | None = None

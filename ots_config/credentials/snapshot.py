@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from ots_config.masking import mask
+
 if TYPE_CHECKING:
     from datetime import datetime
-
-
-def mask(value: str) -> str:
-    """Return what may be shown of an access key id: ``LTAI5t****6789``, or only asterisks if it is short."""
-    return f"{value[:6]}****{value[-4:]}" if len(value) >= 16 else f"{value[:2]}****" if len(value) >= 6 else "****"
 
 
 @dataclass(frozen=True, init=False, repr=False, eq=False)

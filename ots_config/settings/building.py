@@ -61,7 +61,7 @@ def _problem(model: type[BaseModel], error: Any) -> Problem:
     if error["type"] == "missing":
         return Problem(name, "it is not set", "Set it.")
     if name not in model.model_fields:
-        return Problem("", "there is no such setting", f"Choose one of {', '.join(model.model_fields)}.")
+        return Problem("argument", "there is no such setting", f"Choose one of {', '.join(model.model_fields)}.")
     return Problem(name, f"it is refused ({error['type']})", "Give a value of the setting's type.")
 
 
@@ -81,15 +81,16 @@ def build(model: BaseModel, reading: Reading, sources: Iterable[PydanticBaseSett
         if not wrong:
             values[name] = part
     problems += fill(model, values)
-    for name, reason, mend in problems:
-        if name in _NEEDED and name not in winners:
+    # Those that are missing come last: another fault is then their cause, and is told instead.
+    for name, reason, mend in sorted(
+        problems, key=lambda problem: problem.name in _NEEDED and problem.name not in winners
+    ):
+        if name in _NEEDED and name not in winners and faults:
             continue
         origin = winners[name].origin if name in winners else "no source"
         faults.append(Fault(name, reason, origin, mend if name in winners else f"{mend[:-1]} ({variable(name)})."))
     order = {name: place for place, name in enumerate((*shape.leaves, *shape.parts))}
     faults.sort(key=lambda fault: order.get(fault.field, len(order)))
-    if not faults and problems:
-        faults.append(Fault("endpoint", "it is not set", "no source", "Set endpoint (OTS_ENDPOINT)."))
     origins = {name: found.origin for name, found in winners.items() if found.origin != DEFAULT}
     overrode = {
         name: tuple((loser.origin, show_loser(shape.leaves[name], loser.value)) for loser in found[1:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from numbers import Integral, Real
@@ -53,9 +54,20 @@ def _matching(pattern: re.Pattern[str], letters: str, mend: str) -> Callable[[An
     return check
 
 
-instance_name = _matching(_INSTANCE, "letters, digits, - and _", "Copy the instance's name from the console.")
-access_key_id = _matching(_KEY_ID, "letters, digits and + . / _ -", "Copy the AccessKey ID from the console.")
-provider_name = _matching(_PROVIDER, "letters, digits and + . / _ -", "Name one provider of the chain.")
+instance_name: Callable[[Any], str] = _matching(
+    _INSTANCE, "letters, digits, - and _", "Copy the instance's name from the console."
+)
+access_key_id: Callable[[Any], str] = _matching(
+    _KEY_ID, "letters, digits and + . / _ -", "Copy the AccessKey ID from the console."
+)
+provider_name: Callable[[Any], str] = _matching(
+    _PROVIDER, "letters, digits and + . / _ -", "Name one provider of the chain."
+)
+
+
+def text(mend: str) -> Callable[[Any], str]:
+    """Return a check that accepts any text that is one line."""
+    return lambda value: _text(value, mend)
 
 
 def endpoint(value: Any) -> str:
@@ -178,6 +190,19 @@ def seconds(*, zero: bool = False) -> Callable[[Any], float]:
 _positive = seconds()
 
 
+def number(what: str) -> Callable[[Any], float]:
+    """Return a check that accepts a number that is not below zero."""
+    mend = f"Give {what}, 0 or more."
+
+    def check(value: Any) -> float:
+        accepted = _number(value, mend)
+        if not 0 <= accepted <= LONGEST:
+            raise Refusal(f"{_brief(accepted)} is out of range", mend)
+        return accepted
+
+    return check
+
+
 def deadline(value: Any) -> float | None:
     """Accept a positive number of seconds, or none for no limit."""
     if value is None or (isinstance(value, str) and value.strip().lower() == "none"):
@@ -222,7 +247,7 @@ def ca_bundle(value: Any) -> Path | None:
     mend = "Name a readable PEM file with the certificates of the authorities to trust."
     if not isinstance(value, (str, Path)) or not str(value).strip() or _UNSPEAKABLE.search(str(value)):
         raise Refusal("it is not the name of a file", mend)
-    path = Path(value).expanduser()
+    path = Path(os.path.expanduser(value))  # noqa: PTH111 - pathlib's raises where there is no home
     try:
         text = path.read_bytes().decode("latin-1") if path.is_file() else None
         reason = "there is no such file"

@@ -36,6 +36,11 @@ class Binding(NamedTuple):
     broken: bool
 
 
+def expand(name: str | os.PathLike[str]) -> Path:
+    """Return a path with its ``~`` expanded, as it is if this process has no home."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111 - pathlib's raises where there is no home
+
+
 def signature(path: Path) -> Signature:
     """Return what changes whenever the file does."""
     try:
@@ -148,7 +153,7 @@ def entries(directory: Path, seen: dict[Path, Signature]) -> dict[str, Path]:
 def profile_places() -> tuple[Path, ...]:
     """Return where ots.toml is looked for if no variable names it, best first."""
     roaming = os.environ.get("APPDATA") if os.name == "nt" else os.environ.get("XDG_CONFIG_HOME")
-    home = Path(roaming) if roaming else Path("~/.config").expanduser()
+    home = Path(roaming) if roaming else expand("~/.config")
     return Path("ots.toml"), home / "ots-config" / "ots.toml", home / "ots.toml"
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, BeforeValidator, SecretStr
 
+from ots_config.masking import mask
 from ots_config.settings.names import ALIASES, variable
 from ots_config.settings.problems import Refusal
 
@@ -114,13 +115,6 @@ def layout(model: type[BaseModel]) -> Layout:
     return Layout(leaves, parts, variables)
 
 
-def mask_id(value: str) -> str:
-    """Return what may be shown of an AccessKey ID: both ends if it is long, else less or nothing."""
-    if len(value) >= 16:
-        return f"{value[:6]}****{value[-4:]}"
-    return f"{value[:2]}****" if len(value) >= 6 else "****"
-
-
 def mask_url(url: str) -> str:
     """Return a URL without the user name and password in it."""
     before, at, host = url.rpartition("@")
@@ -148,7 +142,7 @@ def show(name: str, value: Any) -> str:
         case float() if value.is_integer():
             text = str(int(value))
         case _:
-            text = mask_id(value) if name == "access_key_id" else str(value)
+            text = mask(value) if name == "access_key_id" else str(value)
     return text
 
 

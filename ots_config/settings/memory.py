@@ -34,7 +34,11 @@ def digest(given: Mapping[str, Any], environment: Mapping[str, str]) -> bytes:
     """Return what tells one set of inputs from another and gives nothing away; empty if they have no such form."""
     if not all(type(value) in _PLAIN or isinstance(value, Path) for value in given.values()):
         return b""
-    place = (str(Path.cwd()), os.environ.get("HOME"), os.environ.get("XDG_CONFIG_HOME"), os.environ.get("APPDATA"))
+    try:
+        working = str(Path.cwd())
+    except OSError:
+        return b""  # the working directory is gone, and relative names mean nothing any more
+    place = (working, os.environ.get("HOME"), os.environ.get("XDG_CONFIG_HOME"), os.environ.get("APPDATA"))
     inputs = repr((given, environment, place)).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(inputs, key=_SALT, digest_size=16).digest()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -18,12 +19,13 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ots_config.errors import Fault, SettingsError
+from ots_config.masking import mask
 from ots_config.settings import building, checks, memory, names
 from ots_config.settings.agreement import DERIVED
-from ots_config.settings.ledger import DEFAULT, Explanation, layout, mask_id, mask_proxies, show
+from ots_config.settings.ledger import DEFAULT, Explanation, layout, mask_proxies, show
 from ots_config.settings.parts import RetrySettings, TLSSettings, frozen
 from ots_config.settings.problems import warn
-from ots_config.settings.reading import FileNames, Reading, Where
+from ots_config.settings.reading import FileNames, Inputs, Reading, Where, wrapped
 from ots_config.settings.sources import PRECEDENCE, Arguments, Derived, Source
 
 Network = Literal["public", "vpc", "internal", "dual-stack"]
@@ -61,7 +63,18 @@ class OTSSettings(BaseSettings):
         signature: Which version of signatures is made.
         proxies: The proxy's URL for each scheme.
         allow_http: Whether http is allowed beyond this machine.
+        idle_timeout: Seconds after which an unused connection is closed.
         credentials: The one provider of credentials to use, None for the whole chain.
+        credentials_cache: Whether fetched credentials are shared with other processes in a file.
+        keyring_plaintext: Whether a keychain that keeps secrets as plain text may be used.
+        role_arn: The role to assume with the credentials found, None for none.
+        role_session_name: What the audit log calls the session.
+        role_duration: Seconds that the role's keys live.
+        role_policy: A policy that narrows the role, as JSON.
+        role_external_id: What the role's trust policy asks for.
+        sts_endpoint: The host or URL of STS.
+        sts_region: The region whose STS is asked.
+        sts_vpc: Whether to ask the address inside a VPC.
 
     Raises:
         SettingsError: If they cannot be used; it tells all faults together, and no value of a secret.
@@ -116,9 +129,44 @@ class OTSSettings(BaseSettings):
     credentials: Annotated[str | None, BeforeValidator(checks.provider_name)] = Field(
         default=None, description="The one provider of credentials to use instead of the whole chain."
     )
+    idle_timeout: Annotated[float, BeforeValidator(checks.seconds())] = Field(
+        default=5.0, description="Seconds after which an unused connection is closed."
+    )
+    credentials_cache: Annotated[bool, BeforeValidator(checks.boolean)] = Field(
+        default=False,
+        description="Whether fetched credentials are shared with other processes in a file of the user's.",
+    )
+    keyring_plaintext: Annotated[bool, BeforeValidator(checks.boolean)] = Field(
+        default=False, description="Whether a keychain that keeps secrets as plain text may be used."
+    )
+    role_arn: Annotated[str | None, BeforeValidator(checks.text("Write acs:ram::ACCOUNT:role/NAME."))] = Field(
+        default=None, description="The role to assume with the credentials found: acs:ram::ACCOUNT:role/NAME."
+    )
+    role_session_name: Annotated[str | None, BeforeValidator(checks.text("Give a name."))] = Field(
+        default=None, description="What the audit log calls the role's session."
+    )
+    role_duration: Annotated[int | None, BeforeValidator(checks.count(43_200))] = Field(
+        default=None, description="Seconds that the role's keys live, 900 to 43200."
+    )
+    role_policy: Annotated[str | None, BeforeValidator(checks.text("Give a policy on one line."))] = Field(
+        default=None, description="A policy that narrows the role, as JSON."
+    )
+    role_external_id: Annotated[str | None, BeforeValidator(checks.text("Give the id."))] = Field(
+        default=None, description="What the role's trust policy asks for."
+    )
+    sts_endpoint: Annotated[str | None, BeforeValidator(checks.text("Write sts.cn-hangzhou.aliyuncs.com."))] = Field(
+        default=None, description="The host or URL of STS."
+    )
+    sts_region: Annotated[str | None, BeforeValidator(checks.region)] = Field(
+        default=None, description="The region whose STS is asked."
+    )
+    sts_vpc: Annotated[bool | None, BeforeValidator(checks.boolean)] = Field(
+        default=None, description="Whether STS is asked at its address inside a VPC."
+    )
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
     _overrode: dict[str, tuple[tuple[str, str], ...]] = PrivateAttr(default_factory=dict)
+    _inputs: Inputs = PrivateAttr(default=Inputs({}, Where(), ()))
 
     def __init__(
         self,
@@ -130,7 +178,9 @@ class OTSSettings(BaseSettings):
     ) -> None:
         if env_file is None and "_env_file" in arguments:
             env_file = arguments["_env_file"] or ()  # None means no file here, as pydantic-settings has it
-        where = Where(env_file, secrets_dir or arguments.get("_secrets_dir"), profile or arguments.get("_profile"))
+        if secrets_dir is None:
+            secrets_dir = arguments.get("_secrets_dir")
+        where = Where(env_file, secrets_dir, profile or arguments.get("_profile"))
         for underscored in ("_env_file", "_secrets_dir", "_profile"):
             arguments.pop(underscored, None)
         faults, doubts = self._build(arguments, where)
@@ -174,9 +224,11 @@ class OTSSettings(BaseSettings):
         sources = _explicit(cls, reading) if where is None else _all(cls, reading)
         built = building.build(self, reading, sources)
         if built.faults:
-            self.__dict__.clear()  # the values may be sound each by itself, but not together
+            object.__setattr__(self, "__dict__", {})  # the values may be sound each by itself, but not together
         else:
             self._origins, self._overrode = built.origins, built.overrode
+            if where is not None:
+                self._inputs = Inputs(wrapped(arguments, layout(cls)), where, tuple(reading.seen))
             if not reading.doubts and all(isinstance(source, Source) for source in sources):
                 memory.remember(key, reading.seen, self)
         return built.faults, reading.doubts
@@ -220,9 +272,24 @@ class OTSSettings(BaseSettings):
         """
         known = layout(type(self)).leaves
         if field not in known:
-            mend = checks.one_of(known, field)
-            raise SettingsError(Fault(names.visible(field) or "argument", "there is no such setting", "argument", mend))
+            shown, mend = names.visible(field) or "argument", checks.one_of(known, field)
+            del field
+            raise SettingsError(Fault(shown, "there is no such setting", "argument", mend))
         return self._origins.get(field, DEFAULT)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that were looked at, whether they were there or not."""
+        return self._inputs.files
+
+    def rebuilt(self) -> Self:
+        """Build settings anew from the same arguments and sources, as they are now.
+
+        Raises:
+            SettingsError: If they can no longer be used.
+        """
+        arguments, where, _ = self._inputs
+        return type(self)(**where._asdict(), **arguments)
 
     def explain(self) -> list[Explanation]:
         """Return each setting with its masked value, where it came from, and what it overrode."""
@@ -242,7 +309,7 @@ class OTSSettings(BaseSettings):
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
             if name == "access_key_id" and value is not None:
-                yield name, mask_id(value)
+                yield name, mask(value)
             elif name == "proxies" and value is not None:
                 yield name, mask_proxies(value)
             else:

@@ -21,11 +21,9 @@ NEIGHBOURS = frozenset(
         SECRETS_DIR,
         CONFIG_FILE,
         PROFILE,
-        *(f"OTS_ROLE_{part}" for part in ("ARN", "SESSION_NAME", "DURATION", "POLICY", "EXTERNAL_ID")),
-        *(f"OTS_STS_{part}" for part in ("ENDPOINT", "REGION", "VPC")),
     }
 )
-"""Names that share the prefix, and are read by the sources themselves or by the credentials."""
+"""Names that share the prefix, and are read by the sources themselves."""
 
 _VISIBLE = re.compile(r"[A-Z][A-Z0-9_.]{0,59}|[a-z][a-z0-9_.]{0,59}")
 

@@ -25,7 +25,7 @@ def frozen(name: str) -> NoReturn:
 class Part(BaseModel):
     """Settings that belong together; faults are told as ours, which never repeat a value."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     def __init__(self, **arguments: Any) -> None:
         problems = building.fill(self, arguments)
@@ -49,6 +49,9 @@ class RetrySettings(Part):
         max_attempts: The most attempts of one call, the first one included.
         max_delay: The longest wait between two attempts, in seconds.
         deadline: The time that one call may take in all, in seconds; None for no limit.
+        budget_share: How many retries each call allows its client, 0.1 for one in ten.
+        budget_rate: How many retries a second a client is allowed besides.
+        budget_waits: Whether a retry beyond the budget waits for its turn within the deadline, or fails at once.
     """
 
     shorthand: ClassVar[str] = "policy"
@@ -64,6 +67,15 @@ class RetrySettings(Part):
     )
     deadline: Annotated[float | None, BeforeValidator(checks.deadline)] = Field(
         default=60.0, description="The time that one call may take in all, in seconds; none for no limit."
+    )
+    budget_share: Annotated[float, BeforeValidator(checks.number("a share"))] = Field(
+        default=0.1, description="How many retries each call allows its client, 0.1 for one in ten."
+    )
+    budget_rate: Annotated[float, BeforeValidator(checks.number("a rate"))] = Field(
+        default=10.0, description="How many retries a second a client is allowed besides."
+    )
+    budget_waits: Annotated[bool, BeforeValidator(checks.boolean)] = Field(
+        default=True, description="Whether a retry beyond the budget waits for its turn, or fails at once."
     )
 
 

@@ -33,6 +33,30 @@ class Where(NamedTuple):
     profile: str | None = None
 
 
+class Inputs(NamedTuple):
+    """What settings were built from, so that they can be built anew.
+
+    Attributes:
+        arguments: The caller's arguments, secrets wrapped.
+        where: Which files the caller named.
+        files: Every file that was looked at.
+    """
+
+    arguments: dict[str, Any]
+    where: Where
+    files: tuple[Path, ...]
+
+
+def wrapped(arguments: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
+    """Return arguments whose secrets are not shown."""
+
+    def hidden(name: str, value: Any) -> Any:
+        leaf = layout.leaves.get(name)
+        return SecretStr(value) if leaf is not None and leaf.secret and isinstance(value, str) else value
+
+    return {name: hidden(name, value) for name, value in arguments.items()}
+
+
 class EnvLine(NamedTuple):
     """A variable of an env file, and where it stands."""
 
@@ -65,7 +89,7 @@ class Reading:
         self.faults: list[Fault] = []
         self.doubts: list[str] = []
         self.seen: dict[Path, files.Signature] = {}
-        self.whole = True
+        self.whole: bool = True
         self._env_lines: list[EnvLine] = []
         self._env_read = False
 
@@ -131,9 +155,9 @@ class Reading:
         """Return the paths that an argument or a variable names, with their origin, and whether any does."""
         if named is not None:
             several = [named] if isinstance(named, (str, os.PathLike)) else list(named)
-            return [(Path(each).expanduser(), "argument") for each in several], True
+            return [(files.expand(each), "argument") for each in several], True
         found = self.control(control)
-        return ([(Path(found[0]).expanduser(), found[1])], True) if found else ([], False)
+        return ([(files.expand(found[0]), found[1])], True) if found else ([], False)
 
     def env_lines(self) -> list[EnvLine]:
         """Return the variables of all env files, in the order of the files and their lines."""

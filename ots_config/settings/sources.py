@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -34,9 +35,9 @@ class Source(PydanticBaseSettingsSource):
         self.reading = reading
         self.rank = rank
 
+    @abstractmethod
     def read(self) -> list[Found]:
         """Return every value found, the strongest first where one setting has several."""
-        raise NotImplementedError
 
     def __call__(self) -> dict[str, Any]:
         """Return the strongest values, nested, as pydantic-settings expects them."""

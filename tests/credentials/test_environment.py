@@ -161,7 +161,12 @@ def test_static_keys_are_handed_out_as_given() -> None:
     provider = StaticProvider(KEY, MARK, "", source="settings")
     found = provider.get_credentials()
     assert provider.get_credentials() is found
-    assert (found.access_key_id, found.access_key_secret, found.sts_token, found.source) == (KEY, MARK, None, "settings")
+    assert (found.access_key_id, found.access_key_secret, found.sts_token, found.source) == (
+        KEY,
+        MARK,
+        None,
+        "settings",
+    )
     assert repr(provider) == "<StaticProvider: key LTAI5t****0001 from settings>"
     assert StaticProvider.of(found).get_credentials() is found
     assert pickle.loads(pickle.dumps(provider)).get_credentials() == found  # noqa: S301 - our own bytes

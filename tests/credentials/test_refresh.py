@@ -45,7 +45,9 @@ def test_64_threads_without_credentials_share_one_fetch(scripted: Any, together:
     source = scripted()
     source.gate.clear()
     provider = refreshing(source)
-    outcomes = together(64, provider.get_credentials, meanwhile=lambda: source.started.wait(PATIENCE) and source.gate.set())
+    outcomes = together(
+        64, provider.get_credentials, meanwhile=lambda: source.started.wait(PATIENCE) and source.gate.set()
+    )
     assert {outcome.access_key_id for outcome in outcomes} == {"STS.NUMBER0001KEYKEY"}
     assert source.calls == 1
 
@@ -58,7 +60,9 @@ def test_64_threads_at_expiry_share_one_fetch(scripted: Any, clock: Any, togethe
     clock.advance(3600)
     source.started.clear()
     source.gate.clear()
-    outcomes = together(64, provider.get_credentials, meanwhile=lambda: source.started.wait(PATIENCE) and source.gate.set())
+    outcomes = together(
+        64, provider.get_credentials, meanwhile=lambda: source.started.wait(PATIENCE) and source.gate.set()
+    )
     assert {outcome.access_key_id for outcome in outcomes} == {"STS.NUMBER0002KEYKEY"}
     assert source.calls == 2
 
@@ -83,9 +87,7 @@ def test_a_slow_fetch_is_never_doubled(scripted: Any, together: Any) -> None:
     source.gate.clear()
     provider = refreshing(source)
     outcomes = together(64, lambda: provider.get_credentials(timeout=0.05))
-    assert {str(outcome) for outcome in outcomes} == {
-        "scripted: no answer within 0.05 s; it is still being waited for"
-    }
+    assert {str(outcome) for outcome in outcomes} == {"scripted: no answer within 0.05 s; it is still being waited for"}
     assert all(isinstance(outcome, CredentialsRefused) for outcome in outcomes)
     source.gate.set()
     assert provider.get_credentials().access_key_id == "STS.NUMBER0001KEYKEY"
@@ -250,7 +252,9 @@ def test_rotation_is_told_with_masked_credentials(scripted: Any, clock: Any, mar
     assert len(told) == 1
 
 
-def test_a_failing_callback_costs_nothing(scripted: Any, clock: Any, caplog: pytest.LogCaptureFixture, mark: str) -> None:
+def test_a_failing_callback_costs_nothing(
+    scripted: Any, clock: Any, caplog: pytest.LogCaptureFixture, mark: str
+) -> None:
     """What a callback raises is logged without its text, and the credentials are handed out."""
 
     def callback(_old: MaskedCredentials, _new: MaskedCredentials) -> None:
@@ -435,6 +439,9 @@ def test_a_source_may_have_only_get_credentials(clock: Any) -> None:
 
     source = Plain()
     assert Refreshing(source, clock=clock, wall=clock.wall).get_credentials() is source.answer
+    del Plain.name
+    assert Refreshing(source).name == "Plain"
+    Plain.name = "plain"
     source.answer = ("id", "secret")
     with pytest.raises(CredentialsRefused, match="plain: the source returned tuple, no Credentials"):
         Refreshing(source, clock=clock, wall=clock.wall).get_credentials()

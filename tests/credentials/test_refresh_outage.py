@@ -3,6 +3,7 @@
 import logging
 import pickle
 import traceback
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -69,7 +70,7 @@ def test_outage_in_the_background(scripted: Any, clock: Any) -> None:
 
 
 def test_64_threads_after_the_end_share_one_failure(scripted: Any, clock: Any, together: Any) -> None:
-    """When the credentials have ended, 64 threads cause one attempt and all are told the same, each in its own error."""
+    """After the end, 64 threads cause one attempt and all are told the same, each in an error of its own."""
     source = scripted()
     provider = refreshing(source)
     provider.get_credentials()
@@ -77,7 +78,9 @@ def test_64_threads_after_the_end_share_one_failure(scripted: Any, clock: Any, t
     source.failure = CredentialsRefused("STS is down")
     source.started.clear()
     source.gate.clear()
-    outcomes = together(64, provider.get_credentials, meanwhile=lambda: source.started.wait(PATIENCE) and source.gate.set())
+    outcomes = together(
+        64, provider.get_credentials, meanwhile=lambda: source.started.wait(PATIENCE) and source.gate.set()
+    )
     assert {(type(outcome), str(outcome)) for outcome in outcomes} == {(CredentialsRefused, "STS is down")}
     assert len({id(outcome) for outcome in outcomes}) == 64
     assert source.calls == 2
@@ -95,7 +98,7 @@ def test_failures_without_credentials_are_spaced_out(scripted: Any, clock: Any) 
         if source.calls > len(attempts):
             attempts.append(second)
         clock.advance(1)
-    gaps = [later - earlier for earlier, later in zip(attempts, attempts[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(attempts)]
     assert gaps[0] == 1
     assert 15 <= gaps[-1] <= 31
     assert source.calls <= 20
@@ -142,7 +145,7 @@ def test_errors_that_are_not_ours_are_told_without_their_text(scripted: Any, mar
         refreshing(source).get_credentials()
     assert mark not in "".join(traceback.format_exception(caught.value))
     source.failure = ConnectFailed("connection refused")
-    with pytest.raises(CredentialsRefused, match="^scripted: connection refused$"):
+    with pytest.raises(CredentialsRefused, match=r"^scripted: connection refused$"):
         refreshing(source).get_credentials()
 
 

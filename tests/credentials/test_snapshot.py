@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from ots_config.credentials.snapshot import Credentials, CredentialsProvider, mask
+from ots_config.credentials.snapshot import Credentials, CredentialsProvider
+from ots_config.masking import mask
 from ots_config.credentials.static import StaticProvider
 
 SECRET, TOKEN = "S3cr3tM4rk", "T0k3nM4rk"

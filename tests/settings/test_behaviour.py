@@ -185,6 +185,14 @@ def test_memory_holds_no_secret(write: Write) -> None:
     assert not memory._last
 
 
+def test_bare_processes(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process without a home, or whose working directory is gone, builds its settings all the same."""
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    place.rmdir()
+    assert OTSSettings(endpoint=ENDPOINT).instance_name == "demo"
+
+
 class Mine(OTSSettings):
     """A user's settings: a field, and a source above the environment."""
 
@@ -221,6 +229,8 @@ def test_subclass(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.retry == RetrySettings(deadline=4, max_delay=2)
     assert settings.origin("access_key_id") == "Vault"
     assert settings != OTSSettings(endpoint=ENDPOINT, access_key_id="id", access_key_secret="vault-secret")
+    row = next(row for row in Mine(endpoint=ENDPOINT, table="yours").explain() if row.field == "table")
+    assert row.overrode == (("environment variable OTS_TABLE", "not shown"),)
     monkeypatch.setenv("OTS_LIMIT", "none")
     with pytest.raises(SettingsError, match=r"limit: it is refused \(int_parsing\) \(from environment variable"):
         Mine(endpoint=ENDPOINT)
@@ -265,3 +275,16 @@ def test_table() -> None:
     assert all(line.count("|") == 5 and not line.endswith("|  |") for line in lines)
     assert "| `retry.deadline` | `OTS_RETRY__DEADLINE` | `60` | The time that one call may take" in settings_table()
     assert "`OTS_INSTANCE_NAME` or `OTS_INSTANCE`" in settings_table()
+
+
+def test_settings_know_their_files_and_build_anew(write: Callable[..., Path]) -> None:
+    """Settings tell which files they looked at, and can be built again as those files are now."""
+    path = write("prod.env", f"OTS_ENDPOINT={ENDPOINT}\nOTS_MAX_CONNECTION=3\n")
+    settings = OTSSettings(env_file=path, access_key_id="id", access_key_secret="s3cr3t")
+    assert path in settings.files
+    write("prod.env", f"OTS_ENDPOINT={ENDPOINT}\nOTS_MAX_CONNECTION=40\n")
+    again = settings.rebuilt()
+    assert (settings.max_connection, again.max_connection) == (3, 40)
+    assert again.access_key_secret == settings.access_key_secret
+    assert "s3cr3t" not in repr(settings._inputs)
+    assert OTSSettings.explicit(endpoint=ENDPOINT).files == ()

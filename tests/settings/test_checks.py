@@ -225,6 +225,7 @@ def test_tls(tmp_path: Path, write: Callable[..., Path], monkeypatch: pytest.Mon
 ANYTHING = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.lists(st.integers())
 
 
+@pytest.mark.filterwarnings("ignore::ots_config.settings.SettingsWarning")
 @given(st.sampled_from(sorted(OTSSettings.model_fields)), ANYTHING | st.dictionaries(st.text(), ANYTHING))
 def test_anything(field: str, value: object) -> None:
     """Whatever is given, the settings can be used or a SettingsError is raised, and nothing reaches a header raw."""

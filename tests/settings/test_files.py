@@ -147,6 +147,14 @@ def test_files_that_others_can_read(write: Write) -> None:
     OTSSettings(**BASE, env_file=write("plain.env", "OTS_ENCODING=utf8\n", 0o644))
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes are a POSIX matter")
+def test_read_only_mounts(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret on a read-only file system, as containers mount them, gets no warning that nobody could heed."""
+    write("secrets/access_key_secret", "abc\n", 0o444)
+    monkeypatch.setattr(os, "statvfs", lambda _: type("Status", (), {"f_flag": os.ST_RDONLY}))
+    assert secret(OTSSettings(**KEY, secrets_dir="secrets")) == "abc"
+
+
 def test_secrets_directory(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """One file for each setting, by either name, without its trailing line break; others are ignored."""
     write("one/access_key_id", "id\r\n")

@@ -23,6 +23,7 @@ from ots_config.credentials.snapshot import Credentials
 from ots_config.credentials.sts import Pace
 from ots_config.errors import ConnectFailed, ResponseLost
 
+
 class Marked:
     """What the tests hand in, each with a mark that must come out nowhere."""
 
@@ -67,7 +68,9 @@ def plain_fetch(
         raise failure
     try:
         connection.sock.settimeout(read_timeout)
-        connection.request(method, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), body, dict(headers))
+        connection.request(
+            method, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), body, dict(headers)
+        )
         response = connection.getresponse()
         return Answered(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
     except (OSError, http.client.HTTPException) as error:
@@ -136,8 +139,6 @@ class Cloud:
         ahead: Seconds that its clock is ahead.
         role: A role that it has.
         close: The answer that is none.
-        answer: Makes an answer of JSON, or of bytes as they are.
-        moment: Writes a time as the cloud does.
     """
 
     url: str
@@ -149,8 +150,9 @@ class Cloud:
     ahead: float = 0.0
     role: str = ROLE
     close: Reply = CLOSE
-    answer: Callable[..., Reply] = staticmethod(answer)
-    moment: Callable[[float], str] = staticmethod(moment)
+
+    answer = staticmethod(answer)
+    moment = staticmethod(moment)
 
     def now(self) -> float:
         """Return the time by the cloud's clock."""
@@ -181,8 +183,17 @@ class Cloud:
             if abs(sent_at - self.now()) > 900:
                 return self.refusal(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
         if action == "GetCallerIdentity":
-            return answer(200, {"AccountId": "1234567890123", "Arn": ROLE, "IdentityType": "AssumedRoleUser",
-                                "PrincipalId": "300:session", "RoleId": "300", "RequestId": "R-1"})
+            return answer(
+                200,
+                {
+                    "AccountId": "1234567890123",
+                    "Arn": ROLE,
+                    "IdentityType": "AssumedRoleUser",
+                    "PrincipalId": "300:session",
+                    "RoleId": "300",
+                    "RequestId": "R-1",
+                },
+            )
         return answer(200, {"RequestId": "R-1", "Credentials": self.keys(float(form["DurationSeconds"]))})
 
     def keys(self, lifetime: float = 3600) -> dict[str, str]:
@@ -190,15 +201,27 @@ class Cloud:
         key_id = f"STS.Handed{len(self.known)}"
         self.known[key_id] = (Marked.NEW_SECRET, Marked.NEW_TOKEN)
         ends_at = moment(self.now() + (lifetime if self.lifetime is None else self.lifetime))
-        return {"AccessKeyId": key_id, "AccessKeySecret": Marked.NEW_SECRET, "SecurityToken": Marked.NEW_TOKEN,
-                "Expiration": ends_at}
+        return {
+            "AccessKeyId": key_id,
+            "AccessKeySecret": Marked.NEW_SECRET,
+            "SecurityToken": Marked.NEW_TOKEN,
+            "Expiration": ends_at,
+        }
 
     @staticmethod
     def refusal(status: int, code: str, message: str) -> Reply:
         """Refuse as STS does."""
         link = f"https://api.aliyun.com/troubleshoot?q={code}&product=Sts"
-        return answer(status, {"RequestId": "8A5B2C3D-0000-1111-2222-333344445555", "HostId": "sts.aliyuncs.com",
-                               "Code": code, "Message": message, "Recommend": link})
+        return answer(
+            status,
+            {
+                "RequestId": "8A5B2C3D-0000-1111-2222-333344445555",
+                "HostId": "sts.aliyuncs.com",
+                "Code": code,
+                "Message": message,
+                "Recommend": link,
+            },
+        )
 
 
 @pytest.fixture
@@ -225,7 +248,7 @@ def cloud() -> Iterator[Cloud]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_PUT = serve
+        do_GET = do_POST = do_PUT = serve  # noqa: N815 - names of the standard library
 
         def log_message(self, *args: object) -> None:
             pass

@@ -32,6 +32,7 @@ class Instance:
         cloud.routes[ROLES + "worker"] = cloud.routes[ROLES + "other"] = self.keys
 
     def issue(self, asked: Any) -> Any:
+        """Hand out a token."""
         if self.token is None or asked.method != "PUT":
             return self.cloud.answer(405, b"not allowed")
         assert asked.headers["x-aliyun-ecs-metadata-token-ttl-seconds"] == "21600"
@@ -39,14 +40,17 @@ class Instance:
         return self.cloud.answer(200, self.token.encode())
 
     def refused(self, asked: Any) -> bool:
+        """Tell whether a question lacks the token."""
         return not self.version_1 and asked.headers.get("x-aliyun-ecs-metadata-token") != self.token
 
     def list(self, asked: Any) -> Any:
+        """Name the role."""
         if self.refused(asked):
             return self.cloud.answer(401, b"")
         return self.cloud.answer(200, f"{self.role}\n".encode()) if self.role else self.cloud.answer(404, b"<html>")
 
     def keys(self, asked: Any) -> Any:
+        """Hand out the keys of the role."""
         if self.refused(asked):
             return self.cloud.answer(401, b"")
         if not asked.path.endswith(f"/{self.role}"):
@@ -106,7 +110,7 @@ def test_a_token_that_is_no_longer_taken_is_replaced(instance: Instance, ecs: An
     instance.paths()
     provider.fetch_credentials()
     assert instance.paths() == [f"GET {ROLES}worker", f"PUT {TOKEN}", f"GET {ROLES}worker"]
-    instance.refused = lambda asked: True  # type: ignore[method-assign]
+    instance.refused = lambda _asked: True  # type: ignore[method-assign]
     with pytest.raises(CredentialsRefused):
         provider.fetch_credentials()
     assert len(instance.paths()) == 3
@@ -161,7 +165,8 @@ def test_no_role_attached(instance: Instance, ecs: Any) -> None:
         ecs().fetch_credentials()
 
 
-def test_the_endpoint_of_the_environment(instance: Instance, fetch: Any, cloud: Any) -> None:
+@pytest.mark.usefixtures("instance")
+def test_the_endpoint_of_the_environment(fetch: Any, cloud: Any) -> None:
     """ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT replaces the address; names and public addresses need https."""
     environ = {"ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT": f"{cloud.url}/"}
     assert ECSRoleProvider(fetch=fetch, environ=environ).fetch_credentials().access_key_id
@@ -171,7 +176,7 @@ def test_the_endpoint_of_the_environment(instance: Instance, fetch: Any, cloud: 
     assert "http://100.100.100.200" in ECSRoleProvider(fetch=fetch, environ={}).describe()
 
 
-def test_the_usual_address_may_be_asked(fetch: Any) -> None:
+def test_the_usual_address_may_be_asked() -> None:
     """The address of the service is one of a private network: nothing forbids to ask it, at a short timeout."""
     seen: list[Any] = []
 
@@ -203,7 +208,8 @@ def test_off_the_cloud(fetch: Any, silent: str, sealed: Any) -> None:
         sealed(caught.value)
 
 
-def test_a_service_that_was_there_and_is_not_is_a_failure(instance: Instance, ecs: Any, cloud: Any) -> None:
+@pytest.mark.usefixtures("instance")
+def test_a_service_that_was_there_and_is_not_is_a_failure(ecs: Any, cloud: Any) -> None:
     """Once it has answered, silence is asked again once, and then a refusal: the instance has a role."""
     provider = ecs()
     provider.fetch_credentials()
@@ -216,7 +222,8 @@ def test_a_service_that_was_there_and_is_not_is_a_failure(instance: Instance, ec
     assert not copy._known
 
 
-def test_a_copy_forgets_the_token(instance: Instance, ecs: Any) -> None:
+@pytest.mark.usefixtures("instance")
+def test_a_copy_forgets_the_token(ecs: Any) -> None:
     """What travels in a pickle is the configuration, neither token nor role."""
     provider = ecs()
     provider.fetch_credentials()
@@ -227,7 +234,10 @@ def test_a_copy_forgets_the_token(instance: Instance, ecs: Any) -> None:
 @pytest.mark.parametrize(
     ("document", "told"),
     [
-        ({"Code": "Failed", "Message": "MARKED0123456789abcdefghij"}, "role worker: the metadata service refused: Failed"),
+        (
+            {"Code": "Failed", "Message": "MARKED0123456789abcdefghij"},
+            "role worker: the metadata service refused: Failed",
+        ),
         ({"Code": "Success"}, "gave no access key id"),
         (b"<html>MARKED</html>", "a web page"),
         (b"", "the body is empty"),
@@ -239,7 +249,7 @@ def test_answers_that_are_no_keys(instance: Instance, ecs: Any, document: Any, t
     """An answer without keys is a refusal that shows nothing of it."""
     instance.document = document
     if document == b"":
-        instance.keys = lambda asked: instance.cloud.answer(200, b"")  # type: ignore[method-assign]
+        instance.keys = lambda _asked: instance.cloud.answer(200, b"")  # type: ignore[method-assign]
         instance.cloud.routes[ROLES + "worker"] = instance.keys
     with pytest.raises(CredentialsRefused, match=told) as caught:
         ecs().fetch_credentials()
@@ -249,13 +259,14 @@ def test_answers_that_are_no_keys(instance: Instance, ecs: Any, document: Any, t
 @pytest.mark.parametrize("name", ["<html>MARKED", "two names", "", "../MARKED", "name?x=1"])
 def test_names_that_are_no_role(instance: Instance, ecs: Any, name: str, sealed: Any) -> None:
     """What is listed must be one name, as it becomes part of an address."""
-    instance.cloud.routes[ROLES] = lambda asked: instance.cloud.answer(200, name.encode())
+    instance.cloud.routes[ROLES] = lambda _asked: instance.cloud.answer(200, name.encode())
     with pytest.raises(CredentialsRefused, match="gave no name of a role") as caught:
         ecs().fetch_credentials()
     sealed(caught.value)
 
 
-def test_a_server_error_is_asked_again_once(instance: Instance, ecs: Any, cloud: Any) -> None:
+@pytest.mark.usefixtures("instance")
+def test_a_server_error_is_asked_again_once(ecs: Any, cloud: Any) -> None:
     """A 5xx of a service that is there is not the end of a fetch."""
     cloud.next = [cloud.answer(503, b"busy")]
     assert ecs().fetch_credentials().access_key_id
@@ -264,7 +275,8 @@ def test_a_server_error_is_asked_again_once(instance: Instance, ecs: Any, cloud:
         ecs().fetch_credentials()
 
 
-def test_the_end_is_told_by_our_clock(instance: Instance, ecs: Any, cloud: Any) -> None:
+@pytest.mark.usefixtures("instance")
+def test_the_end_is_told_by_our_clock(ecs: Any, cloud: Any) -> None:
     """The Date of the service corrects a local clock that is behind."""
     cloud.ahead = 1200
     assert ecs().fetch_credentials().expires_at.timestamp() == pytest.approx(time.time() + 3600, abs=5)

@@ -105,7 +105,7 @@ def test_a_function_may_say_that_it_does_not_apply() -> None:
         message = "no vault here"
         raise CredentialsUnavailable(message)
 
-    with pytest.raises(CredentialsUnavailable, match="^no vault here$"):
+    with pytest.raises(CredentialsUnavailable, match=r"^no vault here$"):
         CallableProvider(absent).fetch_credentials()
 
 
@@ -125,7 +125,9 @@ def test_alibabacloud_providers_and_clients() -> None:
     temporary = StaticSTSCredentialsProvider(
         access_key_id="id", access_key_secret="MARKEDsecret", security_token="MARKEDtoken"
     )
-    client = Client(Config(type="sts", access_key_id="id", access_key_secret="MARKEDsecret", security_token="MARKEDtoken"))
+    client = Client(
+        Config(type="sts", access_key_id="id", access_key_secret="MARKEDsecret", security_token="MARKEDtoken")
+    )
     for provider, token in ((plain, None), (temporary, "MARKEDtoken"), (client, "MARKEDtoken")):
         keys = ForeignProvider(provider).get_credentials()
         assert (keys.access_key_id, keys.access_key_secret, keys.sts_token) == ("id", "MARKEDsecret", token)
@@ -141,7 +143,7 @@ def test_alibabacloud_failures(sealed: Any) -> None:
             raise ConnectionError(message)
 
     provider = ForeignProvider(Broken(access_key_id="id", access_key_secret="MARKEDsecret"))
-    with pytest.raises(CredentialsRefused, match="^Broken raised ConnectionError") as caught:
+    with pytest.raises(CredentialsRefused, match="Broken raised ConnectionError at") as caught:
         provider.get_credentials()
     sealed(caught.value)
 
@@ -185,7 +187,7 @@ def test_the_official_sdk_takes_ours_and_we_take_its() -> None:
 
 def test_what_is_no_provider(sealed: Any) -> None:
     """An object without any of the methods is refused by its type's name."""
-    with pytest.raises(CredentialsRefused, match="^int is no credentials provider") as caught:
+    with pytest.raises(CredentialsRefused, match=r"^int is no credentials provider") as caught:
         snapshot_from(5)
     sealed(caught.value)
 
@@ -194,7 +196,7 @@ def test_descriptions_show_no_secret() -> None:
     """Functions, providers and snapshots are named, not shown."""
     provider = CallableProvider(test_what_is_no_provider, name="mine")
     assert provider.describe().endswith("test_what_is_no_provider")
-    assert "mine" in {provider.name}
+    assert provider.name == "mine"
     foreign = ForeignProvider(StaticAKCredentialsProvider(access_key_id="id", access_key_secret="MARKEDsecret"))
     assert foreign.describe().endswith("StaticAKCredentialsProvider")
     assert described(Credentials("id", "MARKED")) == "arguments ****"

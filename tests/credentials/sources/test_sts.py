@@ -30,7 +30,8 @@ def assume(cloud: Any, fetch: Any, pace: Pace, source: Credentials) -> Any:
     return make
 
 
-def test_a_role_is_assumed(cloud: Any, assume: Any, marked: Any) -> None:
+@pytest.mark.usefixtures("cloud")
+def test_a_role_is_assumed(assume: Any, marked: Any) -> None:
     """The keys, the token, the end and the path of sources are those of the answer."""
     keys = assume(duration=1800).fetch_credentials()
     assert keys.access_key_id == "STS.Handed1"
@@ -169,7 +170,11 @@ def test_allowed_durations(cloud: Any, assume: Any, duration: Any) -> None:
         ({"region": "cn-x", "vpc": False}, {"OTS_STS_VPC": "true"}, "https://sts.cn-x.aliyuncs.com/"),
         ({"region": "cn-x"}, {"OTS_STS_VPC": "0"}, "https://sts.cn-x.aliyuncs.com/"),
         ({"region": "cn-x"}, {"ALIBABA_CLOUD_STS_ENDPOINT": "sts.example.com"}, "https://sts.example.com/"),
-        ({}, {"OTS_STS_ENDPOINT": "http://127.0.0.1:8087", "ALIBABA_CLOUD_STS_ENDPOINT": "b"}, "http://127.0.0.1:8087/"),
+        (
+            {},
+            {"OTS_STS_ENDPOINT": "http://127.0.0.1:8087", "ALIBABA_CLOUD_STS_ENDPOINT": "b"},
+            "http://127.0.0.1:8087/",
+        ),
         ({"endpoint": "sts.a.com:8443"}, {"OTS_STS_ENDPOINT": "sts.b.com"}, "https://sts.a.com:8443/"),
         ({"endpoint": "http://[::1]:80/"}, {}, "http://[::1]:80/"),
         ({"endpoint": "http://localhost:80"}, {}, "http://localhost:80/"),
@@ -237,7 +242,11 @@ def test_a_refusal_is_told_whole_and_not_repeated(cloud: Any, assume: Any, pause
         "(HTTP 403, request 8A5B2C3D-0000-1111-2222-333344445555, "
         "see https://api.aliyun.com/troubleshoot?q=NoPermission&product=Sts)"
     )
-    assert (error.http_status, error.code, error.request_id) == (403, "NoPermission", "8A5B2C3D-0000-1111-2222-333344445555")
+    assert (error.http_status, error.code, error.request_id) == (
+        403,
+        "NoPermission",
+        "8A5B2C3D-0000-1111-2222-333344445555",
+    )
     assert len(cloud.asked) == 1
     assert pauses == []
     sealed(error)
@@ -308,13 +317,26 @@ def test_nobody_there(fetch: Any, source: Credentials, pace: Pace, sealed: Any) 
         ((200, {}), "gave no access key id and no access key secret and no token"),
         ((200, {"Credentials": None}), "gave no access key id"),
         ((200, {"Credentials": {"AccessKeyId": "x", "AccessKeySecret": "MARKED"}}), "gave no token"),
-        ((200, {"Credentials": {"AccessKeyId": 5, "AccessKeySecret": "MARKED", "SecurityToken": "t"}}), "no access key id"),
+        (
+            (200, {"Credentials": {"AccessKeyId": 5, "AccessKeySecret": "MARKED", "SecurityToken": "t"}}),
+            "no access key id",
+        ),
         (
             (200, {"Credentials": {"AccessKeyId": "x\ny", "AccessKeySecret": "MARKED", "SecurityToken": "t"}}),
             "cannot be used: access_key_id",
         ),
         (
-            (200, {"Credentials": {"AccessKeyId": "x", "AccessKeySecret": "s", "SecurityToken": "t", "Expiration": "MARKED"}}),
+            (
+                200,
+                {
+                    "Credentials": {
+                        "AccessKeyId": "x",
+                        "AccessKeySecret": "s",
+                        "SecurityToken": "t",
+                        "Expiration": "MARKED",
+                    }
+                },
+            ),
             "no time that can be read",
         ),
         ((403, b"MARKED forbidden"), "no JSON"),
@@ -433,10 +455,12 @@ def test_no_end(value: Any) -> None:
     assert parse_expiry(value) is None
 
 
-@pytest.mark.parametrize("value", ["MARKED", "  ", True, 1e300, "9" * 30, [1], {}, "0001-01-01T00:00:00+23:00x"], ids=repr)
+@pytest.mark.parametrize(
+    "value", ["MARKED", "  ", True, 1e300, "9" * 30, [1], {}, "0001-01-01T00:00:00+23:00x"], ids=repr
+)
 def test_ends_that_cannot_be_read(value: Any) -> None:
     """Anything else is an error of one kind, which does not repeat it."""
-    with pytest.raises(ValueError, match="^the expiration is no time that can be read$"):
+    with pytest.raises(ValueError, match=r"^the expiration is no time that can be read$"):
         parse_expiry(value)
 
 

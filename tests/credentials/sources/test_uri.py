@@ -14,7 +14,7 @@ from ots_config.errors import CredentialsRefused, CredentialsUnavailable
 @pytest.fixture
 def served(cloud: Any) -> Any:
     """Return a cloud that hands out keys at /keys."""
-    cloud.routes["/keys"] = lambda asked: cloud.answer(200, {"Code": "Success", **cloud.keys()})
+    cloud.routes["/keys"] = lambda _asked: cloud.answer(200, {"Code": "Success", **cloud.keys()})
     return cloud
 
 
@@ -75,7 +75,7 @@ def test_which_urls_may_be_asked(uri: str, allowed: bool, sealed: Any) -> None:
     """Plain http is for this machine and private networks; a name could lead anywhere."""
     asked: list[str] = []
 
-    def looking(method: str, url: str, **options: Any) -> Any:
+    def looking(_method: str, url: str, **_options: Any) -> Any:
         asked.append(url)
         raise OSError
 
@@ -88,7 +88,7 @@ def test_which_urls_may_be_asked(uri: str, allowed: bool, sealed: Any) -> None:
 def test_http_anywhere_if_the_user_says_so() -> None:
     """With allow_http a name may be asked without TLS."""
 
-    def looking(method: str, url: str, **options: Any) -> Any:
+    def looking(*_asked: Any, **_options: Any) -> Any:
         raise OSError
 
     with pytest.raises(CredentialsRefused, match="gave no answer"):
@@ -98,7 +98,10 @@ def test_http_anywhere_if_the_user_says_so() -> None:
 @pytest.mark.parametrize(
     ("reply", "told"),
     [
-        ((200, {"Code": "Denied", "Message": "not you", "RequestId": "R-7"}), r"refused: Denied: not you \(request R-7\)"),
+        (
+            (200, {"Code": "Denied", "Message": "not you", "RequestId": "R-7"}),
+            r"refused: Denied: not you \(request R-7\)",
+        ),
         ((403, {"Code": "Denied", "Message": "not you"}), r"refused: Denied: not you \(HTTP 403\)"),
         ((404, b"MARKED"), "no JSON"),
         ((200, b"<html>MARKED"), "a web page"),
