@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from tenacity import stop_after_attempt, stop_after_delay, wait_exponential_jitter
-
 from ots_config import Emulator, OTSClient, RetryPolicy, Throttled
+from tenacity import stop_after_attempt, stop_after_delay, wait_exponential_jitter
 
 
 class PatientWithThrottles(RetryPolicy):

@@ -7,9 +7,8 @@ import logging
 import tempfile
 from pathlib import Path
 
+from ots_config import Emulator, OTSClient, OTSSettings, create_client
 from tablestore import INF_MAX, INF_MIN, CapacityUnit, Condition, ReservedThroughput, Row, TableMeta, TableOptions
-
-from ots_config import Emulator, OTSSettings, create_client
 
 
 def main() -> None:
@@ -30,7 +29,7 @@ def main() -> None:
             run(client, emulator)
 
 
-def run(client, emulator) -> None:  # type: ignore[no-untyped-def]
+def run(client: OTSClient, emulator: Emulator) -> None:
     """Create a table, use it, and survive a throttle."""
     meta = TableMeta("notes", [("author", "STRING"), ("number", "INTEGER")])
     client.create_table(meta, TableOptions(), ReservedThroughput(CapacityUnit(0, 0)))

@@ -9,6 +9,7 @@ Every name is loaded when it is first used: importing this package loads none of
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +153,16 @@ _HOMES = {
     "settings": ("OTSSettings", "RetrySettings", "TLSSettings"),
 }
 _LAZY = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def _tells_nothing_new(record: logging.LogRecord) -> bool:
+    return "not available, using Python implementation" not in str(record.msg)
+
+
+# Since 6.4.2 the official SDK warns of its missing native codec when it is imported, which reaches stderr. The filter
+# lets every other record pass; it must be there before the SDK is loaded, by us or by the program.
+for _module in ("encoder", "decoder"):
+    logging.getLogger(f"tablestore.{_module}").addFilter(_tells_nothing_new)
 
 
 def __getattr__(name: str) -> Any:

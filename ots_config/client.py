@@ -1,46 +1,20 @@
-"""``OTSClient``: the official SDK's operations on this library's request layer.
-
-The SDK keeps what it is good at, the methods of the operations, their model classes and their protobuf encoding.
-Everything between an encoded request and a decoded answer is ours; both of the SDK's request paths are overridden.
-"""
+"""``OTSClient``: the official SDK's operations on this library's request layer."""
 
 from __future__ import annotations
 
-import json
-import ssl
 from functools import partial
-from importlib.metadata import version
-from inspect import signature
-from platform import machine, python_version, system
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+from ots_config.assembly import USER_AGENT, Assembly, decoded_json, encoded_json
 from ots_config.credentials.snapshot import CredentialsProvider
-from ots_config.credentials.static import StaticProvider
-from ots_config.errors import Fault, OTSConfigError, RequestInvalid, ResponseInvalid, SettingsError, sealed
-from ots_config.request.connection import Answer
-from ots_config.request.invoke import Invoker, RetryBudget
-from ots_config.request.logs import logger_named
-from ots_config.request.operations import OPERATIONS, Operation
 from ots_config.request.repeat import is_repeatable
-from ots_config.request.retry import POLICIES, DefaultRetryPolicy, RetryPolicy, as_policy
-from ots_config.request.signing import Signer
-from ots_config.request.transport import Transport, check_openssl
-from ots_config.sdk import OTSProtocol, official, pb2, tablestore
-from ots_config.settings import OTSSettings
-
-if TYPE_CHECKING:
-    import requests
-
-_USER_AGENT = (
-    f"ots-config/{version('ots-config')} tablestore/{version('tablestore')} "
-    f"({system()}; {machine()}) Python/{python_version()}"
-)
-_STRONG_TLS = (None, ssl.PROTOCOL_TLS, ssl.PROTOCOL_TLS_CLIENT, ssl.PROTOCOL_TLSv1_2)
-_NATIVE_OPTIONS = "enable_native" in signature(OTSProtocol.__init__).parameters  # since 6.4.2
+from ots_config.request.transport import Transport
+from ots_config.request.waiting import Blocking, run
+from ots_config.sdk import tablestore
 
 
-class OTSClient(tablestore.OTSClient):  # type: ignore[misc] # the SDK has no types
+class OTSClient(Assembly, tablestore.OTSClient):  # type: ignore[misc] # the SDK has no types
     """A client of Alibaba Cloud Tablestore: every operation of the official client, safely signed, sent and retried.
 
     Threads may share one client. Close it when done with it, or use it in a ``with`` block.
@@ -73,89 +47,19 @@ class OTSClient(tablestore.OTSClient):  # type: ignore[misc] # the SDK has no ty
         SettingsError: If a setting cannot be used; it is also a ``tablestore.OTSClientError``.
     """
 
-    @sealed(official)
-    def __init__(
-        self,
-        endpoint: str | None = None,
-        access_key_id: str | None = None,
-        access_key_secret: str | None = None,
-        instance_name: str | None = None,
-        credentials_provider: CredentialsProvider | None = None,
-        region: str | None = None,
-        *,
-        settings: OTSSettings | None = None,
-        retry_policy: Any = None,
-        session: requests.Session | None = None,
-        extra_headers: dict[str, str] | None = None,
-        ssl_version: int | None = None,
-        enable_native: bool = True,
-        native_fallback: bool = True,
-        sign_date: str | None = None,
-        auto_update_v4_sign: bool | None = None,
-        **arguments: Any,
-    ) -> None:
-        if ssl_version not in _STRONG_TLS:
-            raise SettingsError(
-                Fault("ssl_version", "it is older than TLS 1.2, or unknown", "argument", "Leave it out.")
-            )
-        named = {
-            "endpoint": endpoint,
-            "access_key_id": access_key_id,
-            "access_key_secret": access_key_secret,
-            "instance_name": instance_name,
-            "region": region,
-        }
-        arguments |= {name: value for name, value in named.items() if value is not None}
-        if settings is None:
-            settings = OTSSettings.explicit(**setting_arguments(arguments))
-        elif arguments:
-            mend = "Put it into the settings, or leave the settings out."
-            raise SettingsError(*(Fault(n, "it is given beside settings", "argument", mend) for n in arguments))
-        provider = credentials_provider if credentials_provider is not None else _static_provider(settings)
-        self.settings = settings
-        self.credentials_provider = provider
-        self.encoding = settings.encoding
-        self.socket_timeout = settings.socket_timeout
-        self.max_connection = settings.max_connection
-        self.host = settings.endpoint
-        self.path = ""
-        self.enable_native = enable_native
-        self.native_fallback = native_fallback
-        self.logger = logger_named(settings.logger_name)
-        if warning := check_openssl():
-            self.logger.warning(warning)
-        native = {"enable_native": enable_native, "native_fallback": native_fallback} if _NATIVE_OPTIONS else {}
-        self.protocol = OTSProtocol(
-            instance_name=settings.instance_name, encoding=settings.encoding, logger=self.logger, **native
-        )
-        self.retry_policy = _policy(retry_policy, settings)
+    def _connect(self, provider: CredentialsProvider, session: Any, timeout: tuple[float, float]) -> Blocking:
+        settings = self.settings
         self.connection = Transport(
             settings.endpoint,
             max_connection=settings.max_connection,
+            idle_timeout=settings.idle_timeout,
             ca_bundle=settings.tls.ca_bundle,
             minimum_tls=settings.tls.minimum_version,
             proxies=settings.proxies,
             session=session,
-            user_agent=_USER_AGENT,
+            user_agent=USER_AGENT,
         )
-        timeout = settings.socket_timeout
-        self._invoker = Invoker(
-            transport=self.connection,
-            signer=Signer(
-                settings.instance_name,
-                region=settings.signing_region,
-                extra_headers=extra_headers,
-                sign_date=None if auto_update_v4_sign else sign_date,
-            ),
-            provider=provider,
-            policy=self.retry_policy,
-            budget=RetryBudget(),
-            timeout=timeout if isinstance(timeout, tuple) else (timeout, timeout),
-            deadline=settings.retry.deadline,
-            logger=self.logger,
-            read_error=read_error,
-            present=official,
-        )
+        return Blocking(self.connection, provider, timeout)
 
     def close(self) -> None:
         """Close the connections; later calls fail. A session that was given stays open."""
@@ -169,136 +73,15 @@ class OTSClient(tablestore.OTSClient):  # type: ignore[misc] # the SDK has no ty
     ) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        return f"<OTSClient {self.settings.instance_name} at {self.settings.endpoint}>"
-
     # --- the official SDK's two ways to the wire ---
 
     def _request_helper(self, api_name: str, *args: Any, **kwargs: Any) -> Any:
         """Encode, call and decode one protobuf operation."""
-        operation = _operation(api_name)
-        try:
-            body = self.protocol.encoder.encode_request(api_name, *args, **kwargs).SerializeToString()
-        except Exception as error:
-            raise _refused_by_encoder(api_name, error) from error
-        answer = self._invoker.call(operation, body, partial(is_repeatable, api_name, args))
-        try:
-            result, _ = self.protocol.decoder.decode_response(
-                api_name, answer.body, answer.headers.get("x-ots-requestid", "")
-            )
-        except Exception as error:
-            raise _unreadable(api_name, answer) from error
-        return result
+        operation, body = self._encoded(api_name, args, kwargs)
+        answer = run(self._invoker.call(operation, body, partial(is_repeatable, api_name, args)))
+        return self._decoded(api_name, answer)
 
     def _vectors_request_helper(self, api_name: str, request: Any) -> Any:
         """Call one JSON operation."""
-        operation = _operation(api_name)
-        match request:
-            case dict():
-                try:
-                    body = json.dumps(request, separators=(",", ":")).encode()
-                except (TypeError, ValueError) as error:
-                    raise _refused_by_encoder(api_name, error) from error
-            case str():
-                body = request.encode()
-            case bytes():
-                body = request
-            case _:
-                kind = TypeError(f"the request must be a dict, str or bytes, not {type(request).__name__}")
-                raise _refused_by_encoder(api_name, kind)
-        answer = self._invoker.call(operation, body, lambda: False)
-        try:
-            result = json.loads(answer.body)
-            result["requestId"] = answer.headers.get("x-ots-requestid", "")
-        except (ValueError, TypeError) as error:
-            raise _unreadable(api_name, answer) from error
-        return result
-
-
-def setting_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Bring the client's short and official names into the settings' own: deadline, ca_bundle, end_point."""
-    given = {name: value for name, value in arguments.items() if value is not None or name == "deadline"}
-    if "end_point" in given:
-        given["endpoint"] = given.pop("end_point")
-    for name, group in (("deadline", "retry"), ("ca_bundle", "tls")):
-        if name in given:
-            value = given.pop(name)
-            part = given.get(group, {})
-            part = {"policy": part} if isinstance(part, str) else part
-            part = part if isinstance(part, dict) else part.model_dump(exclude_unset=True)
-            given[group] = {**part, name: value}
-    return given
-
-
-def read_error(body: bytes) -> tuple[str, str] | None:
-    """Read code and message of an error's body, protobuf or JSON; None if it is neither.
-
-    Args:
-        body: The body of an answer that is no success.
-    """
-    if body[:1] == b"{":
-        try:
-            told = json.loads(body)
-            return str(told["code"]), str(told.get("message", ""))
-        except (ValueError, KeyError, TypeError):
-            return None
-    error = pb2.Error()
-    try:
-        error.ParseFromString(body)
-    except Exception:  # noqa: BLE001 - protobuf's implementations raise different types
-        return None
-    return (error.code, error.message) if error.code.isalnum() and error.code.isascii() else None
-
-
-def _static_provider(settings: OTSSettings) -> CredentialsProvider:
-    if settings.access_key_id is None or settings.access_key_secret is None:
-        raise SettingsError(
-            Fault(
-                "access_key_id",
-                "neither keys nor a credentials_provider are given",
-                "argument",
-                "Give one of them, or call create_client(), which looks for credentials.",
-            )
-        )
-    token = settings.sts_token.get_secret_value() if settings.sts_token is not None else None
-    return StaticProvider(
-        settings.access_key_id,
-        settings.access_key_secret.get_secret_value(),
-        token,
-        source=settings.origin("access_key_id"),
-    )
-
-
-def _policy(given: Any, settings: OTSSettings) -> RetryPolicy:
-    if given is not None:
-        try:
-            return as_policy(given)
-        except TypeError as error:
-            fault = Fault("retry_policy", str(error), "argument", "Give WriteRetryPolicy(), for example.")
-        raise SettingsError(fault)
-    policy = POLICIES[settings.retry.policy]
-    if issubclass(policy, DefaultRetryPolicy):
-        return policy(settings.retry.max_attempts - 1, settings.retry.max_delay)
-    return policy()
-
-
-def _operation(api_name: str) -> Operation:
-    try:
-        return OPERATIONS[api_name]
-    except KeyError:
-        error = RequestInvalid(f"the operation {api_name} is not known", operation=api_name)
-    raise official(error)
-
-
-def _refused_by_encoder(api_name: str, error: Exception) -> OTSConfigError:
-    return official(RequestInvalid(str(error) or type(error).__name__, operation=api_name))
-
-
-def _unreadable(api_name: str, answer: Answer) -> OTSConfigError:
-    failure = ResponseInvalid(
-        "the answer is the service's, but the SDK cannot decode it",
-        operation=api_name,
-        http_status=answer.status,
-    )
-    failure.request_id = answer.headers.get("x-ots-requestid", "")
-    return official(failure)
+        operation, body = encoded_json(api_name, request)
+        return decoded_json(api_name, run(self._invoker.call(operation, body, lambda: False)))

@@ -105,7 +105,19 @@ class SettingsError(OTSConfigError, ValueError):
 
 
 class CredentialsError(OTSConfigError):
-    """No credentials could be had."""
+    """No credentials could be had.
+
+    Attributes:
+        code: The error code of the service that was asked; empty if it gave none.
+        request_id: Its id of the request; empty if it gave none.
+        recommend: The address of its advice; empty if it gave none.
+        transient: Whether trying again later may do.
+    """
+
+    code: str = ""
+    request_id: str = ""
+    recommend: str = ""
+    transient: bool = False
 
 
 class CredentialsUnavailable(CredentialsError):

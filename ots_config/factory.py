@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ots_config.client import OTSClient, setting_arguments
+from ots_config.assembly import setting_arguments
+from ots_config.client import OTSClient
 from ots_config.credentials.cache import SharedCache
 from ots_config.credentials.chain import ChainProvider
 from ots_config.credentials.environment import EnvironmentProvider

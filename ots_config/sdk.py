@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
-from functools import cache
 from importlib.metadata import version
 from inspect import signature
-from typing import Any
+from typing import Any, cast
 
 from ots_config.errors import OTSConfigError, ServiceError, _revive
 
-
-def _import_quietly() -> Any:
-    """Import ``tablestore``; since 6.4.2 that logs a warning about its native codec, which reaches stderr."""
-
-    def refuse(_: logging.LogRecord) -> bool:
-        return False
-
-    # Filters on its own loggers, set before it is imported and taken off after: logging at large is not touched.
-    noisy = [logging.getLogger(name) for name in ("tablestore.encoder", "tablestore.decoder")]
-    for logger in noisy:
-        logger.addFilter(refuse)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import tablestore
-    finally:
-        for logger in noisy:
-            logger.removeFilter(refuse)
-    return tablestore
-
-
-tablestore = _import_quietly()
-
-import tablestore.protobuf.table_store_pb2 as pb2  # noqa: E402
-from tablestore.protocol import OTSProtocol  # noqa: E402
+with warnings.catch_warnings():  # it warns of its native codec; the log record of that is filtered in ots_config
+    warnings.simplefilter("ignore")
+    import tablestore
+    import tablestore.protobuf.table_store_pb2 as pb2
+    from tablestore.protocol import OTSProtocol
 
 __all__ = ["OTSProtocol", "official", "pb2", "tablestore"]
 
@@ -46,15 +24,20 @@ if "request_context" not in signature(OTSProtocol.make_request).parameters:  # p
     )
 
 
-@cache
+_official_types: dict[type[OTSConfigError], type[OTSConfigError]] = {}
+
+
 def _official_type(cls: type[OTSConfigError]) -> type[OTSConfigError]:
+    if cls in _official_types:
+        return _official_types[cls]
     base = tablestore.OTSServiceError if issubclass(cls, ServiceError) else tablestore.OTSClientError
 
     def reduce(self: OTSConfigError) -> tuple[Any, ...]:
         return _revive_official, (cls, self.args, dict(self.__dict__))
 
     names = {"__doc__": cls.__doc__, "__module__": cls.__module__, "__qualname__": cls.__qualname__}
-    return type(cls.__name__, (cls, base), {**names, "__reduce__": reduce})
+    made = cast("type[OTSConfigError]", type(cls.__name__, (cls, base), {**names, "__reduce__": reduce}))
+    return _official_types.setdefault(cls, made)
 
 
 def _revive_official(cls: type[OTSConfigError], args: tuple[Any, ...], state: dict[str, Any]) -> OTSConfigError:

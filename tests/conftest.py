@@ -1,7 +1,6 @@
 """What every test has: an environment without the user's settings, and a home of its own."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,8 @@ _PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Hide settings, keys and proxies of the person who runs the tests, and give an empty home and working directory."""
+def clean_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Hide settings, keys and proxies of whoever runs the tests; give an empty home and working directory."""
     for name in os.environ:
         if name.upper().startswith(_FAMILIES) or name.lower() in _PROXIES:
             monkeypatch.delenv(name)
@@ -20,4 +19,4 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
     monkeypatch.chdir(home)
-    yield home
+    return home

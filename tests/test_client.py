@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import ots_config
 import pytest
 import requests
-
-import ots_config
 from ots_config import (
     AuthenticationFailed,
     ConnectFailed,
@@ -182,9 +181,7 @@ def test_every_attempt_is_dated_and_signed_anew(emulator: Emulator, connect: Cal
             return Credentials(key["AccessKeyId"], key["AccessKeySecret"], key["SecurityToken"])
 
     provider = Rotating()
-    client = connect(
-        access_key_id=None, access_key_secret=None, credentials_provider=provider, retry_policy=FAST
-    )
+    client = connect(access_key_id=None, access_key_secret=None, credentials_provider=provider, retry_policy=FAST)
     emulator.fault(operation="PutRow", kind="error", code="OTSServerBusy", count=2)
     client.put_row("t", ROW)
     log = emulator.log()

@@ -6,7 +6,6 @@ import traceback
 from typing import Any
 
 import pytest
-
 from ots_config import errors
 from ots_config.errors import Fault, OTSConfigError, SettingsError, sealed, without_frames
 from ots_config.sdk import official, tablestore
@@ -14,7 +13,11 @@ from ots_config.sdk import official, tablestore
 
 def tree(cls: type, depth: int = 0) -> list[tuple[int, str]]:
     """Return each class of ours below ``cls`` with its depth."""
-    ours = [c for c in cls.__subclasses__() if c.__module__ == "ots_config.errors" and not issubclass(c, tablestore.OTSError)]
+    ours = [
+        c
+        for c in cls.__subclasses__()
+        if c.__module__ == "ots_config.errors" and not issubclass(c, tablestore.OTSError)
+    ]
     return [(depth, cls.__name__), *(line for c in ours for line in tree(c, depth + 1))]
 
 

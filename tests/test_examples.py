@@ -23,7 +23,13 @@ def test_example(path: Path, tmp_path: Path) -> None:
     """The example ends well, prints what it promises, no warning, and no secret of the emulator's."""
     environment = {**os.environ, "PYTHONWARNINGS": "error::DeprecationWarning:__main__"}
     done = subprocess.run(
-        [sys.executable, str(path)], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False, timeout=120
+        [sys.executable, str(path)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        check=False,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     for text in EXPECTED.get(path.stem, []):

@@ -3,9 +3,8 @@
 import subprocess
 import sys
 
-import pytest
-
 import ots_config
+import pytest
 
 HEAVY = ("pydantic", "requests", "keyring", "tablestore", "tenacity", "aiohttp", "numpy", "cryptography", "urllib3")
 

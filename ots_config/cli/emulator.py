@@ -57,7 +57,7 @@ def add_parser(commands: Any) -> None:
     add("-h", "--help", action=_Help, nargs=0, help="show this help and the implemented operations, and exit")
     add("--host", default="127.0.0.1", help="the host to listen on (%(default)s)")
     add("--port", type=_port, default=8087, help="the port to listen on, 0 for any that is free (%(default)s)")
-    add("--instance", action="append", metavar="NAME", help="an instance, may be repeated (demo)")
+    add("--instance", type=_instance, action="append", metavar="NAME", help="an instance, may be repeated (demo)")
     add("--access-key-id", default="testid", metavar="ID", help="the key that is accepted (%(default)s)")
     add("--access-key-secret", default="testsecret", metavar="SECRET", help="its secret (%(default)s)")
     add("--tls", action="store_true", help="speak https, with an authority and a certificate made at start")
@@ -194,6 +194,12 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
         raise argparse.ArgumentTypeError(f"a port is a whole number from 0 to 65535, not {text!r}")
     return int(text)
+
+
+def _instance(text: str) -> str:
+    if not (text.isascii() and text.replace("-", "").replace("_", "").isalnum()):
+        raise argparse.ArgumentTypeError(f"an instance's name is letters, digits, - and _, not {text!r}")
+    return text
 
 
 def _seconds(text: str) -> float:

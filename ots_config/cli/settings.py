@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,11 +31,15 @@ def run(given: argparse.Namespace) -> int:
     from ots_config.settings import OTSSettings
 
     sources = {"env_file": given.env_file, "secrets_dir": given.secrets_dir, "profile": given.profile}
-    try:
-        settings = OTSSettings(**{name: value for name, value in sources.items() if value is not None})
-    except SettingsError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 2
+    with warnings.catch_warnings(record=True) as doubts:
+        warnings.simplefilter("always")
+        try:
+            settings = OTSSettings(**{name: value for name, value in sources.items() if value is not None})
+        except SettingsError as error:
+            print(error, file=sys.stderr)  # noqa: T201
+            return 2
+    for doubt in doubts:
+        print(f"warning: {doubt.message}", file=sys.stderr)  # noqa: T201
     rows = [
         (row.field, row.value, row.origin, ", ".join(f"{value} from {origin}" for origin, value in row.overrode))
         for row in settings.explain()

@@ -15,7 +15,6 @@ from ots_config.errors import CredentialsError, CredentialsRefused
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
-
     from ots_config.credentials.snapshot import Credentials
 
 Found = TypeVar("Found")

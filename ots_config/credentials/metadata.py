@@ -36,7 +36,7 @@ WHO = "the metadata service"
 METADATA_ADDRESS = "http://100.100.100.200"
 # Off the cloud nothing answers: the first question must not hold up a program that has no role anyway.
 PROBE = Timeouts(connect=0.3, read=0.5)
-# Once it has answered, the service is known to be there, and deserves patience under load.
+# Once it has given a token or keys, the service is known to be there, and deserves patience under load.
 KNOWN = Timeouts(connect=1.0, read=3.0)
 _TOKEN_LIFETIME = 21600
 _TOKEN_MARGIN = 300
@@ -58,7 +58,7 @@ class ECSRoleProvider:
         endpoint: The service's URL; ``ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT`` if not given, else
             ``http://100.100.100.200``.
         environ: The environment; None is this process's.
-        probe: Timeouts until the service has answered once.
+        probe: Timeouts until the service has shown that it is there.
         clock: Our time, as ``time.time`` tells it.
         monotonic: A clock that only goes forward.
     """
@@ -100,13 +100,14 @@ class ECSRoleProvider:
         """Ask the service.
 
         Raises:
-            CredentialsUnavailable: If it is switched off, cannot be reached, or the instance has no role.
-            CredentialsRefused: If it answers anything else than keys, or has answered before and now does not.
+            CredentialsUnavailable: If it is switched off, nothing that is the service can be reached, or the instance
+                has no role.
+            CredentialsRefused: If it answers anything else than keys, or was there before and now is not.
         """
         if switched_on(self._environ, METADATA_DISABLED):
             return hand_out(missing(f"{METADATA_DISABLED} is set"))
         outcome = self._ask()
-        if isinstance(outcome, Failure) and outcome.transient and self._known:
+        if isinstance(outcome, Failure) and outcome.transient and (self._known or outcome.http_status is not None):
             outcome = self._ask()
         return hand_out(outcome)
 
@@ -128,8 +129,9 @@ class ECSRoleProvider:
         if answer.status == 404:
             return Failure(f"{WHO} has no role {role}", http_status=404)
         found = self._keys(answer, role)
-        if not isinstance(found, Failure) and not given:
-            self._listed = role
+        if not isinstance(found, Failure):
+            self._known = True
+            self._listed = None if given else role
         return found
 
     def _keys(self, answer: FetchResponse, role: str) -> Credentials | Failure:
@@ -178,23 +180,24 @@ class ECSRoleProvider:
             if answer.status != 200 or not token or not token.isprintable() or " " in token or token[0] == "<":
                 return self._without_token(answer.status)
             self._token = (token, self._monotonic() + _TOKEN_LIFETIME - _TOKEN_MARGIN)
+            self._known = True
         return {"x-aliyun-ecs-metadata-token": self._token[0]}
 
     def _without_token(self, status: int) -> dict[str, str] | Failure:
         if self._allow_v1 and not switched_on(self._environ, METADATA_V1_DISABLED):
             return {}
+        # Somewhere else than on an instance, anything may live at this address: what has never behaved like the
+        # service, and was not asked for by name, is not taken for it.
         reason = f"{WHO} gave no token, and version 1 without tokens is not allowed"
-        return Failure(reason, http_status=status, transient=status >= 500)
+        named = self._role_name or self._endpoint or variable(self._environ, METADATA_ROLE, METADATA_ENDPOINT)
+        return Failure(reason, applies=self._known or bool(named), http_status=status, transient=status >= 500)
 
     def _send(self, method: str, url: str, headers: Mapping[str, str]) -> FetchResponse | Failure:
         timeouts = KNOWN if self._known else self._probe
         # A PUT without a body must still say so: some servers wait for one otherwise.
         body = b"" if method == "PUT" else None
         answer = send(self._fetch, method, url, who=WHO, headers=headers, body=body, timeouts=timeouts)
-        if not isinstance(answer, Failure):
-            self._known = True
-            return answer
-        return answer if self._known else replace(answer, applies=False)
+        return replace(answer, applies=self._known) if isinstance(answer, Failure) else answer
 
     def _address(self) -> str:
         return (self._endpoint or variable(self._environ, METADATA_ENDPOINT) or METADATA_ADDRESS).rstrip("/")

@@ -31,9 +31,8 @@ from ots_config.credentials.variables import (
 from ots_config.errors import CredentialsUnavailable, Fault, SettingsError
 
 if TYPE_CHECKING:
-    from tenacity import RetryCallState
-
     from ots_config.credentials.snapshot import Credentials
+    from tenacity import RetryCallState
 
 STS = "STS"
 _VERSION = "2015-04-01"

@@ -29,7 +29,7 @@ from ots_config.request.signing import (
 _REQUIRED = ("x-ots-date", "x-ots-apiversion", "x-ots-accesskeyid", "x-ots-instancename", "x-ots-contentmd5")
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d{1,9})?Z", re.ASCII)
 _DAY = re.compile(r"\d{8}", re.ASCII)
-_INSTANCE = re.compile(r"[a-zA-Z0-9_-]+")
+INSTANCE_NAME = re.compile(r"[a-zA-Z0-9_-]+")
 _REMEMBERED = 512
 
 
@@ -191,7 +191,7 @@ def _check_headers(headers: Mapping[str, str]) -> None:
         raise invalid(f"Missing header: '{SIGNATURE_V2}'.")
     if headers["x-ots-apiversion"] != API_VERSION:
         raise invalid(f"Invalid API version: {headers['x-ots-apiversion']}.")
-    if not _INSTANCE.fullmatch(headers["x-ots-instancename"]):
+    if not INSTANCE_NAME.fullmatch(headers["x-ots-instancename"]):
         raise invalid(f"Invalid instance name: {headers['x-ots-instancename']}.")
 
 

@@ -14,7 +14,7 @@ from ots_config.emulator import validation
 from ots_config.emulator.changes import Change, Stage, apply_change, commit, complete_key, read_change
 from ots_config.emulator.protobuf import pb2
 from ots_config.emulator.replies import ServiceFault, error_message, invalid
-from ots_config.emulator.rows import read_one, read_query, transaction_of, writable
+from ots_config.emulator.rows import read_one, read_query, writable
 from ots_config.emulator.store import Instance, Service, Table
 from ots_config.emulator.transactions import Transaction, check_lock, check_scope, opened
 from ots_config.emulator.wire import IS_ATOMIC, consumed, flag, parse, read_row
@@ -138,7 +138,6 @@ def batch_write_row(service: Service, instance: Instance, body: bytes, row_fault
     transaction = None
     if request.HasField("transaction_id"):
         transaction = opened(service, instance, request.transaction_id)
-        transaction_of(service, instance, transaction.table, request)
     atomic = bool(flag(request, IS_ATOMIC))
     scope: list[Any] | None = [] if atomic else None
     batch = _Batch(service, instance, transaction)

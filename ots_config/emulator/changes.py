@@ -88,8 +88,8 @@ def read_change(kind: int, data: bytes, request: Any, wording: Wording) -> Chang
     expected = request.condition
     existence = expected.row_existence
     condition = parse_condition(expected.column_condition) if expected.HasField("column_condition") else None
-    made = any(value is Marker.AUTO_INCREMENT for _, value in primary_key)
-    if made and (existence != pb2.IGNORE or condition is not None):
+    conditional = existence != pb2.IGNORE or condition is not None
+    if conditional and any(value is Marker.AUTO_INCREMENT for _, value in primary_key):
         raise invalid("Can't set condition when modify row with pk auto increment.")
     if request.HasField("return_content"):
         content = request.return_content

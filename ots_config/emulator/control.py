@@ -52,8 +52,8 @@ class Control:
             answer = _json(405, {"error": f"{request.path} takes {', '.join(methods)}"})
             answer.headers += f"Allow: {', '.join(methods)}\r\n"
             return answer
-        if request.too_large:
-            return _json(413, {"error": "the body is too large"})
+        if request.unread:
+            return _json(request.unread, {"error": "the body is too large, or did not come"})
         try:
             return _json(200, action(_read(request) if request.method == "POST" else {}))
         except (OrderInvalid, FaultInvalid) as error:

@@ -17,6 +17,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from ots_config.emulator.chunks import Chunks
@@ -107,7 +108,7 @@ class Connection(asyncio.Protocol):
         self._lingering: int | None = None  # octets thrown away since the last answer, None before it
         self._reading_paused = False
         self._writing_paused = False
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[Answer] | None = None
         self._started = self._touched = time.monotonic()
 
     # --- what asyncio calls -----------------------------------------------------------------------------------
@@ -178,9 +179,13 @@ class Connection(asyncio.Protocol):
         elif self._writing_paused:
             if silent > self._limits.idle:
                 transport.abort()
-        elif self._request is not None or self._buffer:
+        elif self._request is not None:
+            if silent > self._limits.request:
+                self._request.unread = 408
+                self._answer(self._request)
+        elif self._buffer:
             # A head must come whole in its time, however busily its octets trickle; a body must only go on.
-            if (silent if self._request is not None else now - self._started) > self._limits.request:
+            if now - self._started > self._limits.request:
                 self._refuse(plain(408, "Request timeout.\n"))
         elif silent > self._limits.idle:
             transport.close()
@@ -190,7 +195,7 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def cancel(self) -> asyncio.Task[None] | None:
+    def cancel(self) -> asyncio.Task[Answer] | None:
         """Close the connection and give up an answer that is being waited for."""
         self.abort()
         if self._task is not None:
@@ -269,11 +274,13 @@ class Connection(asyncio.Protocol):
             assert chunks is not None  # noqa: S101  made with the head
             if not chunks.feed(self._buffer):
                 return False
-            request.too_large = chunks.too_large
-            request.body = b"" if chunks.too_large else bytes(chunks.body)
+            if chunks.too_large:
+                request.unread = 413
+            else:
+                request.body = bytes(chunks.body)
             return True
         if need > self._limits.body:
-            request.too_large = True
+            request.unread = 413
         elif len(self._buffer) < need:
             return False
         elif need:
@@ -293,19 +300,20 @@ class Connection(asyncio.Protocol):
             self._send(request, answer)
         else:
             self._answering = True
-            self._task = asyncio.get_running_loop().create_task(self._answer_later(request, answer))
+            self._task = asyncio.get_running_loop().create_task(answer)
+            self._task.add_done_callback(partial(self._answer_now, request))
 
-    async def _answer_later(self, request: Request, coming: Coroutine[Any, Any, Answer]) -> None:
-        try:
-            answer = await coming
-        except Exception:
-            _logger.exception("no answer to %s %s", request.method, request.path)
-            answer = plain(500, "The emulator failed.\n")
+    def _answer_now(self, request: Request, task: asyncio.Task[Answer]) -> None:
         self._task = None
         self._answering = False
-        if self._transport is not None:
-            self._send(request, answer)
-            self._advance()
+        if task.cancelled():
+            self.abort()
+            return
+        error = task.exception()
+        if error is not None:
+            _logger.error("no answer to %s %s", request.method, request.path, exc_info=error)
+        self._send(request, plain(500, "The emulator failed.\n") if error else task.result())
+        self._advance()
 
     def _send(self, request: Request, answer: Answer) -> None:
         transport = self._transport
@@ -319,12 +327,12 @@ class Connection(asyncio.Protocol):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             transport.abort()
             return
-        keep_alive = request.keep_alive and not (request.too_large or answer.close)
+        keep_alive = request.keep_alive and not (request.unread or answer.close)
         transport.write(write_answer(request, answer, time.time(), keep_alive=keep_alive))
-        if answer.ending is Ending.TRUNCATED or (not keep_alive and not request.too_large):
-            self._finish(transport)
-        elif request.too_large:
+        if request.unread:
             self._linger(transport)
+        elif answer.ending is Ending.TRUNCATED or not keep_alive:
+            self._finish(transport)
 
     def _refuse(self, answer: Answer) -> None:
         """Answer what is no request, or never became one; nothing after it can be understood."""

@@ -46,13 +46,13 @@ class Request:
         path: The path without query; of an absolute-form target, as a proxy receives it, the part after the host.
         query: What follows the question mark, still encoded.
         headers: The headers, names in lower case, repeated ones joined with a comma.
-        body: The body, empty while it has not been read or if it was too large.
-        too_large: Whether the body exceeds what the server takes; it was not read then.
+        body: The body, empty while it has not been read.
+        unread: Why the body was not read, as an HTTP status: 413 if it is too large, 408 if it did not come, else 0.
         keep_alive: Whether the connection may carry another request.
         peer: The address of the client, empty if it has none.
     """
 
-    __slots__ = ("body", "headers", "http_1_0", "keep_alive", "method", "path", "peer", "query", "too_large")
+    __slots__ = ("body", "headers", "http_1_0", "keep_alive", "method", "path", "peer", "query", "unread")
 
     def __init__(self, method: str, target: str, headers: dict[str, str], *, http_1_0: bool = False) -> None:
         self.method = method
@@ -63,7 +63,7 @@ class Request:
         self.path, _, self.query = target.partition("?")
         self.headers = headers
         self.body = b""
-        self.too_large = False
+        self.unread = 0
         self.http_1_0 = http_1_0
         connection = headers.get("connection")
         if connection is None:

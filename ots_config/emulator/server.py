@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, NamedTuple
 
-from ots_config.emulator.authentication import Authentication, refused
+from ots_config.emulator.authentication import INSTANCE_NAME, Authentication, refused
 from ots_config.emulator.control import Control
 from ots_config.emulator.dispatch import Tablestore
 from ots_config.emulator.faults import Fault, Faults, default_message
@@ -103,7 +103,13 @@ class Server:
     # --- instances --------------------------------------------------------------------------------------------
 
     def add_instance(self, name: str) -> None:
-        """Add an empty instance, in place of the one of that name if there is one."""
+        """Add an empty instance, in place of the one of that name if there is one.
+
+        Raises:
+            ValueError: If no instance can have that name.
+        """
+        if not INSTANCE_NAME.fullmatch(name):
+            raise ValueError(f"an instance's name is letters, digits, - and _, not {name!r}")
         # One store each: names are not case-sensitive, and what one instance does cannot touch another.
         self._instances[name.lower()] = Tablestore(
             [name],
@@ -187,8 +193,9 @@ class Server:
         """Return the instance that a request may work on."""
         if request.method != "POST":
             raise ServiceFault("OTSMethodNotAllowed", "Only POST method for requests is supported.")
-        if request.too_large:
-            raise ServiceFault("OTSRequestBodyTooLarge", "The size of POST data is too large.")
+        if request.unread:
+            code = "OTSRequestBodyTooLarge" if request.unread == 413 else "OTSRequestTimeout"
+            raise ServiceFault(code, default_message(code))
         name = self._authentication.check(request.path, request.headers, request.body, now)
         instance = self._instances.get(name.lower())
         if instance is None:
@@ -216,8 +223,8 @@ class Server:
         self, request: Request, service: str, answer: Callable[[Request, float, float], Answer]
     ) -> Answer | Coroutine[Any, Any, Answer]:
         def perform(_: Fault | None, skew: float) -> Done:
-            if request.too_large:
-                return Done(plain(413, "Payload Too Large\n"), None, applied=False)
+            if request.unread:
+                return Done(plain(request.unread, "The body cannot be taken.\n"), None, applied=False)
             given = answer(request, self.clock(), skew)
             return Done(given, None, given.status == 200)
 

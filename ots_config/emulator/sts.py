@@ -61,8 +61,8 @@ class SecurityTokenService:
         """
         if request.method not in {"GET", "POST", "HEAD"}:
             raise ApiError("UnsupportedHTTPMethod")
-        if request.too_large:
-            raise ApiError("RequestBodyTooLarge", "The request body is too large.", 413)
+        if request.unread:
+            raise ApiError("InvalidRequestBody", "The body of the request cannot be taken.", request.unread)
         if self.reject is not None:
             raise ApiError(self.reject)
         if not call.action:

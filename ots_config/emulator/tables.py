@@ -217,6 +217,8 @@ def update_table(service: Service, instance: Instance, body: bytes) -> bytes:
     """Change a table's options, reserved capacity or stream."""
     request = parse(pb2.UpdateTableRequest, body)
     table = instance.table(validation.table_name(request.table_name))
+    if table.main is not None:
+        raise invalid("An index can not be updated, only its table can.")
     changes_units = request.HasField("reserved_throughput")
     if not (changes_units or request.HasField("table_options") or request.HasField("stream_spec")):
         raise invalid("No attribute is specified while updating table.")

@@ -142,9 +142,7 @@ def row_change(primary_key: Sequence[tuple[str, Any]], cells: Sequence[Cell]) ->
     value: Any
     for name, value, _, _ in cells:
         kind = type(value)
-        if kind is Marker:
-            raise invalid(f"{variant(value)} is an invalid type for the attribute column.")
-        if value_size(value) > MAX_ATTRIBUTE_VALUE:
+        if (kind is str or kind is bytes) and value_size(value) > MAX_ATTRIBUTE_VALUE:
             raise invalid(
                 f"The length of attribute column: '{name}' exceeds "
                 f"the MaxLength:{MAX_ATTRIBUTE_VALUE} with CurrentLength:{value_size(value)}."

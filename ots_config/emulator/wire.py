@@ -8,7 +8,6 @@ from typing import Any, TypeVar, cast
 
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
-
 from ots_config.emulator.protobuf import pb2
 from ots_config.emulator.replies import invalid
 from ots_config.plainbuffer import DecodedRow, PlainBufferError, decode_row
@@ -61,7 +60,22 @@ def read_row(data: bytes) -> DecodedRow:
     try:
         return decode_row(data, binary=bytes)
     except PlainBufferError as error:
-        raise invalid(str(error)) from None
+        unpadded = _unpadded(data)
+        if unpadded is None:
+            raise invalid(str(error)) from None
+        return unpadded
+
+
+def _unpadded(data: bytes) -> DecodedRow | None:
+    """Decode a row that has zeros behind it, as the Node SDK sends one with INF_MIN or INF_MAX; None if it is none."""
+    row = data.rstrip(b"\0")
+    for candidate in (row, row + b"\0"):  # the last byte of a row is its checksum, which may be zero itself
+        if len(candidate) < len(data):
+            try:
+                return decode_row(candidate, binary=bytes)
+            except PlainBufferError:
+                continue
+    return None
 
 
 def consumed(read: int, write: int) -> Any:

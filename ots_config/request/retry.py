@@ -12,10 +12,6 @@ from types import TracebackType
 from typing import Any, ClassVar
 
 import tenacity
-from tenacity.retry import retry_base
-from tenacity.stop import stop_base
-from tenacity.wait import wait_base
-
 from ots_config.errors import (
     AuthenticationFailed,
     ConnectFailed,
@@ -25,6 +21,9 @@ from ots_config.errors import (
     ServiceError,
     UntrustedServer,
 )
+from tenacity.retry import retry_base
+from tenacity.stop import stop_base
+from tenacity.wait import wait_base
 
 THROTTLE_CODES = frozenset(
     {

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
-
 from ots_config.settings import files
+from pydantic import BaseModel
 
 _RACE = 50_000_000
 """Nanoseconds; a file written as recently may change again without its signature changing."""

@@ -8,16 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    PrivateAttr,
-    SecretStr,
-    SerializerFunctionWrapHandler,
-    field_serializer,
-)
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-
 from ots_config.errors import Fault, SettingsError
 from ots_config.masking import mask
 from ots_config.settings import building, checks, memory, names
@@ -27,6 +17,15 @@ from ots_config.settings.parts import RetrySettings, TLSSettings, frozen
 from ots_config.settings.problems import warn
 from ots_config.settings.reading import FileNames, Inputs, Reading, Where, wrapped
 from ots_config.settings.sources import PRECEDENCE, Arguments, Derived, Source
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    SerializerFunctionWrapHandler,
+    field_serializer,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 Network = Literal["public", "vpc", "internal", "dual-stack"]
 SignatureVersion = Literal["auto", "v2", "v4"]

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ots_config.credentials.cache import SharedCache, cache_directory
 from ots_config.credentials.lock import FileLock
 from ots_config.credentials.refresh import Refreshing
@@ -396,7 +395,7 @@ def test_a_pickle_has_no_secret(scripted: Any, tmp_path: Path, mark: str) -> Non
     cache.fetch_credentials()
     data = pickle.dumps(cache)
     assert mark.encode() not in data
-    assert pickle.loads(data)._last is None  # noqa: S301 - our own bytes
+    assert pickle.loads(data)._last is None
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")

@@ -7,7 +7,6 @@ import sys
 import traceback
 
 import pytest
-
 from ots_config.credentials.environment import FAMILIES, EnvironmentProvider
 from ots_config.credentials.snapshot import Credentials
 from ots_config.credentials.static import StaticProvider
@@ -136,7 +135,7 @@ def test_the_environment_stays_out_of_pickles(monkeypatch: pytest.MonkeyPatch) -
     first = provider.get_credentials()
     data = pickle.dumps(provider)
     assert MARK.encode() not in data
-    assert pickle.loads(data).get_credentials() == first  # noqa: S301 - our own bytes
+    assert pickle.loads(data).get_credentials() == first
     assert MARK not in repr(provider)
     assert "OTS_ACCESS_KEY_ID" in repr(provider)
 
@@ -169,7 +168,7 @@ def test_static_keys_are_handed_out_as_given() -> None:
     )
     assert repr(provider) == "<StaticProvider: key LTAI5t****0001 from settings>"
     assert StaticProvider.of(found).get_credentials() is found
-    assert pickle.loads(pickle.dumps(provider)).get_credentials() == found  # noqa: S301 - our own bytes
+    assert pickle.loads(pickle.dumps(provider)).get_credentials() == found
 
 
 @pytest.mark.parametrize(

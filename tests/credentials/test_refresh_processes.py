@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from ots_config.credentials.chain import ChainProvider
 from ots_config.credentials.environment import EnvironmentProvider
 from ots_config.credentials.flight import BACKGROUND
@@ -133,7 +132,7 @@ def test_a_pickle_holds_the_source_and_no_secret(scripted: Any, mark: str) -> No
     provider.get_credentials()
     data = pickle.dumps(provider)
     assert mark.encode() not in data
-    twin = pickle.loads(data)  # noqa: S301 - our own bytes
+    twin = pickle.loads(data)
     assert twin.health().state is State.EXPIRED
     assert twin.get_credentials().access_key_id == "STS.NUMBER0001KEYKEY"
     assert twin.__getstate__().keys() == provider.__getstate__().keys()
@@ -144,7 +143,7 @@ def test_a_default_provider_pickles_without_clocks(scripted: Any) -> None:
     """Clocks that were not given are not pickled: another machine has its own."""
     provider = Refreshing(scripted())
     assert "clock" not in provider.__getstate__()
-    assert pickle.loads(pickle.dumps(provider)).name == "scripted"  # noqa: S301 - our own bytes
+    assert pickle.loads(pickle.dumps(provider)).name == "scripted"
 
 
 def test_a_chain_pickles_without_secrets(monkeypatch: pytest.MonkeyPatch, scripted: Any, mark: str) -> None:
@@ -155,7 +154,7 @@ def test_a_chain_pickles_without_secrets(monkeypatch: pytest.MonkeyPatch, script
     first = chain.get_credentials()
     data = pickle.dumps(chain)
     assert mark.encode() not in data
-    twin = pickle.loads(data)  # noqa: S301 - our own bytes
+    twin = pickle.loads(data)
     assert twin.winner is None
     assert twin.get_credentials() == first
     assert twin._remember == 3.0

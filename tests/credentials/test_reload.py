@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ots_config.credentials.environment import EnvironmentProvider
 from ots_config.credentials.lifetime import State
 from ots_config.credentials.reload import Reloading
@@ -211,6 +210,6 @@ def test_a_pickle_has_the_paths(path: Path) -> None:
     """A pickled provider knows its files and its period."""
     for provider in (Reloading(LinesFile(path), paths=[path], period=3), Reloading(LinesFile(path), period=7)):
         provider.get_credentials()
-        twin = pickle.loads(pickle.dumps(provider))  # noqa: S301 - our own bytes
+        twin = pickle.loads(pickle.dumps(provider))
         assert (twin._paths, twin._period, twin._max_age) == (provider._paths, provider._period, provider._max_age)
         assert twin.get_credentials().access_key_secret == "one"

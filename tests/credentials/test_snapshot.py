@@ -9,10 +9,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-
 from ots_config.credentials.snapshot import Credentials, CredentialsProvider
-from ots_config.masking import mask
 from ots_config.credentials.static import StaticProvider
+from ots_config.masking import mask
 
 SECRET, TOKEN = "S3cr3tM4rk", "T0k3nM4rk"
 ENDS = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
@@ -124,7 +123,7 @@ def test_copies_are_the_same_and_pickles_are_equal(credentials: Credentials) -> 
     """A copy is the object itself; a pickle holds the keys, which is what it is for."""
     assert copy.copy(credentials) is credentials
     assert copy.deepcopy([credentials])[0] is credentials
-    twin = pickle.loads(pickle.dumps(credentials))  # noqa: S301 - our own bytes
+    twin = pickle.loads(pickle.dumps(credentials))
     assert twin == credentials
     assert twin.source == "sts"
 

@@ -134,6 +134,20 @@ def test_rows_that_are_no_plainbuffer(client: Any, table: str, refused: Any) -> 
     assert client.columns(table, KEY) is None
 
 
+def test_zeros_behind_a_row_are_padding(client: Any, table: str) -> None:
+    """The Node SDK sends some rows in a buffer that is too large: zeros after the checksum, whatever that is."""
+    put = pb2.PutRowRequest.FromString(dict(requests(client))["PutRow"])
+    sums = set()
+    for number in range(600):
+        key = [("a", 1), ("b", f"k{number}")]
+        put.row = client.protocol.encoder.encode_request("PutRow", "t", Row(key, [("x", number)]), None, None, None).row
+        sums.add(put.row[-1])
+        put.row += b"\0" * (number % 3 + 1)
+        client.send("PutRow", put.SerializeToString())
+        assert client.columns(table, key) == {"x": number}
+    assert 0 in sums
+
+
 def test_a_fault_of_the_emulator_is_one_of_the_service(
     client: Any, table: str, refused: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -275,6 +275,17 @@ def test_an_update_changes_what_it_names(client: Any, refused: Any) -> None:
         client.send("UpdateTable", request.SerializeToString())
 
 
+def test_an_update_reaches_the_indexes(client: Any, refused: Any) -> None:
+    """An index has the options and the capacity of its table, also after an update, and none of its own."""
+    create(client, defined=[("x", "INTEGER")], secondary_indexes=[SecondaryIndexMeta("ix", ["x"], [])])
+    client.update_table("t", TableOptions(86_400), ReservedThroughput(CapacityUnit(3, 4)))
+    described = client.describe_table("ix")
+    assert described.table_options.time_to_live == 86_400
+    assert described.reserved_throughput_details.capacity_unit.read == 3
+    with refused("OTSParameterInvalid"):
+        client.update_table("ix", TableOptions())
+
+
 def test_capacity_changes_are_limited_if_asked_for(make_client: Any, refused: Any) -> None:
     """With the limit on, a second change within two minutes is refused; one that changes nothing is none."""
     client = make_client(limit_throughput_changes=True)

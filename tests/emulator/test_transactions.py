@@ -174,7 +174,7 @@ def test_a_transaction_starts_on_the_partition_key_alone(client: Any, table: str
         client.start_local_transaction("none", [("a", 1)])
 
 
-@pytest.mark.parametrize("bad", ["", "none", "é", "AAAA", base64.b64encode(b"\x01\x00\x00\x00t").decode()])
+@pytest.mark.parametrize("bad", ["", "none", "é", "AAAA", base64.b64encode(b"\x01\0\0\0t").decode(), "AAAAAAAAAAA="])
 def test_what_is_no_id_is_told_apart(client: Any, table: str, refused: Any, bad: str) -> None:
     """An id that never was one is an invalid parameter, not a session that ended."""
     with refused("OTSParameterInvalid", "TransactionID is invalid."):

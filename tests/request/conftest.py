@@ -1,5 +1,6 @@
 """A server that does exactly what a test's script says, byte for byte."""
 
+import contextlib
 import socket
 import struct
 import threading
@@ -42,11 +43,8 @@ class ScriptedServer:
 
     @staticmethod
     def _serve(script: Script, connection: socket.socket) -> None:
-        with connection:
-            try:
-                script(connection)
-            except OSError:
-                pass
+        with connection, contextlib.suppress(OSError):
+            script(connection)
 
     def read_request(self, connection: socket.socket) -> bytes:
         """Read one request with its declared body; empty at the end of the stream."""

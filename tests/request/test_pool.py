@@ -5,7 +5,6 @@ import threading
 from typing import Any
 
 import pytest
-
 from ots_config.errors import ConnectFailed, RequestInvalid
 from ots_config.request import pool as pool_module
 from ots_config.request.connection import request_head
@@ -107,8 +106,7 @@ def test_many_threads_share_few_connections(server: Any) -> None:
     answers: list[bytes] = []
 
     def work() -> None:
-        for _ in range(20):
-            answers.append(exchange(pool, timeout=30))
+        answers.extend(exchange(pool, timeout=30) for _ in range(20))
 
     threads = [threading.Thread(target=work) for _ in range(32)]
     for thread in threads:

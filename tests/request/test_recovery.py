@@ -2,12 +2,12 @@
 
 import logging
 import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
-
 from ots_config.errors import AuthenticationFailed, ConnectFailed, RequestError, ResponseLost, ServiceError, Throttled
-from ots_config.request.invoke import Recovery, RetryBudget, Step
+from ots_config.request.recovery import Recovery, RetryBudget, Step
 from ots_config.request.operations import OPERATIONS
 from ots_config.request.retry import DefaultRetryPolicy, NoRetryPolicy, RetryPolicy, WriteRetryPolicy
 
@@ -150,7 +150,7 @@ def test_a_budget_lends_and_then_waits() -> None:
     assert waits[:9] == [0.0] * 9
     late = [wait for wait in waits[10:] if wait is not None]
     assert len(late) == 3
-    assert all(later > earlier > 0 for earlier, later in zip(late, late[1:], strict=False))
+    assert all(later > earlier > 0 for earlier, later in pairwise(late))
 
 
 def test_a_token_that_comes_too_late_is_not_taken() -> None:

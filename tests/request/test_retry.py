@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import tenacity
-
 from ots_config import errors
 from ots_config.errors import (
     AuthenticationFailed,

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic_settings import PydanticBaseSettingsSource
-
 from ots_config.errors import SettingsError
 from ots_config.settings import OTSSettings, RetrySettings, TLSSettings, memory, settings_table
 from ots_config.settings.sources import Profile
+from pydantic_settings import PydanticBaseSettingsSource
 
 Write = Callable[..., Path]
 ENDPOINT = "https://demo.cn-hangzhou.ots.aliyuncs.com"
@@ -49,7 +48,7 @@ def test_pickle_and_copy() -> None:
     settings = OTSSettings.explicit(
         endpoint=ENDPOINT, access_key_id="id", access_key_secret="secret", proxies="http://proxy:1", retry="write"
     )
-    for other in (pickle.loads(pickle.dumps(settings)), copy.copy(settings), copy.deepcopy(settings)):  # noqa: S301
+    for other in (pickle.loads(pickle.dumps(settings)), copy.copy(settings), copy.deepcopy(settings)):
         assert other == settings
         assert other.explain() == settings.explain()
         assert other.access_key_secret.get_secret_value() == "secret"

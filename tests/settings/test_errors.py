@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from ots_config.errors import Fault, SettingsError
 from ots_config.settings import OTSSettings, SettingsWarning
 
@@ -42,7 +41,7 @@ def test_one_fault_reads_as_a_sentence() -> None:
     assert str(caught.value) == (
         "max_connection: 0 is out of range (from argument). Give a whole number from 1 to 65535."
     )
-    again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own
+    again = pickle.loads(pickle.dumps(caught.value))
     assert again.faults == caught.value.faults
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from ots_config.errors import SettingsError
 from ots_config.settings import OTSSettings, SettingsWarning
 

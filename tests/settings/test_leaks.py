@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ots_config.errors import SettingsError
 from ots_config.settings import OTSSettings, RetrySettings, SettingsWarning, TLSSettings
 
@@ -47,7 +46,7 @@ def shapes(error: SettingsError) -> Iterator[object]:
     """Yield everything that can be made of an error."""
     yield from (str(error), repr(error), error.args, error.faults, vars(error), error.message)
     yield pickle.dumps(error)
-    yield str(pickle.loads(pickle.dumps(error)))  # noqa: S301 - our own
+    yield str(pickle.loads(pickle.dumps(error)))
     yield [error.__cause__, error.__context__]
     for frame in frames(error):
         yield dict(frame.f_locals)

@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-
+from ots_config.credentials.profiles import ProfileProvider
 from ots_config.credentials.snapshot import Credentials
-from ots_config.credentials.sts import Pace
+from ots_config.credentials.sts import AssumeRoleProvider, Pace
 from ots_config.errors import ConnectFailed, ResponseLost
 
 
@@ -305,7 +306,7 @@ def sealed(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[BaseException
         assert error.__cause__ is None
         assert error.__context__ is None
         vault = [str(error), repr(error), repr(vars(error)), repr(pickle.dumps(error))]
-        vault.append(repr(pickle.loads(pickle.dumps(error))))  # noqa: S301 - our own
+        vault.append(repr(pickle.loads(pickle.dumps(error))))
         trace = error.__traceback__
         while trace is not None:
             if "/ots_config/" in trace.tb_frame.f_code.co_filename:
@@ -316,3 +317,50 @@ def sealed(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[BaseException
 
     yield check
     assert Marked.MARK not in caplog.text
+
+
+@pytest.fixture
+def assume(cloud: Any, fetch: Any, pace: Pace, source: Credentials) -> Any:
+    """Return what makes a provider that asks the cloud."""
+
+    def make(**options: Any) -> AssumeRoleProvider:
+        given = {"source": source, "role_arn": ROLE, "fetch": fetch, "endpoint": cloud.url, "pace": pace, **options}
+        return AssumeRoleProvider(given.pop("source"), given.pop("role_arn"), **given)
+
+    return make
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return where the CLI keeps its profiles in a home."""
+    path = tmp_path / ".aliyun" / "config.json"
+    path.parent.mkdir()
+    return path
+
+
+@pytest.fixture
+def write(path: Path) -> Any:
+    """Return what writes profiles as the CLI does."""
+
+    def write(*profiles: dict[str, Any], current: Any = "default", to: Path = path) -> Path:
+        to.write_text(json.dumps({"current": current, "profiles": profiles, "meta_path": ""}))
+        to.chmod(0o600)
+        return to
+
+    return write
+
+
+@pytest.fixture
+def cli(fetch: Any, pace: Pace, tmp_path: Path, cloud: Any) -> Any:
+    """Return what makes a provider in that home, whose STS and sign-in services are the cloud's."""
+
+    def diverted(method: str, url: str, **options: Any) -> Any:
+        for site in ("https://oauth.aliyun.com", "https://oauth.alibabacloud.com"):
+            url = url.replace(site, cloud.url)
+        return fetch(method, url, **options)
+
+    def make(**options: Any) -> ProfileProvider:
+        environ = {"ALIBABA_CLOUD_STS_ENDPOINT": cloud.url, **options.pop("environ", {})}
+        return ProfileProvider(fetch=diverted, pace=pace, home=tmp_path, environ=environ, **options)
+
+    return make

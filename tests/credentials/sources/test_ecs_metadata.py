@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from ots_config.credentials.fetch import Timeouts
 from ots_config.credentials.metadata import ECSRoleProvider
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable
@@ -218,7 +217,7 @@ def test_a_service_that_was_there_and_is_not_is_a_failure(ecs: Any, cloud: Any) 
     cloud.next = [cloud.close] * 2
     with pytest.raises(CredentialsRefused, match="gave no answer"):
         provider.fetch_credentials()
-    copy = pickle.loads(pickle.dumps(ECSRoleProvider(fetch=None, endpoint=cloud.url)))  # type: ignore[arg-type] # noqa: S301
+    copy = pickle.loads(pickle.dumps(ECSRoleProvider(fetch=None, endpoint=cloud.url)))  # type: ignore[arg-type]
     assert not copy._known
 
 
@@ -273,6 +272,21 @@ def test_a_server_error_is_asked_again_once(ecs: Any, cloud: Any) -> None:
     cloud.next = [cloud.answer(503, b"busy")] * 2
     with pytest.raises(CredentialsRefused, match="HTTP 503"):
         ecs().fetch_credentials()
+
+
+@pytest.mark.parametrize("reply", [(404, b""), (200, b"<html>sign in</html>"), (302, b""), (200, b"")], ids=str)
+def test_something_else_at_the_address(cloud: Any, fetch: Any, reply: Any, sealed: Any) -> None:
+    """Off the cloud a gateway may answer at the service's address: unless somebody named it, it does not apply."""
+
+    def gateway(method: str, url: str, **options: Any) -> Any:
+        return fetch(method, url.replace("http://100.100.100.200", cloud.url), **options)
+
+    cloud.next = [cloud.answer(*reply)] * 2
+    with pytest.raises(CredentialsUnavailable, match="gave no token") as caught:
+        ECSRoleProvider(fetch=gateway, environ={}).fetch_credentials()
+    sealed(caught.value)
+    with pytest.raises(CredentialsRefused, match="gave no token"):
+        ECSRoleProvider(fetch=gateway, role_name="worker", environ={}).fetch_credentials()
 
 
 @pytest.mark.usefixtures("instance")

@@ -11,7 +11,6 @@ import pytest
 from alibabacloud_credentials.client import Client
 from alibabacloud_credentials.models import Config
 from alibabacloud_credentials.provider import StaticAKCredentialsProvider, StaticSTSCredentialsProvider
-
 from ots_config.credentials.foreign import CallableProvider, ForeignProvider, described, snapshot_from
 from ots_config.credentials.snapshot import Credentials
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable
@@ -204,4 +203,4 @@ def test_descriptions_show_no_secret() -> None:
     assert described(object()) == "object"
     for shown in (repr(provider), repr(foreign), described(provider)):
         assert "MARKED" not in shown
-    assert pickle.loads(pickle.dumps(CallableProvider(described))).name == "callable"  # noqa: S301 - our own
+    assert pickle.loads(pickle.dumps(CallableProvider(described))).name == "callable"

@@ -23,7 +23,6 @@ import keyring.backends.null
 import keyring.core
 import keyring.errors
 import pytest
-
 from ots_config.credentials.keychain import INDEX, Keychain, KeyringProvider
 from ots_config.credentials.snapshot import Credentials
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable
@@ -277,7 +276,7 @@ def test_a_keychain_that_hangs_is_given_up(use: Any) -> None:
             with pytest.raises(CredentialsUnavailable, match="has not answered an earlier call yet"):
                 keychain.read()
         assert threading.active_count() == before
-        assert pickle.loads(pickle.dumps(keychain))._stuck is None  # noqa: S301 - our own
+        assert pickle.loads(pickle.dumps(keychain))._stuck is None
     finally:
         release.set()
     stuck = keychain._stuck

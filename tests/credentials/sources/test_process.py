@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ots_config.credentials.process import ProcessProvider
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable
 

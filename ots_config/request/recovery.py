@@ -1,0 +1,150 @@
+"""What follows a failed attempt of a call, decided without sending or waiting, and how many retries there may be."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import count
+from threading import Lock
+
+from ots_config.errors import AuthenticationFailed, RequestError, ServiceError
+from ots_config.request.operations import Effect, Operation
+from ots_config.request.retry import Failure, RetryPolicy, classify
+
+
+class RetryBudget:
+    """Bounds the retries of one client, so that a fleet of them never multiplies an outage.
+
+    Args:
+        share: How many retries each call allows, 0.1 for one in ten.
+        per_second: How many retries a second are allowed besides, so that a few threads ride out a throttle.
+        waits: Whether a retry waits for its turn; if not, it fails at once.
+    """
+
+    def __init__(self, share: float = 0.1, per_second: float = 10.0, *, waits: bool = True) -> None:
+        self._share = share
+        self._per_second = per_second
+        self._waits = waits
+        self._calls = count()
+        self.count_call = self._calls.__next__  # one C call on the success path
+        self._lock = Lock()
+        self._tokens = per_second
+        self._seen_calls = 0
+        self._seen_at = time.monotonic()
+
+    def reserve(self, longest: float) -> float | None:
+        """Take a token, or one of the future's.
+
+        Args:
+            longest: How many seconds the call can wait at most.
+
+        Returns:
+            The seconds until the token is there; None if that is too long, and then none was taken.
+        """
+        with self._lock:
+            now, calls = time.monotonic(), next(self._calls)
+            earned = (now - self._seen_at) * self._per_second + (calls - self._seen_calls) * self._share
+            self._seen_at, self._seen_calls = now, calls + 1
+            self._tokens = min(self._tokens + earned, max(self._per_second, 1.0))
+            missing = 1.0 - self._tokens
+            wait = 0.0 if missing <= 0 else missing / self._per_second if self._per_second else float("inf")
+            if wait > (longest if self._waits else 0.0):
+                return None
+            self._tokens -= 1.0
+            return wait
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to do after a failed attempt: correct the clock, refresh the credentials, wait, send again."""
+
+    delay: float
+    refresh: bool = False
+    clock_offset: float | None = None
+
+
+class Recovery:
+    """Decides what follows each failed attempt of one call.
+
+    Args:
+        operation: What is called.
+        repeatable: Whether sending it twice leaves what sending it once does.
+        policy: How often and how far apart to retry.
+        budget: The client's retry budget.
+        started: When the call began, by ``time.monotonic``.
+        deadline: Seconds that the whole call may take; None sets no limit.
+    """
+
+    def __init__(
+        self,
+        operation: Operation,
+        *,
+        repeatable: bool,
+        policy: RetryPolicy,
+        budget: RetryBudget,
+        started: float,
+        deadline: float | None,
+    ) -> None:
+        self._operation = operation
+        self._reads = operation.effect is Effect.READ
+        self._repeatable = repeatable or self._reads
+        self._policy = policy
+        self._budget = budget
+        self._started = started
+        self._ends = float("inf") if deadline is None else started + deadline
+        self._retries = 0
+        self._request_ids: list[str] = []
+        self._healed: set[Failure] = set()
+        self._uncertain = False
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left of the call's deadline."""
+        return self._ends - time.monotonic()
+
+    def after(self, error: RequestError) -> Step:
+        """Return what to do next.
+
+        Raises:
+            RequestError: The error itself, if there is nothing more to do.
+        """
+        self._complete(error)
+        failure = classify(error)
+        if failure in (Failure.AUTHENTICATION, Failure.CLOCK) and failure not in self._healed:
+            self._healed.add(failure)
+            if failure is Failure.AUTHENTICATION:
+                return Step(0.0, refresh=True)
+            if isinstance(error, AuthenticationFailed) and error.clock_offset is not None:
+                return Step(0.0, clock_offset=error.clock_offset)
+        stale = error.at_once and (failure is Failure.NEVER_SENT or self._reads)
+        if stale and failure not in self._healed and self._policy.retries_stale:
+            self._healed.add(failure)
+            return Step(0.0)
+        if failure is Failure.UNCERTAIN and not self._repeatable:
+            # Whatever the policy says: a write that may have happened is not sent twice unless that is safe.
+            raise error
+        if not self._policy.should_retry(self._retries, error, self._operation.name):
+            raise error
+        delay = max(self._policy.get_retry_delay(self._retries, error, self._operation.name), 0.0)
+        if isinstance(error, ServiceError) and error.retry_after is not None:
+            delay = max(delay, error.retry_after)
+        left = self.remaining
+        token_in = self._budget.reserve(left) if delay < left else None
+        if token_in is None or max(delay, token_in) >= left:
+            raise error
+        self._retries += 1
+        return Step(max(delay, token_in))
+
+    def _complete(self, error: RequestError) -> None:
+        """Tell in the error what is known of the whole call."""
+        if error.request_id:
+            self._request_ids.append(error.request_id)
+        self._uncertain = self._uncertain or classify(error) is Failure.UNCERTAIN
+        error.operation = self._operation.name
+        error.reads = self._reads
+        error.repeatable = self._repeatable
+        # A conditional write whose retry fails its condition may fail on what its own first sending did.
+        error.may_have_happened = not self._reads and self._uncertain
+        error.attempts = self._retries + len(self._healed) + 1
+        error.elapsed = time.monotonic() - self._started
+        error.request_ids = tuple(self._request_ids)

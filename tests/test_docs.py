@@ -1,0 +1,66 @@
+"""The documents match the code: tables are generated, blocks of code run, both languages say the same."""
+
+import re
+from pathlib import Path
+
+import pytest
+from ots_config import Emulator
+from ots_config.settings import settings_table
+
+ROOT = Path(__file__).parents[1]
+READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
+TABLE = re.compile(r"<!-- settings table: begin -->\n(.*?)<!-- settings table: end -->", re.DOTALL)
+
+
+@pytest.mark.parametrize("path", READMES, ids=lambda path: path.name)
+def test_the_settings_table_is_the_models(path: Path) -> None:
+    """The table of settings is what ``settings_table()`` makes."""
+    found = TABLE.search(path.read_text())
+    assert found is not None
+    assert found[1] == settings_table()
+
+
+@pytest.mark.parametrize("path", READMES, ids=lambda path: path.name)
+def test_the_readme_is_short(path: Path) -> None:
+    """A README has at most 260 lines."""
+    assert len(path.read_text().splitlines()) <= 260
+
+
+@pytest.mark.parametrize("path", READMES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    """Each relative link names a file that is there."""
+    for target in re.findall(r"\]\((?!http|#)([^)]+)\)", path.read_text()):
+        assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("path", READMES, ids=lambda path: path.name)
+def test_blocks_of_code_run(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each Python block runs against the emulator, whose address stands in for the placeholders."""
+    from ots_config import OTSClient
+    from tablestore import CapacityUnit, ReservedThroughput, TableMeta, TableOptions
+
+    with Emulator(
+        instance="myinstance", access_key_id="access_key_id", access_key_secret="access_key_secret"
+    ) as emulator:
+        monkeypatch.setenv("OTS_ENDPOINT", emulator.endpoint)
+        monkeypatch.setenv("OTS_INSTANCE_NAME", "myinstance")
+        monkeypatch.setenv("OTS_ACCESS_KEY_ID", "access_key_id")
+        monkeypatch.setenv("OTS_ACCESS_KEY_SECRET", "access_key_secret")
+        Path("prod.env").touch()
+        with OTSClient(settings=emulator.settings) as client:
+            options, throughput = TableOptions(), ReservedThroughput(CapacityUnit(0, 0))
+            client.create_table(TableMeta("notes", [("author", "STRING")]), options, throughput)
+        blocks = re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL)
+        assert len(blocks) >= 4
+        for block in blocks:
+            text = block.replace("https://myinstance.cn-hangzhou.ots.aliyuncs.com", emulator.endpoint)
+            exec(compile(text, str(path), "exec"), {})  # noqa: S102 - it is our own README
+
+
+def test_the_changelog_has_its_form() -> None:
+    """The changelog begins with what is unreleased, in the sections of Keep a Changelog."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert headings[0] == "[Unreleased]"
+    sections = set(re.findall(r"^### (.*)$", text, re.MULTILINE))
+    assert sections <= {"Security", "Removed", "Deprecated", "Added", "Changed", "Fixed"}
