@@ -155,6 +155,10 @@ _HOMES = {
 _LAZY = {name: home for home, names in _HOMES.items() for name in names}
 
 
+# A library's records go nowhere unless the program says where; without this, errors would also go to stderr.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+
 def _tells_nothing_new(record: logging.LogRecord) -> bool:
     return "not available, using Python implementation" not in str(record.msg)
 

@@ -26,6 +26,7 @@ from ots_config.request.retry import POLICIES, DefaultRetryPolicy, RetryPolicy, 
 from ots_config.request.signing import Signer
 from ots_config.request.transport import check_openssl
 from ots_config.request.waiting import Waiting
+from ots_config.rows import RowDecoder, RowEncoder
 from ots_config.sdk import OTSProtocol, official, pb2, tablestore
 from ots_config.settings import OTSSettings
 
@@ -95,6 +96,8 @@ class Assembly:
         self.protocol = OTSProtocol(
             instance_name=settings.instance_name, encoding=settings.encoding, logger=self.logger, **native
         )
+        self.protocol.encoder = RowEncoder(settings.encoding, **native)
+        self.protocol.decoder = RowDecoder(settings.encoding, **native)
         self.retry_policy = _policy(retry_policy, settings)
         timeout = settings.socket_timeout
         waiting = self._connect(provider, session, timeout if isinstance(timeout, tuple) else (timeout, timeout))

@@ -14,6 +14,14 @@ EXPECTED = {
     "env_files": ["https://orders.cn-hangzhou.ots.aliyuncs.com", "argument"],
     "explicit_keys": ["<OTSClient demo at http://127.0.0.1:"],
     "sts_token": ["tables: ()"],
+    "assume_role": ["AssumedRoleUser acs:ram::1234567890123456:assumed-role/reader/nightly-report"],
+    "cli_profile": ["from profile"],
+    "ecs_role": ["from ecs", "from uri"],
+    "faults": ["[502, None, 200]", "stored once: ('count', 1)"],
+    "long_running_job": ["rotated: ", "the old one revoked", " 0 requests refused"],
+    "oidc_role": ["provider: oidc"],
+    "official_sdk": ["tables: ()"],
+    "own_provider": ["source='our vault'"],
     "own_retry_policy": ["PatientWithThrottles listed", "RetryPolicy listed"],
 }
 

@@ -172,23 +172,25 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or self._answering:
             return
-        silent = now - self._touched
-        if self._lingering is not None:
-            if silent > _LINGER_SECONDS:
-                transport.abort()
-        elif self._writing_paused:
-            if silent > self._limits.idle:
-                transport.abort()
+        heading = bool(self._buffer) and self._request is None
+        # A head must come whole in its time, however busily its octets trickle; all else must only go on.
+        if now - (self._started if heading else self._touched) <= self._patience(heading=heading):
+            return
+        if self._lingering is not None or self._writing_paused:
+            transport.abort()
         elif self._request is not None:
-            if silent > self._limits.request:
-                self._request.unread = 408
-                self._answer(self._request)
-        elif self._buffer:
-            # A head must come whole in its time, however busily its octets trickle; a body must only go on.
-            if now - self._started > self._limits.request:
-                self._refuse(plain(408, "Request timeout.\n"))
-        elif silent > self._limits.idle:
+            self._request.unread = 408
+            self._answer(self._request)
+        elif heading:
+            self._refuse(plain(408, "Request timeout.\n"))
+        else:
             transport.close()
+
+    def _patience(self, *, heading: bool) -> float:
+        if self._lingering is not None:
+            return _LINGER_SECONDS
+        receiving = (heading or self._request is not None) and not self._writing_paused
+        return self._limits.request if receiving else self._limits.idle
 
     def abort(self) -> None:
         """Close the connection at once; what was not sent yet is dropped."""

@@ -4,6 +4,8 @@ import asyncio
 import json
 import logging
 import re
+import time
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -20,18 +22,32 @@ class Paper(asyncio.Transport):
 
     def __init__(self) -> None:
         super().__init__()
-        self.written = b""
+        self.pieces: list[bytes] = []
         self.closed = False
+        self.paused = False
 
     def write(self, data: Any) -> None:
         """Take octets."""
-        self.written += data
+        self.pieces.append(data)
+
+    @property
+    def written(self) -> bytes:
+        """Return all that was written."""
+        return b"".join(self.pieces)
 
     def close(self) -> None:
         """Take note."""
         self.closed = True
 
     abort = close
+
+    def pause_reading(self) -> None:
+        """Take note."""
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        """Take note."""
+        self.paused = False
 
     def can_write_eof(self) -> bool:
         """Say no, as TLS does."""
@@ -107,6 +123,95 @@ def test_a_handler_that_fails_is_answered_for(caplog: pytest.LogCaptureFixture) 
     with caplog.at_level(logging.ERROR, "ots_config.emulator"):
         connection.data_received(b"GET /x HTTP/1.1\r\n\r\n" * 2)
     assert paper.written.count(b"HTTP/1.1 500 Internal Server Error") == 2
+    assert "no answer to GET /x" in caplog.text
+
+
+def connect(answer: Callable[[Request], Any] = echo, **limits: float) -> tuple[Connection, Paper]:
+    """Return a connection and what it writes on."""
+    paper = Paper()
+    connection = Connection(answer, Limits(**limits), set())  # type: ignore[arg-type]
+    connection.connection_made(paper)
+    return connection, paper
+
+
+GET = b"GET /x HTTP/1.1\r\n\r\n"
+
+
+def test_a_client_that_does_not_read_is_waited_for() -> None:
+    """Requests that come while answers pile up are answered when the client reads again, and no more are read."""
+    connection, paper = connect()
+    connection.pause_writing()
+    for _ in range(60_000):
+        connection.data_received(GET)
+    assert paper.written == b""
+    assert paper.paused
+    connection.resume_writing()
+    assert paper.written.count(b"HTTP/1.1 200 OK") == 60_000
+    assert not paper.paused
+
+
+def test_a_client_that_never_reads_is_given_up() -> None:
+    """After the time for silence the connection is cut, with what was not read."""
+    connection, paper = connect(idle=10)
+    connection.pause_writing()
+    connection.sweep(time.monotonic() + 9)
+    assert not paper.closed
+    connection.sweep(time.monotonic() + 11)
+    assert paper.closed
+
+
+def test_each_silence_has_its_time() -> None:
+    """Between requests the long one, within a request the short one; an answered refusal is not waited on for long."""
+    now = time.monotonic()
+    for sent, seconds in (
+        (b"", 100),
+        (GET, 100),
+        (GET[:-4], 10),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\n", 10),
+    ):
+        connection, paper = connect(idle=100, request=10)
+        connection.data_received(sent)
+        already = len(paper.written)
+        connection.sweep(now + seconds - 1)
+        assert not paper.closed
+        assert len(paper.written) == already
+        connection.sweep(now + seconds + 2)
+        assert paper.closed or paper.written.startswith(b"HTTP/1.1 ")
+        connection.sweep(now + seconds + 20)
+        assert paper.closed
+
+
+def test_what_follows_a_refusal_is_thrown_away() -> None:
+    """So that the client reads the refusal; but not without end."""
+    connection, paper = connect()
+    connection.data_received(b"nonsense\r\n\r\n")
+    refusal = paper.written
+    for _ in range(64):
+        connection.data_received(bytes(1024 * 1024))
+    assert not paper.closed
+    connection.data_received(b"x")
+    assert paper.closed
+    assert paper.written == refusal
+
+
+def test_a_coroutine_that_fails_is_answered_for(caplog: pytest.LogCaptureFixture) -> None:
+    """What is answered later may fail later; the connection goes on with the next request."""
+
+    async def fail() -> Answer:
+        raise ValueError
+
+    answers = iter([fail(), plain(200, "next")])
+
+    async def run() -> bytes:
+        connection, paper = connect(lambda _: next(answers))
+        connection.data_received(GET + GET)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return paper.written
+
+    with caplog.at_level(logging.ERROR, "ots_config.emulator"):
+        written = asyncio.run(run())
+    assert re.findall(rb"HTTP/1.1 (\d+)", written) == [b"500", b"200"]
     assert "no answer to GET /x" in caplog.text
 
 

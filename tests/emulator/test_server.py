@@ -1,11 +1,13 @@
 """The whole server: the official clients against it, and its life inside another program."""
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import socket
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -181,6 +183,18 @@ def test_several_emulators_run_at_once() -> None:
         assert one.log() == []
 
 
+@pytest.mark.parametrize("host", ["localhost", "::1"])
+def test_it_listens_on_any_host(host: str) -> None:
+    """A name is served on its addresses, all on one port, and an IPv6 address is written as URLs want it."""
+    try:
+        emulator = Emulator(host=host).start()
+    except OSError:
+        pytest.skip(f"there is no {host} on this machine")
+    with contextlib.closing(SimpleNamespace(close=emulator.stop)):
+        assert emulator.endpoint == f"http://{'[::1]' if host == '::1' else host}:{emulator.port}"
+        assert tablestore.OTSClient(emulator.endpoint, "testid", "testsecret", "demo").list_table() == ()
+
+
 def test_a_restart_keeps_port_and_tables() -> None:
     """What was stored stays over a stop and a new start, as over a service's short outage."""
     emulator = Emulator()
@@ -260,7 +274,7 @@ def test_instances_come_and_go(emulator: Emulator) -> None:
     emulator.add_instance("more")
     assert client.list_table() == ()
     emulator.drop_instance("more")
-    with pytest.raises(ValueError, match="not 'a.b'"):
+    with pytest.raises(ValueError, match=r"not 'a\.b'"):
         emulator.add_instance("a.b")
     with pytest.raises(tablestore.OTSServiceError, match="The instance is not found"):
         client.list_table()

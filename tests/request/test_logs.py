@@ -23,7 +23,8 @@ def test_no_name_is_our_logger() -> None:
     """Without a name it is ``ots_config``, and nothing of it is touched."""
     logger = logger_named(None)
     assert logger.name == "ots_config"
-    assert (logger.handlers, logger.level, logger.propagate) == ([], logging.NOTSET, True)
+    assert [type(handler) for handler in logger.handlers] == [logging.NullHandler]
+    assert (logger.level, logger.propagate) == (logging.NOTSET, True)
 
 
 def test_a_plain_name_is_left_alone() -> None:

@@ -1,6 +1,5 @@
 """What follows a failed attempt, decided without sending or waiting."""
 
-import logging
 import time
 from itertools import pairwise
 from typing import Any
@@ -186,8 +185,3 @@ def test_an_empty_budget_raises_the_error() -> None:
     budget.reserve(0.0)
     with pytest.raises(RequestError, match="OTSServerBusy"):
         call.after(busy())
-
-
-def test_logging_is_untouched() -> None:
-    """Deciding writes no log."""
-    assert logging.getLogger("ots_config").handlers == []
