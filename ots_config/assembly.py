@@ -27,7 +27,7 @@ from ots_config.request.signing import Signer
 from ots_config.request.transport import check_openssl
 from ots_config.request.waiting import Waiting
 from ots_config.rows import RowDecoder, RowEncoder
-from ots_config.sdk import OTSProtocol, official, pb2, tablestore
+from ots_config.sdk import OTSProtocol, official, pb2
 from ots_config.settings import OTSSettings
 
 USER_AGENT = (

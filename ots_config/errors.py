@@ -176,7 +176,7 @@ class RequestError(OTSConfigError):
             parts.append(f"{self.attempts} attempts in {self.elapsed:.2f} s")
         if self.access_key_id:
             parts.append(f"key {self.access_key_id} from {self.source}")
-        return f" [{self.operation}: {'; '.join(parts)}]" if parts else ""
+        return f" [{self.operation or 'request'}: {'; '.join(parts)}]" if parts else ""
 
 
 class RequestInvalid(RequestError):

@@ -292,15 +292,15 @@ class Head(bytes):
     __str__ = __repr__
 
 
-def request_head(target: str, host: str, headers: Mapping[str, str], length: int) -> Head:
+def request_head(target: str, host: str, headers: Mapping[str, str]) -> Head:
     """Return the request line and headers of a POST.
 
     Raises:
         RequestInvalid: If a header would break out of its line.
     """
-    lines = [f"POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}"]
+    lines = [f"POST {target} HTTP/1.1\r\nHost: {host}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     head = "\r\n".join(lines)
-    if head.count("\n") != len(headers) + 2 or head.count("\r") != len(headers) + 2:
+    if head.count("\n") != len(headers) + 1 or head.count("\r") != len(headers) + 1:
         raise RequestInvalid("a header contains a line break; nothing was sent")
     return Head((head + "\r\n\r\n").encode("latin-1"))

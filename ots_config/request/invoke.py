@@ -149,4 +149,7 @@ class Invoker:
 
 def _left(ends: float | None) -> float | None:
     """Return the seconds left until a moment; never none at all, as an attempt begun is an attempt made."""
-    return None if ends is None else max(ends - time.monotonic(), 0.001)
+    if ends is None:
+        return None
+    left = ends - time.monotonic()
+    return max(0.001, left)

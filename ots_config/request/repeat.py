@@ -25,12 +25,13 @@ def is_repeatable(api_name: str, arguments: tuple[Any, ...]) -> bool:
         case "DeleteRow", (_, _, condition, *_):
             return _unconditional(condition)
         case "BatchWriteRow", (request, *_):
-            return all(_item_repeatable(item) for table in request.items.values() for item in table.row_items)
+            return all(is_item_repeatable(item) for table in request.items.values() for item in table.row_items)
         case _:
             return False
 
 
-def _item_repeatable(item: Any) -> bool:
+def is_item_repeatable(item: Any) -> bool:
+    """Tell whether one row of a BatchWriteRow is safe to repeat."""
     if not _unconditional(item.condition):
         return False
     columns = item.row.attribute_columns

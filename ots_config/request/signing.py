@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hmac
 from base64 import b64encode
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import md5
 from time import gmtime, strftime
 from typing import TYPE_CHECKING
@@ -256,9 +256,11 @@ def _same(one: str, other: str) -> bool:
 
 def server_offset(date: str, now: float) -> float | None:
     """Return how many seconds the server's clock is ahead of ``now``, None if the date cannot be read."""
+    # The service writes microseconds, older ones milliseconds; both are ISO 8601 and end in Z. strptime() would take
+    # twenty times as long as fromisoformat(), which alone would take other forms too.
+    if date[4:11:3] != "--T" or date[19:20] != "." or not date.endswith("Z"):
+        return None
     try:
-        # The service writes microseconds, older ones milliseconds; both are ISO 8601 and end in Z.
-        server = datetime.strptime(date, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+        return datetime.fromisoformat(date).timestamp() - now
     except ValueError:
         return None
-    return server.timestamp() - now

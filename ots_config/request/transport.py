@@ -25,6 +25,7 @@ from ots_config.request.connection import Answer, request_head
 from ots_config.request.pool import ConnectionPool
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.structures import CaseInsensitiveDict
+from requests.utils import get_environ_proxies
 from urllib3 import exceptions as urllib3_errors
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class _KeepAliveAdapter(BaseAdapter):
         body = request.body
         assert isinstance(body, bytes)  # noqa: S101 - for the type checker: Transport.send() made the request
         headers: Any = request.headers
-        head = request_head(request.path_url, self._host, headers, len(body))
+        head = request_head(request.path_url, self._host, headers)
         answer = self._pool.exchange(head, body, connect_timeout=connect_timeout, read_timeout=read_timeout)
         response = requests.Response()
         response.status_code = answer.status
@@ -130,7 +131,8 @@ class Transport:
         idle_timeout: Seconds after which an unused connection is closed.
         ca_bundle: A PEM file of authorities to trust in place of certifi's.
         minimum_tls: The oldest TLS version.
-        proxies: Proxy URLs by scheme; empty goes straight.
+        proxies: Proxy URLs by scheme; empty goes straight; None takes what the environment says now
+            (``HTTPS_PROXY``, ``NO_PROXY``), and straight to this machine.
         session: A session of the user's to send through, adapters, hooks and all; it is not closed here.
         user_agent: What the ``User-Agent`` header says.
     """
@@ -162,7 +164,9 @@ class Transport:
         self._session.trust_env = False
         self._session.adapters.clear()
         self._options["verify"] = True
-        self._options["proxies"] = dict(proxies or {})
+        if proxies is None:
+            proxies = {} if url.hostname in _DIRECT else get_environ_proxies(endpoint)
+        self._options["proxies"] = dict(proxies)
         adapter: BaseAdapter
         if proxies:
             adapter = _TLSAdapter(context, max_connection)
@@ -194,7 +198,7 @@ class Transport:
         request = requests.PreparedRequest()
         request.method = "POST"
         request.url = self._endpoint + path
-        request.headers = _Headers({**self._headers, **headers})
+        request.headers = _Headers({**self._headers, "content-length": str(len(body)), **headers})
         request.body = body
         request.hooks = self._session.hooks
         try:

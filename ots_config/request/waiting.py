@@ -244,11 +244,10 @@ def _timed(method: Callable[..., Any]) -> Callable[..., Any]:
         wanted = False
     if wanted:
         return lambda left, *arguments: method(*arguments, timeout=left)
-    return lambda _, *arguments: method(*arguments)
+    return lambda _left, *arguments: method(*arguments)
 
 
 def _cut(timeout: tuple[float, float], left: float | None) -> tuple[float, float]:
     """Cut an attempt's timeouts to what is left of the call."""
-    if left is None or (left >= timeout[0] and left >= timeout[1]):
-        return timeout
-    return min(timeout[0], left), min(timeout[1], left)
+    connect, read = timeout
+    return timeout if left is None or connect <= left >= read else (min(connect, left), min(read, left))

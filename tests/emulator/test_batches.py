@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from ots_config.sdk import tablestore
 from tablestore import (
     BatchGetRowRequest,
     BatchWriteRowRequest,
@@ -17,8 +18,6 @@ from tablestore import (
     TableInBatchWriteRowItem,
     UpdateRowItem,
 )
-
-from ots_config.sdk import tablestore
 
 pb2 = tablestore.protobuf.table_store_pb2
 ATOMIC = b"\x18\x01"

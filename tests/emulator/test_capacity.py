@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from ots_config.emulator.capacity import (
     TRANSACTION_UNITS,
     get_units,

@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ots_config.emulator import rows
+from ots_config.emulator.dispatch import IMPLEMENTED, Tablestore
+from ots_config.sdk import tablestore
 from tablestore import (
     BatchGetRowRequest,
     BatchWriteRowRequest,
@@ -15,10 +18,6 @@ from tablestore import (
     TableInBatchGetRowItem,
     TableInBatchWriteRowItem,
 )
-
-from ots_config.emulator import rows
-from ots_config.emulator.dispatch import IMPLEMENTED, Tablestore
-from ots_config.sdk import tablestore
 
 pb2 = tablestore.protobuf.table_store_pb2
 KEY = [("a", 1), ("b", "k")]

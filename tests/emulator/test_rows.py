@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from ots_config.sdk import tablestore
 from tablestore import (
     INF_MAX,
     INF_MIN,
@@ -15,8 +16,6 @@ from tablestore import (
     SingleColumnCondition,
     TableOptions,
 )
-
-from ots_config.sdk import tablestore
 
 pb2 = tablestore.protobuf.table_store_pb2
 KEY = [("a", 1), ("b", "k")]

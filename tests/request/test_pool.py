@@ -11,7 +11,7 @@ from ots_config.request.connection import request_head
 from ots_config.request.pool import ConnectionPool
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
-HEAD = request_head("/PutRow", "h", {}, 0)
+HEAD = request_head("/PutRow", "h", {"Content-Length": "0"})
 
 
 def pool_to(server: Any, *, limit: int = 2, idle_timeout: float = 60.0) -> ConnectionPool:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from ots_config.errors import AuthenticationFailed, ConnectFailed, RequestError, ResponseLost, ServiceError, Throttled
-from ots_config.request.recovery import Recovery, RetryBudget, Step
 from ots_config.request.operations import OPERATIONS
+from ots_config.request.recovery import Recovery, RetryBudget, Step
 from ots_config.request.retry import DefaultRetryPolicy, NoRetryPolicy, RetryPolicy, WriteRetryPolicy
 
 BUSY = ("OTSServerBusy", "Server is busy.")

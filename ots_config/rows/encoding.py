@@ -1,33 +1,23 @@
-"""The official codec with its row operations on this library's PlainBuffer: faster, and right in every name.
-
-What is asked for and what is answered are the official SDK's own objects, and a request has the same bytes, except
-where those are wrong: the official encoder counts the characters of a column's name in place of its bytes, and
-refuses a row of several deleted versions because it reserves too little room. ``bytes`` are written as STRING, as
-it does; BINARY is a ``bytearray``.
-"""
+"""From the official SDK's rows to requests."""
 
 from __future__ import annotations
 
-import re
-from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any
 
+from ots_config import sdk
 from ots_config.plainbuffer import (
     OP_DELETE_ALL_VERSIONS,
     OP_DELETE_ONE_VERSION,
     OP_INCREMENT,
     Cell,
     Marker,
-    decode_row,
-    decode_rows,
     encode_row,
 )
-from ots_config.sdk import pb2, tablestore
 
-_Columns: TypeAlias = tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]
-
+tablestore: Any = sdk.tablestore  # it has no types
+pb2: Any = sdk.pb2
+filter_pb2: Any = tablestore.protobuf.table_store_filter_pb2
 _official: Any = tablestore.plainbuffer.plain_buffer_builder.PlainBufferBuilder
-_filter_pb2: Any = tablestore.protobuf.table_store_filter_pb2
 
 _OPS = {"DELETE": OP_DELETE_ONE_VERSION, "DELETE_ALL": OP_DELETE_ALL_VERSIONS, "INCREMENT": OP_INCREMENT}
 _DELETES = (OP_DELETE_ONE_VERSION, OP_DELETE_ALL_VERSIONS)
@@ -37,9 +27,7 @@ _MARKERS = {
     tablestore.INF_MAX: Marker.INF_MAX,
     tablestore.PK_AUTO_INCR: Marker.AUTO_INCREMENT,
 }
-_OFFICIAL_MARKERS = {marker: official for official, marker in _MARKERS.items()}
 _ODD = (TypeError, ValueError, LookupError, AttributeError)
-
 
 # --- rows to bytes -------------------------------------------------------------------------------------------
 # What is odd in a row is left to the official encoder, which refuses it in its own words.
@@ -60,7 +48,7 @@ def _key_value(value: Any) -> Any:
 def _cells(columns: Any) -> list[Cell | tuple[Any, ...]]:
     """Return the cells of a row to put."""
     cells: list[Cell | tuple[Any, ...]] = []
-    if not len(columns):  # noqa: PLC1802 - what has no length is refused
+    if not len(columns):  # what has no length is refused
         return cells
     for column in columns:
         if len(column) == 2:
@@ -225,7 +213,7 @@ class RowEncoder(tablestore.encoder.OTSProtoBufferEncoder):  # type: ignore[misc
         if columns_to_get is not None:
             self._make_repeated_str(proto.columns_to_get, columns_to_get)
         if column_filter is not None:
-            condition = _filter_pb2.Filter()
+            condition = filter_pb2.Filter()
             self._make_column_condition(condition, column_filter)
             proto.filter = condition.SerializeToString()
         if max_version is not None:
@@ -307,133 +295,3 @@ class RowEncoder(tablestore.encoder.OTSProtoBufferEncoder):  # type: ignore[misc
         proto.table_name = table_name
         proto.key = encode_key(key)
         return proto
-
-
-# --- bytes to rows -------------------------------------------------------------------------------------------
-# The official SDK brings a parser in C for some platforms, which is several times as fast as anything in Python; it
-# is used where it is sound. It ends a name at a NUL, and leaves out a timestamp that is missing.
-
-_HEADER_SIZE = 4
-_parse_row = getattr(tablestore.decoder, "parse_single_row", None)
-_parse_rows = getattr(tablestore.decoder, "parse_multiple_rows", None)
-_odd_name = re.compile(rb"\x03\x04.{4}[^\0-\x0a]*+[^\x05-\x07\x0a]", re.DOTALL).search
-
-
-def _plain_row(data: bytes) -> _Columns:
-    """Decode a row without the parser in C."""
-    row = decode_row(data)
-    return row.primary_key, [cell[:3] for cell in row.cells]
-
-
-def _plain_rows(data: bytes) -> list[_Columns]:
-    """Decode the rows of a range without the parser in C."""
-    return [(row.primary_key, [cell[:3] for cell in row.cells]) for row in decode_rows(data)]
-
-
-def _has_timestamps(row: _Columns) -> bool:
-    return min(map(len, row[1]), default=3) == 3
-
-
-def _fast_row(data: bytes) -> _Columns:
-    """Decode a row with the parser in C, where it is sound."""
-    if len(data) >= _HEADER_SIZE and not _odd_name(data):
-        with suppress(Exception):  # what it cannot read may still be a row
-            row: _Columns = _parse_row(data)
-            if _has_timestamps(row):
-                return row
-    return _plain_row(data)
-
-
-def _fast_rows(data: bytes) -> list[_Columns]:
-    """Decode the rows of a range with the parser in C, where it is sound."""
-    if len(data) >= _HEADER_SIZE and not _odd_name(data):
-        with suppress(Exception):
-            rows: list[_Columns] = _parse_rows(data)
-            if all(map(_has_timestamps, rows)):
-                return rows
-    return _plain_rows(data)
-
-
-# --- responses -----------------------------------------------------------------------------------------------
-
-
-class RowDecoder(tablestore.decoder.OTSProtoBufferDecoder):  # type: ignore[misc] # the SDK has no types
-    """The official decoder of responses, with rows decoded here.
-
-    Args:
-        encoding: The encoding of names that are given as ``bytes``.
-        **native: ``enable_native``, whether the parser in C may be used, and what else the official decoder takes.
-    """
-
-    def __init__(self, encoding: str, **native: Any) -> None:
-        super().__init__(encoding, **native)
-        fast = tablestore.decoder.NATIVE_PARSER_AVAILABLE and native.get("enable_native", True)
-        self._row, self._rows = (_fast_row, _fast_rows) if fast else (_plain_row, _plain_rows)
-
-    def _decode_get_row(self, body: bytes, _: Any) -> Any:
-        proto = pb2.GetRowResponse()
-        proto.ParseFromString(body)
-        return (_units(proto.consumed), self._optional_row(proto.row), proto.next_token), proto
-
-    def _decode_get_range(self, body: bytes, _: Any) -> Any:
-        proto = pb2.GetRangeResponse()
-        proto.ParseFromString(body)
-        rows = [tablestore.Row(*row) for row in self._rows(proto.rows)] if proto.rows else []
-        next_key = proto.next_start_primary_key
-        start = [(name, _official_value(value)) for name, value in self._row(next_key)[0]] if next_key else None
-        return (_units(proto.consumed), start, rows, proto.next_token), proto
-
-    def _decode_put_row(self, body: bytes, _: Any) -> Any:
-        return self._changed(pb2.PutRowResponse(), body)
-
-    def _decode_update_row(self, body: bytes, _: Any) -> Any:
-        return self._changed(pb2.UpdateRowResponse(), body)
-
-    def _decode_delete_row(self, body: bytes, _: Any) -> Any:
-        return self._changed(pb2.DeleteRowResponse(), body)
-
-    def _changed(self, proto: Any, body: bytes) -> Any:
-        proto.ParseFromString(body)
-        return (_units(proto.consumed), self._optional_row(proto.row)), proto
-
-    def _optional_row(self, data: bytes) -> Any:
-        return tablestore.Row(*self._row(data)) if data else None
-
-    def _decode_batch_get_row(self, body: bytes, _: Any) -> Any:
-        proto = pb2.BatchGetRowResponse()
-        proto.ParseFromString(body)
-        return self._parse_batch_get_row(proto.tables), proto
-
-    def _decode_batch_write_row(self, body: bytes, _: Any) -> Any:
-        proto = pb2.BatchWriteRowResponse()
-        proto.ParseFromString(body)
-        return self._parse_batch_write_row(proto.tables), proto
-
-    def _parse_get_row_item(self, rows: Any, table_name: str) -> list[Any]:
-        found = []
-        for row in rows:
-            ok, code, message, units, key, columns = self._outcome(row)
-            found.append(tablestore.RowDataItem(ok, code, message, table_name, units, key, columns))
-        return found
-
-    def _parse_write_row_item(self, row: Any) -> Any:
-        ok, code, message, units, key, _ = self._outcome(row)
-        return tablestore.BatchWriteRowResponseItem(ok, code, message, units, key)
-
-    def _outcome(self, row: Any) -> tuple[Any, ...]:
-        """Tell of a row in a batch whether it is well, else code and message; the units, the key and the columns."""
-        if row.is_ok:
-            key, columns = self._row(row.row) if row.row else (None, None)
-            return True, None, None, _units(row.consumed), key, columns
-        units = _units(row.consumed) if row.HasField("consumed") else None
-        return False, row.error.code, row.error.message, units, None, None
-
-
-def _units(consumed: Any) -> Any:
-    units = consumed.capacity_unit
-    return tablestore.CapacityUnit(units.read, units.write)
-
-
-def _official_value(value: Any) -> Any:
-    """Return a key's value as the official SDK has it: a range may go on from a marker."""
-    return _OFFICIAL_MARKERS[value] if isinstance(value, Marker) else value

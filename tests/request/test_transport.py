@@ -1,0 +1,201 @@
+"""The session of a client: TLS, proxies, and foreign errors in our terms."""
+
+import socket
+import ssl
+from typing import Any
+
+import pytest
+import requests
+from ots_config.errors import (
+    ConnectFailed,
+    RequestInvalid,
+    ResponseInvalid,
+    ResponseLost,
+    UntrustedServer,
+)
+from ots_config.request.transport import Fetcher, Transport, _translate, check_openssl, tls_context
+from urllib3 import exceptions as urllib3_errors
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Ots-RequestId: r1\r\n\r\nhi"
+TIMEOUT = (5.0, 5.0)
+
+
+def transport(endpoint: str, **options: Any) -> Transport:
+    """Return a transport with few connections."""
+    return Transport(endpoint, max_connection=2, **options)
+
+
+def test_what_is_sent(server: Any) -> None:
+    """A request carries its headers, a user agent, and nothing that requests would add."""
+    server.set_scripts(server.answering(OK))
+    sender = transport(server.endpoint, user_agent="tests")
+    answer = sender.send("/PutRow", {"x-ots-date": "now"}, b"body", TIMEOUT)
+    assert (answer.status, answer.body, answer.headers["x-ots-requestid"]) == (200, b"hi", "r1")
+    head = server.requests[0].split(b"\r\n\r\n")[0].decode().split("\r\n")
+    assert head[0] == "POST /PutRow HTTP/1.1"
+    names = {line.split(":")[0].lower() for line in head[1:]}
+    assert names == {"host", "content-length", "user-agent", "accept-encoding", "x-ots-date"}
+    sender.close()
+
+
+def test_netrc_and_environment_are_not_asked(
+    server: Any, monkeypatch: pytest.MonkeyPatch, clean_environment: Any
+) -> None:
+    """A ``.netrc`` entry would replace the Authorization header, and a proxy would see requests to this machine."""
+    (clean_environment / ".netrc").write_text("machine 127.0.0.1 login a password b\n")
+    (clean_environment / ".netrc").chmod(0o600)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere")
+    server.set_scripts(server.answering(OK))
+    sender = transport(server.endpoint)
+    assert sender.send("/PutRow", {}, b"", TIMEOUT).status == 200
+    assert b"authorization" not in server.requests[0].lower()
+    sender.close()
+
+
+def test_a_proxy_of_the_environment_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``HTTPS_PROXY`` counts when the client is made, and not afterwards; ``{}`` goes straight."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    sender = transport("https://demo.cn-hangzhou.ots.aliyuncs.com")
+    monkeypatch.delenv("HTTPS_PROXY")
+    assert sender._options["proxies"] == {"https": "http://proxy.example:3128"}
+    assert transport("https://demo.cn-hangzhou.ots.aliyuncs.com", proxies={})._options["proxies"] == {}
+
+
+def test_through_a_proxy(server: Any) -> None:
+    """A request to a plain endpoint goes to the proxy with its whole URL."""
+    server.set_scripts(server.answering(OK))
+    sender = transport("http://ots.internal:8080", proxies={"http": server.endpoint})
+    assert sender.send("/PutRow", {}, b"x", TIMEOUT).status == 200
+    assert server.requests[0].startswith(b"POST http://ots.internal:8080/PutRow HTTP/1.1\r\n")
+    sender.close()
+
+
+def test_a_proxy_that_is_not_there() -> None:
+    """A proxy that refuses the connection means that nothing was sent."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    sender = transport("https://demo.cn-hangzhou.ots.aliyuncs.com", proxies={"https": f"http://127.0.0.1:{port}"})
+    with pytest.raises(ConnectFailed):
+        sender.send("/PutRow", {"x-ots-signature": "S3CRET"}, b"", TIMEOUT)
+    sender.close()
+
+
+def test_a_session_of_the_users(server: Any) -> None:
+    """A foreign session sends with its own adapters, and its errors are told in our terms."""
+    server.set_scripts(server.answering(OK), lambda connection: None)
+    with requests.Session() as session:
+        sender = transport(server.endpoint, session=session)
+        assert sender.send("/PutRow", {}, b"x", TIMEOUT).body == b"hi"
+        sender.close()
+        server.close()
+        with pytest.raises((ConnectFailed, ResponseLost)):
+            sender.send("/PutRow", {}, b"x", (0.5, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("error", "ours"),
+    [
+        (requests.exceptions.ConnectTimeout(), ConnectFailed),
+        (requests.exceptions.ProxyError(), ConnectFailed),
+        (requests.exceptions.SSLError(ssl.SSLCertVerificationError()), UntrustedServer),
+        (requests.exceptions.SSLError(), ConnectFailed),
+        (
+            requests.exceptions.ConnectionError(
+                urllib3_errors.MaxRetryError(None, "/", urllib3_errors.NewConnectionError(None, "refused"))  # type: ignore[arg-type]
+            ),
+            ConnectFailed,
+        ),
+        (requests.exceptions.ReadTimeout(), ResponseLost),
+        (requests.exceptions.ConnectionError(urllib3_errors.ProtocolError("aborted")), ResponseLost),
+        (requests.exceptions.ChunkedEncodingError(), ResponseLost),
+        (requests.exceptions.ContentDecodingError(), ResponseInvalid),
+        (requests.exceptions.InvalidURL(), RequestInvalid),
+        (requests.exceptions.InvalidHeader(), RequestInvalid),
+        (requests.exceptions.TooManyRedirects(), ResponseLost),
+        (OSError("broken"), ResponseLost),
+    ],
+    ids=lambda value: getattr(value, "__name__", type(value).__name__),
+)
+def test_foreign_errors(error: Exception, ours: type) -> None:
+    """Each error of requests and urllib3 becomes one of ours; what is not known to be unsent may have happened."""
+    assert type(_translate(error)) is ours
+
+
+def test_every_error_of_requests_is_translated() -> None:
+    """The map is complete: whatever requests raises becomes one of ours."""
+    kinds = [
+        kind
+        for kind in vars(requests.exceptions).values()
+        if isinstance(kind, type) and issubclass(kind, requests.RequestException)
+    ]
+    assert len(kinds) > 15
+    for kind in kinds:
+        made = kind.__new__(kind)
+        assert isinstance(_translate(made), ConnectFailed | RequestInvalid | ResponseInvalid | ResponseLost)
+
+
+def test_foreign_texts_are_not_told() -> None:
+    """An error of requests may hold a URL with its parameters: only kinds are named."""
+    error = requests.exceptions.ConnectionError("https://sts/?SecurityToken=s3cr3t")
+    assert "s3cr3t" not in str(_translate(error))
+
+
+# --- TLS --------------------------------------------------------------------------------------------------------
+
+
+def test_tls_has_a_floor() -> None:
+    """Certificates and host names are checked, TLS 1.2 is the oldest, 1.3 can be asked for."""
+    context = tls_context()
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert tls_context(minimum_version="TLSv1.3").minimum_version is ssl.TLSVersion.TLSv1_3
+    assert len(context.get_ca_certs()) > 50
+
+
+def test_the_environment_does_not_weaken_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``SSL_CERT_FILE`` and ``SSLKEYLOGFILE`` change nothing."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/dev/null")
+    monkeypatch.setenv("SSLKEYLOGFILE", "keys.txt")
+    context = tls_context()
+    assert len(context.get_ca_certs()) > 50
+    assert context.keylog_filename is None
+
+
+def test_openssl_has_a_floor() -> None:
+    """OpenSSL before 0.9.8j is refused, before 1.0.2d warned about, and this one is fine."""
+    assert check_openssl() is None
+    assert "1.0.2d" in (check_openssl((1, 0, 2, 3, 15)) or "")
+    with pytest.raises(RequestInvalid, match=r"0\.9\.8j"):
+        check_openssl((0, 9, 8, 9, 15))
+
+
+# --- for credential sources ------------------------------------------------------------------------------------
+
+
+def test_the_fetcher(server: Any) -> None:
+    """The callable of credential sources sends one request, follows no redirect and asks no environment."""
+    redirect = b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\nContent-Length: 0\r\n\r\n"
+    server.set_scripts(server.answering(redirect))
+    answer = Fetcher()("POST", f"{server.endpoint}/token", headers={"X-A": "1"}, body=b"form")
+    assert (answer.status, answer.headers["location"]) == (302, "http://elsewhere/")
+    assert b"x-a: 1" in server.requests[0].lower()
+
+
+def test_the_fetcher_keeps_the_metadata_service_off_proxies(server: Any) -> None:
+    """The metadata service and this machine are asked directly, whatever proxy is configured."""
+    server.set_scripts(server.answering(OK))
+    fetch = Fetcher(proxies={"http": "http://127.0.0.1:9", "https": "http://127.0.0.1:9"})
+    assert fetch("POST", server.endpoint, headers={}, body=b"x").status == 200
+
+
+def test_the_fetcher_tells_what_happened(server: Any) -> None:
+    """A refused connection was never sent; a silent server may have done something."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(ConnectFailed):
+        Fetcher()("GET", f"http://127.0.0.1:{port}/?Secret=s3cr3t", headers={})
+    server.set_scripts(server.answering(b""))
+    with pytest.raises(ResponseLost) as caught:
+        Fetcher()("POST", f"{server.endpoint}/?Secret=s3cr3t", headers={}, body=b"x", read_timeout=0.05)
+    assert "s3cr3t" not in str(caught.value)
