@@ -185,10 +185,11 @@ def decoded_json(api_name: str, answer: Answer) -> Any:
 
 
 def setting_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Bring the client's short and official names into the settings' own: deadline, ca_bundle, end_point."""
+    """Bring the clients' short and official names into the settings' own: deadline, ca_bundle, end_point."""
     given = {name: value for name, value in arguments.items() if value is not None or name == "deadline"}
-    if "end_point" in given:
-        given["endpoint"] = given.pop("end_point")
+    for official_name, name in (("end_point", "endpoint"), ("keepalive_timeout", "idle_timeout")):
+        if official_name in given:
+            given[name] = given.pop(official_name)
     for name, group in (("deadline", "retry"), ("ca_bundle", "tls")):
         if name in given:
             value = given.pop(name)

@@ -2,7 +2,7 @@
 
 Why by hand: 20 000 PutRow requests of the official SDK over 100 connections, the client in another process, both in
 turn on one of this project's two cores, took with aiohttp's low-level ``web.Server`` around the same services 179 to
-246 us of CPU each (2 900 to 5 400 a second), and here 107 to 149 us (5 000 to 8 100 a second); HTTP alone, answered
+246 us of CPU each (2 900 to 5 400 a second), and here 105 to 149 us (5 000 to 8 400 a second); HTTP alone, answered
 with a constant, 112 to 129 us there and 53 to 58 us for a bare protocol. The faults that this server is for (resets,
 halves of answers) need the socket itself besides.
 """

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MAX_HEAD = 64 * 1024
-_MAX_BODY = 256 * 1024 * 1024
+MAX_BODY = 256 * 1024 * 1024
+"""The most bytes of an answer that are read; no operation's answer comes near."""
+
 _CHUNK = 256 * 1024
 
 
@@ -99,7 +101,7 @@ class Connection:
             connected.sendall(head + body)
         except OSError as error:
             self.close()
-            unsent = ConnectFailed(f"{self._host} closed the connection before the request was sent: {_told(error)}")
+            unsent = ConnectFailed(f"{self._host} closed the connection before the request was sent: {told(error)}")
             unsent.at_once = kept
             raise unsent from None
         try:
@@ -113,7 +115,7 @@ class Connection:
             if isinstance(error, TimeoutError):
                 raise ResponseLost(f"{self._host} did not answer within {read_timeout:g} s") from None
             how = "in the middle of its answer" if received else "without an answer"
-            lost = ResponseLost(f"{self._host} closed the connection {how}: {_told(error)}")
+            lost = ResponseLost(f"{self._host} closed the connection {how}: {told(error)}")
             lost.at_once = kept and not received
             raise lost from None
         except ValueError as error:
@@ -131,11 +133,11 @@ class Connection:
         try:
             plain = socket.create_connection((self._host, self._port), timeout)
         except socket.gaierror as error:
-            raise ConnectFailed(f"the host name {self._host} cannot be resolved: {_told(error)}") from None
+            raise ConnectFailed(f"the host name {self._host} cannot be resolved: {told(error)}") from None
         except TimeoutError:
             raise ConnectFailed(f"no connection to {where} within {timeout:g} s") from None
         except (OSError, UnicodeError) as error:
-            raise ConnectFailed(f"no connection to {where}: {_told(error)}") from None
+            raise ConnectFailed(f"no connection to {where}: {told(error)}") from None
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -152,7 +154,7 @@ class Connection:
             ) from None
         except OSError as error:
             plain.close()
-            raise ConnectFailed(f"the TLS handshake with {where} failed: {_told(error)}") from None
+            raise ConnectFailed(f"the TLS handshake with {where} failed: {told(error)}") from None
         if hasattr(select, "poll"):
             self._poll = select.poll()
             self._poll.register(self._socket, select.POLLIN)
@@ -210,7 +212,7 @@ class Connection:
         while True:
             size = _length(self._take_line(connected, ends).partition(";")[0], 16)
             total += size
-            if total > _MAX_BODY:
+            if total > MAX_BODY:
                 raise ValueError("a body without bounds")
             if size == 0:
                 while self._take_line(connected, ends):
@@ -222,7 +224,7 @@ class Connection:
 
     def _read_to_end(self, connected: socket.socket, ends: float) -> bytes:
         try:
-            while len(self._buffer) <= _MAX_BODY:
+            while len(self._buffer) <= MAX_BODY:
                 self._receive(connected, ends)
         except _EndOfStream:
             body, self._buffer = self._buffer, b""
@@ -238,7 +240,7 @@ class Connection:
         return line.decode("latin-1")
 
     def _take(self, connected: socket.socket, size: int, ends: float) -> bytes:
-        if size > _MAX_BODY:
+        if size > MAX_BODY:
             raise ValueError("a body without bounds")
         if len(self._buffer) < size:
             parts = [self._buffer]
@@ -278,8 +280,12 @@ def _length(text: str, base: int) -> int:
     return int(digits, base)
 
 
-def _told(error: Exception) -> str:
-    """Say in a few words what the system reported."""
+def told(error: BaseException) -> str:
+    """Say in a few words what the system reported.
+
+    Args:
+        error: An error of the system, of a resolver or of TLS.
+    """
     return getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error) or type(error).__name__
 
 

@@ -64,11 +64,13 @@ def _cells(columns: Any) -> list[Cell | tuple[Any, ...]]:
 def _changes(columns: Any) -> list[Cell | tuple[Any, ...]]:
     """Return the cells of a row to update."""
     cells: list[Cell | tuple[Any, ...]] = []
+    if not isinstance(columns, dict):
+        raise TypeError
     for kind, changes in columns.items():
-        op = _OPS.get(kind.upper())
-        deletes = op in _DELETES
         if not isinstance(changes, list):
             raise TypeError
+        op = _OPS.get(kind.upper())
+        deletes = op in _DELETES
         for change in changes:
             if deletes and isinstance(change, str):
                 cells.append((change, None, None, op))
