@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import ots_config
 import pytest
 import requests
+
+import ots_config
 from ots_config import (
     AuthenticationFailed,
     ConnectFailed,

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from ots_config import Emulator
 from ots_config.settings import settings_table
 
@@ -36,8 +37,9 @@ def test_links_lead_somewhere(path: Path) -> None:
 @pytest.mark.parametrize("path", READMES, ids=lambda path: path.name)
 def test_blocks_of_code_run(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each Python block runs against the emulator, whose address stands in for the placeholders."""
-    from ots_config import OTSClient
     from tablestore import CapacityUnit, ReservedThroughput, TableMeta, TableOptions
+
+    from ots_config import OTSClient
 
     with Emulator(
         instance="myinstance", access_key_id="access_key_id", access_key_secret="access_key_secret"

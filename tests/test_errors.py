@@ -6,6 +6,7 @@ import traceback
 from typing import Any
 
 import pytest
+
 from ots_config import errors
 from ots_config.errors import Fault, OTSConfigError, SettingsError, sealed, without_frames
 from ots_config.sdk import official, tablestore

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ots_config import (
     AssumeRoleProvider,
     ChainProvider,

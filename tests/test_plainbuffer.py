@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ots_config.plainbuffer import (
     OP_DELETE_ALL_VERSIONS,
     OP_DELETE_ONE_VERSION,

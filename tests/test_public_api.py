@@ -3,8 +3,9 @@
 import subprocess
 import sys
 
-import ots_config
 import pytest
+
+import ots_config
 
 HEAVY = ("pydantic", "requests", "keyring", "tablestore", "tenacity", "aiohttp", "numpy", "cryptography", "urllib3")
 

@@ -15,6 +15,7 @@ from ots_config.errors import CredentialsError, CredentialsRefused
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
+
     from ots_config.credentials.snapshot import Credentials
 
 Found = TypeVar("Found")

@@ -31,8 +31,9 @@ from ots_config.credentials.variables import (
 from ots_config.errors import CredentialsUnavailable, Fault, SettingsError
 
 if TYPE_CHECKING:
-    from ots_config.credentials.snapshot import Credentials
     from tenacity import RetryCallState
+
+    from ots_config.credentials.snapshot import Credentials
 
 STS = "STS"
 _VERSION = "2015-04-01"

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
+
 from ots_config.emulator.protobuf import pb2
 from ots_config.emulator.replies import invalid
 from ots_config.plainbuffer import DecodedRow, PlainBufferError, decode_row

@@ -12,6 +12,7 @@ from struct import error as StructError  # noqa: N812 - a class, and "error" wou
 from typing import Any, TypeAlias
 
 from fastcrc.crc8 import smbus
+
 from ots_config.plainbuffer.format import (
     AFTER_1,
     AFTER_5,

@@ -7,11 +7,17 @@ often, for how long and how far apart. The first attempt of a call touches nothi
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
 from typing import Any, ClassVar
 
 import tenacity
+from tenacity.retry import retry_base
+from tenacity.stop import stop_base
+from tenacity.wait import wait_base
+
 from ots_config.errors import (
     AuthenticationFailed,
     ConnectFailed,
@@ -21,9 +27,7 @@ from ots_config.errors import (
     ServiceError,
     UntrustedServer,
 )
-from tenacity.retry import retry_base
-from tenacity.stop import stop_base
-from tenacity.wait import wait_base
+from ots_config.request.operations import OPERATIONS, Effect
 
 THROTTLE_CODES = frozenset(
     {
@@ -47,6 +51,7 @@ UNCERTAIN_CODES = frozenset({"OTSTimeout", "OTSInternalServerError", "OTSServerU
 UNCERTAIN_STATUSES = frozenset({500, 502, 503, 504})
 
 _TOO_FREQUENT = "Too frequent table operations."
+_LONGEST_SCHEDULE = 1000
 _SKEW = "Mismatch between system time and x-ots-date"
 
 
@@ -110,6 +115,23 @@ def decide(failure: Failure, *, reads: bool, repeatable: bool, retry_writes: boo
     return False
 
 
+@dataclass(frozen=True, slots=True)
+class RetryEvent:
+    """One retry that is about to be waited for.
+
+    Attributes:
+        operation: The operation, ``PutRow``.
+        attempt: Which attempt failed, 1 for the first.
+        delay: Seconds until the next one.
+        error: What the failed attempt raised.
+    """
+
+    operation: str
+    attempt: int
+    delay: float
+    error: RequestError
+
+
 class RetryPolicy:
     """How often, for how long and how far apart failed attempts are tried again.
 
@@ -120,7 +142,14 @@ class RetryPolicy:
         stop: When to give up, ``stop_after_attempt(3) | stop_after_delay(10)``; None never does (the deadline will).
         wait: How long to wait, ``wait_exponential_jitter(0.1, 3)``; None waits as ``DefaultRetryPolicy`` does.
         retry: What to retry, ``retry_if_exception(...)``; None follows the table of this module.
+        on_retry: Called with a ``RetryEvent`` before each wait; what it raises ends the call.
     """
+
+    # Class attributes as well, so that a subclass need not call this constructor.
+    stop: stop_base | None = None
+    wait: wait_base | None = None
+    retry: retry_base | None = None
+    on_retry: Callable[[RetryEvent], object] | None = None
 
     retry_writes: ClassVar[bool] = False
     """Whether repeatable writes that may have happened are sent again."""
@@ -128,11 +157,18 @@ class RetryPolicy:
     """Whether a request that failed on a kept connection is sent again at once, once, where it did nothing."""
 
     def __init__(
-        self, *, stop: stop_base | None = None, wait: wait_base | None = None, retry: retry_base | None = None
+        self,
+        *,
+        stop: stop_base | None = None,
+        wait: wait_base | None = None,
+        retry: retry_base | None = None,
+        on_retry: Callable[[RetryEvent], object] | None = None,
     ) -> None:
         self.stop = stop
         self.wait = wait
         self.retry = retry
+        if on_retry is not None:
+            self.on_retry = on_retry
 
     def should_retry(self, retry_times: int, exception: Any, api_name: str) -> bool:
         """Tell whether to try again.
@@ -155,6 +191,26 @@ class RetryPolicy:
         return float(wait(_state(retry_times, exception, api_name)))
 
 
+    def schedule(self, error: RequestError, operation: str = "GetRow", *, longest: float = 60.0) -> list[float]:
+        """Return the delays of a call whose every attempt fails with this error, without waiting for them.
+
+        Args:
+            error: What each attempt raises; ``reads`` and ``repeatable`` are set by the operation's kind.
+            operation: The operation, ``PutRow``; a row's write counts as one that is safe to repeat.
+            longest: The call's deadline in seconds.
+        """
+        effect = OPERATIONS[operation].effect
+        error.reads = effect is Effect.READ
+        error.repeatable = effect is not Effect.WRITE
+        delays: list[float] = []
+        while len(delays) < _LONGEST_SCHEDULE and self.should_retry(len(delays), error, operation):
+            delay = self.get_retry_delay(len(delays), error, operation)
+            if sum(delays) + delay >= longest:
+                break
+            delays.append(delay)
+        return delays
+
+
 class DefaultRetryPolicy(RetryPolicy):
     """The policy that the service documents: at most 20 retries, at most 3 s apart, half of the delay random.
 
@@ -163,6 +219,7 @@ class DefaultRetryPolicy(RetryPolicy):
     Args:
         max_retry_times: The most retries, 0 or more.
         max_retry_delay: The longest delay in seconds.
+        on_retry: As for ``RetryPolicy``.
     """
 
     max_retry_times = 20
@@ -171,8 +228,14 @@ class DefaultRetryPolicy(RetryPolicy):
     server_throttling_exception_delay_factor = 0.5
     stability_exception_delay_factor = 0.2
 
-    def __init__(self, max_retry_times: int | None = None, max_retry_delay: float | None = None) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        max_retry_times: int | None = None,
+        max_retry_delay: float | None = None,
+        *,
+        on_retry: Callable[[RetryEvent], object] | None = None,
+    ) -> None:
+        super().__init__(on_retry=on_retry)
         if max_retry_times is not None:
             self.max_retry_times = max_retry_times
         if max_retry_delay is not None:

@@ -13,6 +13,11 @@ from urllib.parse import urlsplit
 
 import certifi
 import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_environ_proxies
+from urllib3 import exceptions as urllib3_errors
+
 from ots_config.errors import (
     ConnectFailed,
     RequestError,
@@ -23,10 +28,6 @@ from ots_config.errors import (
 )
 from ots_config.request.connection import Answer, request_head
 from ots_config.request.pool import ConnectionPool
-from requests.adapters import BaseAdapter, HTTPAdapter
-from requests.structures import CaseInsensitiveDict
-from requests.utils import get_environ_proxies
-from urllib3 import exceptions as urllib3_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import SecretStr
+
 from ots_config.errors import Fault
 from ots_config.settings import endpoint as endpoints
 from ots_config.settings.checks import unusual
 from ots_config.settings.ledger import Found
 from ots_config.settings.problems import Refusal
 from ots_config.settings.reading import Reading
-from pydantic import SecretStr
 
 DERIVED = "derived from"
 _KEYS = ("access_key_id", "access_key_secret")

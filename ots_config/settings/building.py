@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import PydanticBaseSettingsSource
+
 from ots_config.errors import Fault
 from ots_config.settings.ledger import DEFAULT, Found, show_loser
 from ots_config.settings.names import variable
 from ots_config.settings.problems import Refusal
 from ots_config.settings.reading import Reading
 from ots_config.settings.sources import Source, nest
-from pydantic import BaseModel, ValidationError
-from pydantic_settings import PydanticBaseSettingsSource
 
 _NEEDED = ("endpoint", "instance_name")
 """Settings whose absence the derivation explains better than their check could."""

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from ots_config.settings import endpoint as endpoints
 from ots_config.settings.names import nearest
 from ots_config.settings.problems import Refusal
-from pydantic import SecretStr
 
 LONGEST = 2_000_000.0
 """Seconds; the poll system call takes milliseconds as a 32-bit integer, and a socket refuses more."""

@@ -8,10 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+from pydantic import BaseModel, BeforeValidator, SecretStr
+
 from ots_config.masking import mask
 from ots_config.settings.names import ALIASES, variable
 from ots_config.settings.problems import Refusal
-from pydantic import BaseModel, BeforeValidator, SecretStr
 
 MASK = "********"
 DEFAULT = "default"

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ots_config.settings import files
 from pydantic import BaseModel
+
+from ots_config.settings import files
 
 _RACE = 50_000_000
 """Nanoseconds; a file written as recently may change again without its signature changing."""

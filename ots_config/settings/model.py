@@ -8,15 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from ots_config.errors import Fault, SettingsError
-from ots_config.masking import mask
-from ots_config.settings import building, checks, memory, names
-from ots_config.settings.agreement import DERIVED
-from ots_config.settings.ledger import DEFAULT, Explanation, layout, mask_proxies, show
-from ots_config.settings.parts import RetrySettings, TLSSettings, frozen
-from ots_config.settings.problems import warn
-from ots_config.settings.reading import FileNames, Inputs, Reading, Where, wrapped
-from ots_config.settings.sources import PRECEDENCE, Arguments, Derived, Source
 from pydantic import (
     BeforeValidator,
     Field,
@@ -26,6 +17,16 @@ from pydantic import (
     field_serializer,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from ots_config.errors import Fault, SettingsError
+from ots_config.masking import mask
+from ots_config.settings import building, checks, memory, names
+from ots_config.settings.agreement import DERIVED
+from ots_config.settings.ledger import DEFAULT, Explanation, layout, mask_proxies, show
+from ots_config.settings.parts import RetrySettings, TLSSettings, frozen
+from ots_config.settings.problems import warn
+from ots_config.settings.reading import FileNames, Inputs, Reading, Where, wrapped
+from ots_config.settings.sources import PRECEDENCE, Arguments, Derived, Source
 
 Network = Literal["public", "vpc", "internal", "dual-stack"]
 SignatureVersion = Literal["auto", "v2", "v4"]

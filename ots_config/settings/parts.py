@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NoReturn
 
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
 from ots_config.errors import Fault, SettingsError
 from ots_config.settings import building, checks
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 PolicyName = Literal["default", "write", "none", "no-delay"]
 TLSVersion = Literal["TLSv1.2", "TLSv1.3"]

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel, SecretStr
+
 from ots_config.errors import Fault
 from ots_config.settings import files, names
 from ots_config.settings.checks import one_of
 from ots_config.settings.ledger import Found, Layout
 from ots_config.settings.problems import Refusal
-from pydantic import BaseModel, SecretStr
 
 FileNames = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None
 

@@ -6,6 +6,9 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from pydantic.fields import FieldInfo
+from pydantic_settings import PydanticBaseSettingsSource
+
 from ots_config.errors import Fault
 from ots_config.settings import files, names
 from ots_config.settings.agreement import agree
@@ -13,8 +16,6 @@ from ots_config.settings.checks import one_of
 from ots_config.settings.ledger import Found, name_of
 from ots_config.settings.problems import Refusal
 from ots_config.settings.reading import Reading
-from pydantic.fields import FieldInfo
-from pydantic_settings import PydanticBaseSettingsSource
 
 if TYPE_CHECKING:
     from pathlib import Path

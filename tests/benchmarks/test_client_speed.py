@@ -15,9 +15,10 @@ from time import thread_time
 from typing import Any, NamedTuple
 
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
 from ots_config import OTSClient
 from ots_config.sdk import tablestore as ts
-from pytest_benchmark.fixture import BenchmarkFixture
 
 TURNS = int(os.environ.get("BENCH_TURNS", "15"))
 KEY: list[tuple[str, Any]] = [("gid", 12345), ("uid", "user-0001")]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ots_config.credentials.chain import ChainProvider
 from ots_config.credentials.environment import EnvironmentProvider
 from ots_config.credentials.refresh import Refreshing

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
 from ots_config.plainbuffer import VT_BLOB, decode_row, decode_rows, encode_row, encode_rows
 from ots_config.sdk import tablestore
-from pytest_benchmark.fixture import BenchmarkFixture
 
 Builder = tablestore.plainbuffer.plain_buffer_builder.PlainBufferBuilder
 stream = tablestore.plainbuffer.plain_buffer_stream.PlainBufferInputStream

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
 from ots_config.credentials.snapshot import Credentials
 
 MARK = "S3cr3tM4rk"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ots_config.credentials.cache import SharedCache, cache_directory
 from ots_config.credentials.lock import FileLock
 from ots_config.credentials.refresh import Refreshing

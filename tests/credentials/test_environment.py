@@ -7,6 +7,7 @@ import sys
 import traceback
 
 import pytest
+
 from ots_config.credentials.environment import FAMILIES, EnvironmentProvider
 from ots_config.credentials.snapshot import Credentials
 from ots_config.credentials.static import StaticProvider

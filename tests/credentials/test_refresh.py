@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
 from ots_config.credentials.flight import BACKGROUND, Background, Flight
 from ots_config.credentials.health import MaskedCredentials
 from ots_config.credentials.lifetime import AGE_CLOCK, State, refresh_window

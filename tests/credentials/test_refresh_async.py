@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+
 from ots_config.credentials.refresh import Refreshing
 from ots_config.errors import CredentialsRefused
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+
 from ots_config.credentials.lifetime import State
 from ots_config.credentials.refresh import Refreshing
 from ots_config.errors import ConnectFailed, CredentialsError, CredentialsRefused, CredentialsUnavailable

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from ots_config.credentials.chain import ChainProvider
 from ots_config.credentials.environment import EnvironmentProvider
 from ots_config.credentials.flight import BACKGROUND

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ots_config.credentials.environment import EnvironmentProvider
 from ots_config.credentials.lifetime import State
 from ots_config.credentials.reload import Reloading

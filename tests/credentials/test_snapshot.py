@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+
 from ots_config.credentials.snapshot import Credentials, CredentialsProvider
 from ots_config.credentials.static import StaticProvider
 from ots_config.masking import mask

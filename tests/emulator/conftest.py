@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
+
 from ots_config.emulator.dispatch import Tablestore
 from ots_config.sdk import tablestore
 

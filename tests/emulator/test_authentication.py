@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from ots_config.emulator.messages import Answer, Request
 from ots_config.emulator.server import Server
 from ots_config.request.signing import (

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from ots_config.sdk import tablestore
 from tablestore import (
     BatchGetRowRequest,
     BatchWriteRowRequest,
@@ -18,6 +17,8 @@ from tablestore import (
     TableInBatchWriteRowItem,
     UpdateRowItem,
 )
+
+from ots_config.sdk import tablestore
 
 pb2 = tablestore.protobuf.table_store_pb2
 ATOMIC = b"\x18\x01"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ots_config.emulator.capacity import (
     TRANSACTION_UNITS,
     get_units,

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from ots_config.cli import main
 from ots_config.sdk import tablestore
 

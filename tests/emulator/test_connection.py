@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
 from ots_config.emulator import Limits
 from ots_config.emulator.http import Connection
 from ots_config.emulator.messages import Answer, Request, http_date, plain

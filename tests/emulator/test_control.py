@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from ots_config.emulator import Emulator
 from ots_config.emulator.journal import Entry, Journal
 from ots_config.sdk import tablestore

@@ -6,9 +6,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ots_config.emulator import rows
-from ots_config.emulator.dispatch import IMPLEMENTED, Tablestore
-from ots_config.sdk import tablestore
 from tablestore import (
     BatchGetRowRequest,
     BatchWriteRowRequest,
@@ -18,6 +15,10 @@ from tablestore import (
     TableInBatchGetRowItem,
     TableInBatchWriteRowItem,
 )
+
+from ots_config.emulator import rows
+from ots_config.emulator.dispatch import IMPLEMENTED, Tablestore
+from ots_config.sdk import tablestore
 
 pb2 = tablestore.protobuf.table_store_pb2
 KEY = [("a", 1), ("b", "k")]

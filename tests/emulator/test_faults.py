@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from ots_config.credentials.snapshot import Credentials
 from ots_config.emulator import Emulator
 from ots_config.emulator.faults import KINDS, FaultInvalid, Faults, read_order

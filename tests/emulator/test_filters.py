@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ots_config.emulator.cells import TableOptions, apply_put, make_selector, select
 from ots_config.emulator.filters import Filter, parse_condition, parse_filter
 from ots_config.emulator.replies import ServiceFault

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Self
 
 import pytest
+
 from ots_config.credentials.snapshot import Credentials
 from ots_config.emulator import Emulator, Limits
 from ots_config.request.signing import Signer

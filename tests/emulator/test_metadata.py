@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+
 from ots_config.emulator import Emulator
 from ots_config.emulator.keys import Keys
 from ots_config.emulator.messages import Request

@@ -10,7 +10,6 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ots_config.sdk import tablestore
 from tablestore import (
     INF_MAX,
     INF_MIN,
@@ -26,6 +25,8 @@ from tablestore import (
     TableInBatchWriteRowItem,
     UpdateRowItem,
 )
+
+from ots_config.sdk import tablestore
 
 Model = dict[tuple[int, str], dict[str, Any]]
 

@@ -1,6 +1,7 @@
 """Signatures of OpenAPI requests are recognised by the published rules, and old keys are forgotten."""
 
 import pytest
+
 from ots_config.emulator.keys import Keys
 from ots_config.emulator.messages import Request
 from ots_config.emulator.openapi import read_call

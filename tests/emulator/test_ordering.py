@@ -4,6 +4,7 @@ from itertools import product
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ots_config.emulator.ordering import ABOVE, SortedKeys
 
 parts = st.integers(0, 6)

@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+from tablestore import INF_MAX, INF_MIN, ComparatorType, SingleColumnCondition
+
 from ots_config.emulator import ranges
 from ots_config.sdk import tablestore
-from tablestore import INF_MAX, INF_MIN, ComparatorType, SingleColumnCondition
 
 pb2 = tablestore.protobuf.table_store_pb2
 LOW, HIGH = [("a", INF_MIN), ("b", INF_MIN)], [("a", INF_MAX), ("b", INF_MAX)]

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from ots_config.sdk import tablestore
 from tablestore import (
     INF_MAX,
     INF_MIN,
@@ -16,6 +15,8 @@ from tablestore import (
     SingleColumnCondition,
     TableOptions,
 )
+
+from ots_config.sdk import tablestore
 
 pb2 = tablestore.protobuf.table_store_pb2
 KEY = [("a", 1), ("b", "k")]

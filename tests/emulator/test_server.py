@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ots_config.credentials.snapshot import Credentials
 from ots_config.emulator import Emulator
 from ots_config.emulator.messages import Answer, Request

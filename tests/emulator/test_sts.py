@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+
 from ots_config.credentials.rpc import sign_rpc
 from ots_config.emulator import Emulator
 from ots_config.sdk import tablestore

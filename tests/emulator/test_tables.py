@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from ots_config.sdk import tablestore
 from tablestore import (
     CapacityUnit,
     ReservedThroughput,
@@ -13,6 +12,8 @@ from tablestore import (
     TableMeta,
     TableOptions,
 )
+
+from ots_config.sdk import tablestore
 
 pb2 = tablestore.protobuf.table_store_pb2
 NOTHING = ReservedThroughput(CapacityUnit(0, 0))

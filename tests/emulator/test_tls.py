@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
 from ots_config.emulator import Emulator
 from ots_config.emulator.tls import make_authority, server_context
 

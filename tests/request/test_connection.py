@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ots_config.errors import ConnectFailed, RequestInvalid, ResponseInvalid, ResponseLost
 from ots_config.request.connection import Answer, Connection, request_head
 

@@ -5,6 +5,7 @@ import threading
 from typing import Any
 
 import pytest
+
 from ots_config.errors import ConnectFailed, RequestInvalid
 from ots_config.request import pool as pool_module
 from ots_config.request.connection import request_head

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+
 from ots_config.errors import AuthenticationFailed, ConnectFailed, RequestError, ResponseLost, ServiceError, Throttled
 from ots_config.request.operations import OPERATIONS
 from ots_config.request.recovery import Recovery, RetryBudget, Step

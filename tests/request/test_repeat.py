@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from ots_config.request.repeat import is_repeatable
 from ots_config.sdk import tablestore as ts
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import tenacity
+
 from ots_config import errors
 from ots_config.errors import (
     AuthenticationFailed,
@@ -220,3 +221,16 @@ def test_every_request_error_is_classified_on_purpose() -> None:
         "Throttled",
         "AuthenticationFailed",
     }
+
+
+def test_a_schedule_shows_the_delays() -> None:
+    """``schedule`` tells the delays of a call that never succeeds, and waits for none of them."""
+    busy = service("OTSServerBusy")
+    delays = DefaultRetryPolicy(max_retry_times=5).schedule(busy, "PutRow")
+    assert len(delays) == 5
+    assert all(longest / 2 <= delay <= longest for delay, longest in zip(delays, (0.5, 1, 2, 3, 3), strict=True))
+    assert sum(DefaultRetryPolicy().schedule(busy, "PutRow", longest=10)) < 10
+    assert DefaultRetryPolicy().schedule(ResponseLost(""), "PutRow") == []
+    assert len(WriteRetryPolicy().schedule(ResponseLost(""), "PutRow", longest=1000)) == 20
+    assert WriteRetryPolicy().schedule(ResponseLost(""), "CreateTable") == []
+    assert len(RetryPolicy(wait=tenacity.wait_none()).schedule(busy)) == 1000

@@ -11,6 +11,7 @@ from unittest import mock
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ots_config.credentials.snapshot import Credentials
 from ots_config.errors import RequestInvalid, ResponseInvalid
 from ots_config.request.signing import (

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import requests
+from urllib3 import exceptions as urllib3_errors
+
 from ots_config.errors import (
     ConnectFailed,
     RequestInvalid,
@@ -14,7 +16,6 @@ from ots_config.errors import (
     UntrustedServer,
 )
 from ots_config.request.transport import Fetcher, Transport, _translate, check_openssl, tls_context
-from urllib3 import exceptions as urllib3_errors
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Ots-RequestId: r1\r\n\r\nhi"
 TIMEOUT = (5.0, 5.0)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic_settings import PydanticBaseSettingsSource
+
 from ots_config.errors import SettingsError
 from ots_config.settings import OTSSettings, RetrySettings, TLSSettings, memory, settings_table
 from ots_config.settings.sources import Profile
-from pydantic_settings import PydanticBaseSettingsSource
 
 Write = Callable[..., Path]
 ENDPOINT = "https://demo.cn-hangzhou.ots.aliyuncs.com"

@@ -11,9 +11,10 @@ import certifi
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
+
 from ots_config.errors import SettingsError
 from ots_config.settings import OTSSettings, RetrySettings, TLSSettings
-from pydantic import SecretStr
 
 ENDPOINT = "https://demo.cn-hangzhou.ots.aliyuncs.com"
 KEYS = {"access_key_id": "id", "access_key_secret": "secret"}

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ots_config.errors import SettingsError
 from ots_config.sdk import tablestore
 from ots_config.settings import OTSSettings, SettingsWarning

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ots_config.errors import SettingsError
 from ots_config.settings import OTSSettings, RetrySettings, SettingsWarning, TLSSettings
 

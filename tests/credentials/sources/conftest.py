@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+
 from ots_config.credentials.profiles import ProfileProvider
 from ots_config.credentials.snapshot import Credentials
 from ots_config.credentials.sts import AssumeRoleProvider, Pace

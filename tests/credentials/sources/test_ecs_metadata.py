@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from ots_config.credentials.fetch import Timeouts
 from ots_config.credentials.metadata import ECSRoleProvider
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable

@@ -11,6 +11,7 @@ import pytest
 from alibabacloud_credentials.client import Client
 from alibabacloud_credentials.models import Config
 from alibabacloud_credentials.provider import StaticAKCredentialsProvider, StaticSTSCredentialsProvider
+
 from ots_config.credentials.foreign import CallableProvider, ForeignProvider, described, snapshot_from
 from ots_config.credentials.snapshot import Credentials
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable

@@ -23,6 +23,7 @@ import keyring.backends.null
 import keyring.core
 import keyring.errors
 import pytest
+
 from ots_config.credentials.keychain import INDEX, Keychain, KeyringProvider
 from ots_config.credentials.snapshot import Credentials
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ots_config.credentials.oidc import OIDCRoleProvider
 from ots_config.credentials.sts import Pace
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable

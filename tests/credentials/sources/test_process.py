@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ots_config.credentials.process import ProcessProvider
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable
 

@@ -15,6 +15,7 @@ from alibabacloud_credentials.provider import (
     StaticAKCredentialsProvider,
     URLCredentialsProvider,
 )
+
 from ots_config.credentials.foreign import ForeignProvider
 from ots_config.credentials.identity import Identity, caller_identity
 from ots_config.credentials.metadata import ECSRoleProvider

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+
 from ots_config.credentials.fetch import Timeouts
 from ots_config.credentials.identity import Identity, caller_identity
 from ots_config.credentials.snapshot import Credentials

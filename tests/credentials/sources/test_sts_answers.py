@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+
 from ots_config.credentials.fetch import in_our_time, parse_expiry
 from ots_config.credentials.snapshot import Credentials
 from ots_config.credentials.sts import AssumeRoleProvider, Pace

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+
 from ots_config.credentials.uri import URIProvider
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable
 

@@ -6,6 +6,7 @@ import base64
 import hmac
 
 import pytest
+
 from ots_config.credentials.rpc import percent_encode, sign_rpc, string_to_sign
 
 V1 = {
