@@ -15,7 +15,8 @@ with Emulator() as emulator:
         print("No keychain here:", error)
         raise SystemExit from None
     provider = KeyringProvider(ENTRY, keychain=keychain)
-    place = {"endpoint": emulator.endpoint, "instance_name": emulator.instance_name}
-    with create_client(credentials_provider=provider, **place) as client:
+    with create_client(
+        credentials_provider=provider, endpoint=emulator.endpoint, instance_name=emulator.instance_name
+    ) as client:
         print("tables:", client.list_table(), "with", provider.describe())
     keychain.delete(ENTRY)

@@ -28,9 +28,14 @@ with Emulator() as emulator, tempfile.TemporaryDirectory() as folder:
     emulator.sts(lifetime=2)
     env_file = Path(folder) / "job.env"
     write_keys(env_file, emulator.access_key_id, emulator.access_key_secret)
-    place = {"endpoint": emulator.endpoint, "instance_name": "demo", "sts_endpoint": emulator.endpoint}
 
-    with create_client(env_file=env_file, role_arn=ROLE, **place) as client:
+    with create_client(
+        env_file=env_file,
+        role_arn=ROLE,
+        endpoint=emulator.endpoint,
+        instance_name="demo",
+        sts_endpoint=emulator.endpoint,
+    ) as client:
         provider = client.credentials_provider
         provider.on_rotate(lambda old, new: print(f"rotated: {old.access_key_id} -> {new.access_key_id}", flush=True))
         meta = TableMeta("events", [("id", "INTEGER")])

@@ -15,7 +15,6 @@ with Emulator() as emulator, tempfile.TemporaryDirectory() as folder:
         "ALIBABA_CLOUD_OIDC_PROVIDER_ARN": "acs:ram::1234567890123456:oidc-provider/ack",
         "ALIBABA_CLOUD_OIDC_TOKEN_FILE": str(token),
     }
-    place = {"endpoint": emulator.endpoint, "instance_name": "demo", "sts_endpoint": emulator.endpoint}
-    with create_client(**place) as client:
+    with create_client(endpoint=emulator.endpoint, instance_name="demo", sts_endpoint=emulator.endpoint) as client:
         print("tables:", client.list_table())
         print("provider:", client.credentials_provider.winner)

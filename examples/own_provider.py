@@ -12,8 +12,9 @@ with Emulator() as emulator:
         ends = datetime.now(UTC) + timedelta(seconds=900)
         return Credentials(key["AccessKeyId"], key["AccessKeySecret"], key["SecurityToken"], ends, source="our vault")
 
-    place = {"endpoint": emulator.endpoint, "instance_name": emulator.instance_name}
-    with create_client(credentials_provider=from_our_vault, **place) as client:
+    with create_client(
+        credentials_provider=from_our_vault, endpoint=emulator.endpoint, instance_name=emulator.instance_name
+    ) as client:
         for _ in range(3):
             client.list_table()
         print("provider:", client.credentials_provider)

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ots_config.async_client import AsyncOTSClient
     from ots_config.client import OTSClient
     from ots_config.credentials.cache import SharedCache
     from ots_config.credentials.chain import ChainProvider
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
         Throttled,
         UntrustedServer,
     )
-    from ots_config.factory import create_client, create_provider, identity
+    from ots_config.factory import create_async_client, create_client, create_provider, identity
     from ots_config.request.retry import (
         DefaultRetryPolicy,
         NoDelayRetryPolicy,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AssumeRoleProvider",
+    "AsyncOTSClient",
     "AuthenticationFailed",
     "CallableProvider",
     "ChainProvider",
@@ -106,12 +108,14 @@ __all__ = [
     "URIProvider",
     "UntrustedServer",
     "WriteRetryPolicy",
+    "create_async_client",
     "create_client",
     "create_provider",
     "identity",
 ]
 
 _HOMES = {
+    "async_client": ("AsyncOTSClient",),
     "client": ("OTSClient",),
     "credentials.cache": ("SharedCache",),
     "credentials.chain": ("ChainProvider",),
@@ -148,7 +152,7 @@ _HOMES = {
         "Throttled",
         "UntrustedServer",
     ),
-    "factory": ("create_client", "create_provider", "identity"),
+    "factory": ("create_async_client", "create_client", "create_provider", "identity"),
     "request.retry": ("DefaultRetryPolicy", "NoDelayRetryPolicy", "NoRetryPolicy", "RetryPolicy", "WriteRetryPolicy"),
     "settings": ("OTSSettings", "RetrySettings", "TLSSettings"),
 }

@@ -11,7 +11,7 @@ import ssl
 from importlib.metadata import version
 from inspect import signature
 from platform import machine, python_version, system
-from typing import Any
+from typing import Any, ClassVar
 
 from ots_config.credentials.snapshot import CredentialsProvider
 from ots_config.credentials.static import StaticProvider
@@ -40,6 +40,9 @@ _NATIVE_OPTIONS = "enable_native" in signature(OTSProtocol.__init__).parameters 
 
 class Assembly:
     """The half of a client that does not care how it waits; ``OTSClient`` describes the arguments."""
+
+    _own_options: ClassVar[frozenset[str]] = frozenset()
+    """What one kind of client takes besides; ``_connect`` is handed it."""
 
     @sealed(official)
     def __init__(
@@ -74,6 +77,7 @@ class Assembly:
             "region": region,
         }
         arguments |= {name: value for name, value in named.items() if value is not None}
+        options = {name: arguments.pop(name) for name in self._own_options & arguments.keys()}
         if settings is None:
             settings = OTSSettings.explicit(**setting_arguments(arguments))
         elif arguments:
@@ -81,7 +85,7 @@ class Assembly:
             raise SettingsError(*(Fault(n, "it is given beside settings", "argument", mend) for n in arguments))
         provider = credentials_provider if credentials_provider is not None else _static_provider(settings)
         self.settings = settings
-        self.credentials_provider = provider
+        self.credentials_provider: Any = provider  # whatever was given, with whatever else it can do
         self.encoding = settings.encoding
         self.socket_timeout = settings.socket_timeout
         self.max_connection = settings.max_connection
@@ -100,7 +104,8 @@ class Assembly:
         self.protocol.decoder = RowDecoder(settings.encoding, **native)
         self.retry_policy = _policy(retry_policy, settings)
         timeout = settings.socket_timeout
-        waiting = self._connect(provider, session, timeout if isinstance(timeout, tuple) else (timeout, timeout))
+        timeouts = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+        waiting = self._connect(provider, session, timeouts, options)
         signer = Signer(
             settings.instance_name,
             region=settings.signing_region,
@@ -118,7 +123,9 @@ class Assembly:
             present=official,
         )
 
-    def _connect(self, provider: CredentialsProvider, session: Any, timeout: tuple[float, float]) -> Waiting:
+    def _connect(
+        self, provider: CredentialsProvider, session: Any, timeout: tuple[float, float], options: dict[str, Any]
+    ) -> Waiting:
         """Make the transport, and return the way to wait for it."""
         raise NotImplementedError
 
@@ -193,7 +200,7 @@ def setting_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
     for name, group in (("deadline", "retry"), ("ca_bundle", "tls")):
         if name in given:
             value = given.pop(name)
-            part = given.get(group, {})
+            part: Any = given.get(group, {})
             part = {"policy": part} if isinstance(part, str) else part
             part = part if isinstance(part, dict) else part.model_dump(exclude_unset=True)
             given[group] = {**part, name: value}
@@ -212,7 +219,7 @@ def read_error(body: bytes) -> tuple[str, str] | None:
             return str(told["code"]), str(told.get("message", ""))
         except (ValueError, KeyError, TypeError):
             return None
-    error = pb2.Error()
+    error = pb2.Error()  # pyright: ignore[reportAttributeAccessIssue] - its classes are made when it is loaded
     try:
         error.ParseFromString(body)
     except Exception:  # noqa: BLE001 - protobuf's implementations raise different types

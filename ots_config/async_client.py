@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 from ots_config.assembly import USER_AGENT, Assembly, decoded_json, encoded_json
-from ots_config.credentials.snapshot import CredentialsProvider
+from ots_config.credentials.snapshot import Credentials, CredentialsProvider
+from ots_config.errors import OTSConfigError
 from ots_config.request.aio import AsyncTransport
 from ots_config.request.repeat import is_repeatable
 from ots_config.request.waiting import Suspending
-from ots_config.sdk import tablestore
+from ots_config.sdk import StaticCredentialsProvider, tablestore
 
 
 class AsyncOTSClient(Assembly, tablestore.AsyncOTSClient):  # type: ignore[misc] # the SDK has no types
@@ -34,3 +36,66 @@ class AsyncOTSClient(Assembly, tablestore.AsyncOTSClient):  # type: ignore[misc]
     Raises:
         SettingsError: If a setting cannot be used; it is also a ``tablestore.OTSClientError``.
     """
+
+    _own_options = frozenset({"force_close"})
+    _greeting: Callable[[Credentials], None] | None = None
+
+    def _connect(
+        self, provider: CredentialsProvider, session: Any, timeout: tuple[float, float], options: dict[str, Any]
+    ) -> Suspending:
+        settings = self.settings
+        self.connection = AsyncTransport(
+            settings.endpoint,
+            max_connection=settings.max_connection,
+            idle_timeout=settings.idle_timeout,
+            force_close=options.get("force_close", False),
+            ca_bundle=settings.tls.ca_bundle,
+            minimum_tls=settings.tls.minimum_version,
+            proxies=settings.proxies,
+            session=session,
+            user_agent=USER_AGENT,
+        )
+        instant = True if isinstance(provider, StaticCredentialsProvider) else None
+        return Suspending(self.connection, provider, timeout, instant=instant)
+
+    async def close(self) -> None:
+        """Close the connections; later calls fail. A session that was given stays open."""
+        await self.connection.close()
+
+    async def __aenter__(self) -> Self:
+        if self._greeting is not None:
+            await self._greet()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _greet(self) -> None:
+        """Ask for the credentials before the first call, and let the factory tell whose they are."""
+        greeting, self._greeting = self._greeting, None
+        try:
+            credentials = await self._invoker.credentials()
+        except OTSConfigError:
+            self._greeting = greeting
+            raise
+        if greeting is not None:
+            greeting(credentials)
+
+    # --- the official SDK's two ways to the wire ---
+
+    async def _request_helper(self, api_name: str, *args: Any, **kwargs: Any) -> Any:
+        """Encode, call and decode one protobuf operation."""
+        operation, body = self._encoded(api_name, args, kwargs)
+        if self._greeting is not None:
+            await self._greet()
+        answer = await self._invoker.call(operation, body, partial(is_repeatable, api_name, args))
+        return self._decoded(api_name, answer)
+
+    async def _vectors_request_helper(self, api_name: str, request: Any) -> Any:
+        """Call one JSON operation."""
+        operation, body = encoded_json(api_name, request)
+        if self._greeting is not None:
+            await self._greet()
+        return decoded_json(api_name, await self._invoker.call(operation, body, lambda: False))

@@ -47,7 +47,13 @@ class OTSClient(Assembly, tablestore.OTSClient):  # type: ignore[misc] # the SDK
         SettingsError: If a setting cannot be used; it is also a ``tablestore.OTSClientError``.
     """
 
-    def _connect(self, provider: CredentialsProvider, session: Any, timeout: tuple[float, float]) -> Blocking:
+    def _connect(
+        self,
+        provider: CredentialsProvider,
+        session: Any,
+        timeout: tuple[float, float],
+        options: dict[str, Any],  # noqa: ARG002 - it has none of its own
+    ) -> Blocking:
         settings = self.settings
         self.connection = Transport(
             settings.endpoint,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ots_config.assembly import setting_arguments
+from ots_config.assembly import Assembly, setting_arguments
+from ots_config.async_client import AsyncOTSClient
 from ots_config.client import OTSClient
 from ots_config.credentials.cache import SharedCache
 from ots_config.credentials.chain import ChainProvider
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
     FileNames = str | PathLike[str] | list[str | PathLike[str]] | tuple[str | PathLike[str], ...] | None
 
+Client = TypeVar("Client", bound=Assembly)
+
 logger = logging.getLogger("ots_config")
 
 _CALLABLE_PERIOD = 60.0
@@ -43,6 +47,7 @@ _CALLABLE_PERIOD = 60.0
 _CLIENT_OPTIONS = frozenset(
     {
         "session",
+        "force_close",
         "extra_headers",
         "ssl_version",
         "enable_native",
@@ -87,25 +92,85 @@ def create_client(
         CredentialsUnavailable: If nothing holds credentials; the message tells what was looked at.
         CredentialsRefused: If what is configured yields none.
     """
+    client = _joined(
+        OTSClient, settings, (env_file, secrets_dir, profile), credentials_provider, retry_policy, arguments
+    )
+    _greet(client, client.credentials_provider.get_credentials())
+    return client
+
+
+@sealed(official)
+def create_async_client(
+    *,
+    settings: OTSSettings | None = None,
+    env_file: FileNames = None,
+    secrets_dir: FileNames = None,
+    profile: str | None = None,
+    credentials_provider: CredentialsProvider | Callable[[], Any] | None = None,
+    retry_policy: Any = None,
+    **arguments: Any,
+) -> AsyncOTSClient:
+    """Return an asyncio client made of whatever is configured, as ``create_client`` does.
+
+        async with create_async_client() as client:
+            await client.put_row("orders", row)
+
+    It may be called outside of an event loop. The credentials are asked for where the ``async with`` block begins,
+    or by the first call, so a program that has none fails there.
+
+    Args:
+        settings: As for ``create_client``, like all the others.
+        env_file: Env files to read.
+        secrets_dir: Directories with one file for each setting.
+        profile: The profile of ``ots.toml``.
+        credentials_provider: Hands out credentials in place of the chain.
+        retry_policy: As for ``OTSClient``.
+        **arguments: Any setting of ``OTSSettings``, and the options of ``AsyncOTSClient``.
+
+    Returns:
+        The client. Any number of tasks may share it; close it, or use it in an ``async with`` block.
+
+    Raises:
+        SettingsError: If a setting is missing or cannot be used; all of them are told together.
+    """
+    client = _joined(
+        AsyncOTSClient, settings, (env_file, secrets_dir, profile), credentials_provider, retry_policy, arguments
+    )
+    client._greeting = partial(_greet, client)  # noqa: SLF001 - the moment of it is the client's affair
+    return client
+
+
+def _joined(
+    kind: type[Client],
+    settings: OTSSettings | None,
+    files: tuple[FileNames, FileNames, str | None],
+    credentials_provider: Any,
+    retry_policy: Any,
+    arguments: dict[str, Any],
+) -> Client:
+    """Return a client of one kind or the other."""
     options = {name: arguments.pop(name) for name in _CLIENT_OPTIONS & arguments.keys()}
     given = setting_arguments(arguments)
+    sources: dict[str, Any] = dict(zip(("env_file", "secrets_dir", "profile"), files, strict=True))
     if settings is None:
-        settings = OTSSettings(env_file=env_file, secrets_dir=secrets_dir, profile=profile, **given)
+        settings = OTSSettings(**sources, **given)
     else:
-        sources = {"env_file": env_file, "secrets_dir": secrets_dir, "profile": profile}
         beside = [*given, *(name for name, value in sources.items() if value is not None)]
         if beside:
             mend = "Put it into the settings, or leave the settings out."
             raise SettingsError(*(Fault(n, "it is given beside settings", "argument", mend) for n in beside))
     provider = create_provider(settings) if credentials_provider is None else _as_provider(credentials_provider)
-    client = OTSClient(settings=settings, credentials_provider=provider, retry_policy=retry_policy, **options)
-    credentials = provider.get_credentials()
+    return kind(settings=settings, credentials_provider=provider, retry_policy=retry_policy, **options)
+
+
+def _greet(client: Assembly, credentials: Any) -> None:
+    """Log whose client it is."""
+    settings = client.settings
     if isinstance(credentials, Credentials):
         key, source = credentials.masked_id, credentials.source
     else:
-        key, source = "a key", type(provider).__name__
+        key, source = "a key", type(client.credentials_provider).__name__
     logger.info("client of instance %s at %s, as %s from %s", settings.instance_name, settings.endpoint, key, source)
-    return client
 
 
 @sealed(official)

@@ -13,9 +13,10 @@ with warnings.catch_warnings():  # it warns of its native codec; the log record 
     warnings.simplefilter("ignore")
     import tablestore
     import tablestore.protobuf.table_store_pb2 as pb2
+    from tablestore.credentials import StaticCredentialsProvider
     from tablestore.protocol import OTSProtocol
 
-__all__ = ["OTSProtocol", "official", "pb2", "tablestore"]
+__all__ = ["OTSProtocol", "StaticCredentialsProvider", "official", "pb2", "tablestore"]
 
 if "request_context" not in signature(OTSProtocol.make_request).parameters:  # pragma: no cover
     raise ImportError(

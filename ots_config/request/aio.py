@@ -35,6 +35,7 @@ from ots_config.errors import (
 from ots_config.request.connection import MAX_BODY, Answer, told
 from ots_config.request.pool import MAX_AGE
 from ots_config.request.transport import tls_context
+from ots_config.request.waiting import cut
 
 _UNTIMED = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)  # Request has a clock
 
@@ -96,7 +97,8 @@ class _Connector(aiohttp.TCPConnector):
             opened_at = self._opened.get(connection.protocol)
             if opened_at is None:
                 self._opened[connection.protocol] = monotonic()
-                if (plain := connection.transport.get_extra_info("socket")) is not None:
+                if connection.transport is not None:
+                    plain = connection.transport.get_extra_info("socket")
                     plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 return connection
             if monotonic() - opened_at <= MAX_AGE and _is_usable(connection.transport):
@@ -188,7 +190,7 @@ class AsyncTransport:
         path: str,
         headers: Mapping[str, str],
         body: bytes,
-        timeout: tuple[float, float],  # noqa: ASYNC109 - two of them, each for its phase
+        timeouts: tuple[float, float],
         left: float | None = None,
     ) -> Answer:
         """Send one request and return the answer, whatever its status.
@@ -199,7 +201,7 @@ class AsyncTransport:
             path: The path, ``/PutRow``.
             headers: The signed headers.
             body: The encoded request.
-            timeout: Seconds to connect, and seconds for the answer.
+            timeouts: Seconds to connect, and seconds for the answer.
             left: Seconds for both.
 
         Raises:
@@ -208,7 +210,7 @@ class AsyncTransport:
             ResponseInvalid: If the answer is not HTTP.
         """
         pool = self._pool()
-        connect_timeout, read_timeout = timeout if left is None else (min(timeout[0], left), min(timeout[1], left))
+        connect_timeout, read_timeout = cut(timeouts, left)
         now = pool.loop.time()
         request = _Request(body, read_timeout, float("inf") if left is None else now + left)
         try:

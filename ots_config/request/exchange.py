@@ -45,8 +45,8 @@ class Exchange:
 
     def judge(
         self, operation: Operation, answer: Answer, credentials: Credentials, key: SigningKey, now: float
-    ) -> RequestError | None:
-        """Return what is wrong with an answer, None if it is the service's own and a success.
+    ) -> Answer | RequestError:
+        """Return an answer that is the service's own and a success, or what is wrong with it.
 
         Args:
             operation: What was called.
@@ -69,7 +69,7 @@ class Exchange:
             )
         except RequestError as error:
             return error
-        return refused
+        return answer if refused is None else refused
 
     def correct_clock(self, offset: float) -> None:
         """Date requests by the service's clock from now on.

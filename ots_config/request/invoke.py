@@ -106,6 +106,18 @@ class Invoker:
             outcome, used = await self._attempt(operation, body, ends)
         return outcome
 
+    async def credentials(self) -> Credentials:
+        """Return the credentials that a call would use now.
+
+        Raises:
+            CredentialsError: If none could be had within a call's deadline.
+        """
+        try:
+            return await self._waiting.credentials(self._deadline)
+        except OTSConfigError as error:
+            failure = self._present(without_frames(error))
+        raise failure
+
     async def _attempt(
         self, operation: Operation, body: bytes, ends: float | None
     ) -> tuple[Answer | OTSConfigError, Credentials | None]:
@@ -118,24 +130,21 @@ class Invoker:
         except OTSConfigError as error:
             return without_frames(error), None
         headers, key, now = self._exchange.sign(operation, body, credentials)
+        outcome: Answer | RequestError
         try:
             answer = await self._waiting.send(operation.path, headers, body, _left(ends))
         except RequestError as error:
-            refused: RequestError | None = error
+            outcome = error
         else:
-            refused = self._exchange.judge(operation, answer, credentials, key, now)
+            outcome = self._exchange.judge(operation, answer, credentials, key, now)
         if self._logger.isEnabledFor(DEBUG):
-            told = (
-                f"HTTP {answer.status}, request id {answer.headers.get('x-ots-requestid', '')}"
-                if refused is None
-                else refused
-            )
+            told = outcome if isinstance(outcome, RequestError) else _told(outcome)
             self._logger.debug("%s with key %s: %s", operation.name, credentials.masked_id, told)
-        if refused is None:
-            return answer, credentials
-        refused.access_key_id = credentials.masked_id
-        refused.source = credentials.source
-        return without_frames(refused), credentials
+        if isinstance(outcome, RequestError):
+            outcome.access_key_id = credentials.masked_id
+            outcome.source = credentials.source
+            without_frames(outcome)
+        return outcome, credentials
 
     async def _refresh(self, rejected: Credentials | None, error: RequestError, ends: float | None) -> bool:
         """Ask for other credentials than those that were refused; tell whether there are any."""
@@ -153,3 +162,7 @@ def _left(ends: float | None) -> float | None:
         return None
     left = ends - time.monotonic()
     return max(0.001, left)
+
+
+def _told(answer: Answer) -> str:
+    return f"HTTP {answer.status}, request id {answer.headers['x-ots-requestid']}"

@@ -190,7 +190,6 @@ class RetryPolicy:
         wait = _half_jitter(exception, 0.5, 0.2, 3.0) if self.wait is None else self.wait
         return float(wait(_state(retry_times, exception, api_name)))
 
-
     def schedule(self, error: RequestError, operation: str = "GetRow", *, longest: float = 60.0) -> list[float]:
         """Return the delays of a call whose every attempt fails with this error, without waiting for them.
 

@@ -33,7 +33,7 @@ class SendsInTime(Protocol):
     """What a suspending call needs of a transport."""
 
     async def send(
-        self, path: str, headers: Mapping[str, str], body: bytes, timeout: tuple[float, float], left: float | None
+        self, path: str, headers: Mapping[str, str], body: bytes, timeouts: tuple[float, float], left: float | None
     ) -> Answer:
         """Send one request and return its answer, all of it in the seconds that are left."""
         ...
@@ -140,7 +140,7 @@ class Blocking(_Asking):
 
     async def send(self, path: str, headers: Mapping[str, str], body: bytes, left: float | None) -> Answer:
         """Send one request and return its answer."""
-        return self._transport.send(path, headers, body, _cut(self._timeout, left))
+        return self._transport.send(path, headers, body, cut(self._timeout, left))
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -210,8 +210,9 @@ class Suspending(_Asking):
             return method(left, *arguments)
 
         async def in_a_thread(left: float | None, *arguments: Any) -> Any:
+            clock = asyncio.timeout(left)
             try:
-                async with asyncio.timeout(left) as clock:
+                async with clock:
                     return await asyncio.to_thread(method, left, *arguments)
             except TimeoutError:
                 if not clock.expired():
@@ -247,7 +248,12 @@ def _timed(method: Callable[..., Any]) -> Callable[..., Any]:
     return lambda _left, *arguments: method(*arguments)
 
 
-def _cut(timeout: tuple[float, float], left: float | None) -> tuple[float, float]:
-    """Cut an attempt's timeouts to what is left of the call."""
+def cut(timeout: tuple[float, float], left: float | None) -> tuple[float, float]:
+    """Cut an attempt's timeouts to what is left of the call.
+
+    Args:
+        timeout: Seconds to connect, and seconds for an answer.
+        left: Seconds left, None for any number.
+    """
     connect, read = timeout
     return timeout if left is None or connect <= left >= read else (min(connect, left), min(read, left))

@@ -84,7 +84,7 @@ def test_a_proxy_that_is_not_there() -> None:
 
 def test_a_session_of_the_users(server: Any) -> None:
     """A foreign session sends with its own adapters, and its errors are told in our terms."""
-    server.set_scripts(server.answering(OK), lambda connection: None)
+    server.set_scripts(server.answering(OK), lambda _: None)
     with requests.Session() as session:
         sender = transport(server.endpoint, session=session)
         assert sender.send("/PutRow", {}, b"x", TIMEOUT).body == b"hi"
