@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         DefaultRetryPolicy,
         NoDelayRetryPolicy,
         NoRetryPolicy,
+        RetryEvent,
         RetryPolicy,
         WriteRetryPolicy,
     )
@@ -97,6 +98,7 @@ __all__ = [
     "RequestInvalid",
     "ResponseInvalid",
     "ResponseLost",
+    "RetryEvent",
     "RetryPolicy",
     "RetrySettings",
     "ServiceError",
@@ -153,7 +155,14 @@ _HOMES = {
         "UntrustedServer",
     ),
     "factory": ("create_async_client", "create_client", "create_provider", "identity"),
-    "request.retry": ("DefaultRetryPolicy", "NoDelayRetryPolicy", "NoRetryPolicy", "RetryPolicy", "WriteRetryPolicy"),
+    "request.retry": (
+        "DefaultRetryPolicy",
+        "NoDelayRetryPolicy",
+        "NoRetryPolicy",
+        "RetryEvent",
+        "RetryPolicy",
+        "WriteRetryPolicy",
+    ),
     "settings": ("OTSSettings", "RetrySettings", "TLSSettings"),
 }
 _LAZY = {name: home for home, names in _HOMES.items() for name in names}

@@ -8,20 +8,31 @@ from __future__ import annotations
 
 import json
 import ssl
+from functools import partial
 from importlib.metadata import version
 from inspect import signature
 from platform import machine, python_version, system
 from typing import Any, ClassVar
 
+from ots_config.batches import BATCHES, Batch, fits
 from ots_config.credentials.snapshot import CredentialsProvider
 from ots_config.credentials.static import StaticProvider
-from ots_config.errors import Fault, OTSConfigError, RequestInvalid, ResponseInvalid, SettingsError, sealed
+from ots_config.errors import (
+    Fault,
+    OTSConfigError,
+    RequestError,
+    RequestInvalid,
+    ResponseInvalid,
+    SettingsError,
+    sealed,
+)
 from ots_config.request.connection import Answer
 from ots_config.request.exchange import Exchange
 from ots_config.request.invoke import Invoker
 from ots_config.request.logs import logger_named
 from ots_config.request.operations import OPERATIONS, Operation
 from ots_config.request.recovery import RetryBudget
+from ots_config.request.repeat import is_repeatable
 from ots_config.request.retry import POLICIES, DefaultRetryPolicy, RetryPolicy, as_policy
 from ots_config.request.signing import Signer
 from ots_config.request.transport import check_openssl
@@ -132,7 +143,49 @@ class Assembly:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.settings.instance_name} at {self.settings.endpoint}>"
 
-    # --- between the SDK's objects and bytes ---
+    # --- the official SDK's two ways to the wire ---
+
+    async def _call(self, api_name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Encode, call and decode one protobuf operation."""
+        operation, body = self._encoded(api_name, args, kwargs)
+        if api_name in BATCHES:
+            return await self._call_batch(operation, body, args[0])
+        answer = await self._invoker.call(operation, body, partial(is_repeatable, api_name, args))
+        return self._decoded(api_name, answer)
+
+    async def _call_batch(self, operation: Operation, body: bytes, request: Any) -> Any:
+        """Call a batch, and its failed rows again as long as that is safe and the policy wants it."""
+        recovery = self._invoker.begin(operation)
+
+        async def carried_out(body: bytes, request: Any) -> dict[str, list[Any]]:
+            safe = partial(is_repeatable, operation.name, (request,))
+            answer = await self._invoker.call(operation, body, safe, recovery)
+            result: dict[str, list[Any]] = self._decoded(operation.name, answer)
+            if not fits(request, result):
+                raise _unreadable(operation.name, answer)
+            return result
+
+        batch = Batch(operation.name, request, await carried_out(body, request))
+        while True:
+            places, worst = batch.unfinished(self.retry_policy, recovery.retries)
+            if worst is None:
+                return batch.result
+            recovery.repeatable = True  # of each of these rows it is known that it may be sent again
+            try:
+                await self._invoker.recover(recovery, official(worst))
+            except RequestError:
+                return batch.result  # where each row tells how it failed
+            part = batch.request_of(places)
+            try:
+                batch.take(places, await carried_out(self._encoded(operation.name, (part,), {})[1], part))
+            except OTSConfigError as error:
+                batch.give_up(places, error)
+                return batch.result
+
+    async def _call_json(self, api_name: str, request: Any) -> Any:
+        """Call one JSON operation."""
+        operation, body = _encoded_json(api_name, request)
+        return _decoded_json(api_name, await self._invoker.call(operation, body, lambda: False))
 
     def _encoded(self, api_name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Operation, bytes]:
         """Return a protobuf operation and its request."""
@@ -153,13 +206,8 @@ class Assembly:
         return result
 
 
-def encoded_json(api_name: str, request: Any) -> tuple[Operation, bytes]:
-    """Return a JSON operation and its request.
-
-    Args:
-        api_name: The operation.
-        request: A dictionary, or the JSON text.
-    """
+def _encoded_json(api_name: str, request: Any) -> tuple[Operation, bytes]:
+    """Return a JSON operation and its request, which is given as a dictionary or as text."""
     operation = _operation(api_name)
     match request:
         case dict():
@@ -176,13 +224,8 @@ def encoded_json(api_name: str, request: Any) -> tuple[Operation, bytes]:
             raise _refused_by_encoder(api_name, kind)
 
 
-def decoded_json(api_name: str, answer: Answer) -> Any:
-    """Return the answer to a JSON operation, with its request id.
-
-    Args:
-        api_name: The operation.
-        answer: The verified answer.
-    """
+def _decoded_json(api_name: str, answer: Answer) -> Any:
+    """Return the answer to a JSON operation, with its request id."""
     try:
         result = json.loads(answer.body)
         result["requestId"] = answer.headers.get("x-ots-requestid", "")

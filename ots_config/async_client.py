@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from ots_config.assembly import USER_AGENT, Assembly, decoded_json, encoded_json
+from ots_config.assembly import USER_AGENT, Assembly
 from ots_config.credentials.snapshot import Credentials, CredentialsProvider
 from ots_config.errors import OTSConfigError
 from ots_config.request.aio import AsyncTransport
-from ots_config.request.repeat import is_repeatable
 from ots_config.request.waiting import Suspending
 from ots_config.sdk import StaticCredentialsProvider, tablestore
 
@@ -86,16 +84,11 @@ class AsyncOTSClient(Assembly, tablestore.AsyncOTSClient):  # type: ignore[misc]
     # --- the official SDK's two ways to the wire ---
 
     async def _request_helper(self, api_name: str, *args: Any, **kwargs: Any) -> Any:
-        """Encode, call and decode one protobuf operation."""
-        operation, body = self._encoded(api_name, args, kwargs)
         if self._greeting is not None:
             await self._greet()
-        answer = await self._invoker.call(operation, body, partial(is_repeatable, api_name, args))
-        return self._decoded(api_name, answer)
+        return await self._call(api_name, args, kwargs)
 
     async def _vectors_request_helper(self, api_name: str, request: Any) -> Any:
-        """Call one JSON operation."""
-        operation, body = encoded_json(api_name, request)
         if self._greeting is not None:
             await self._greet()
-        return decoded_json(api_name, await self._invoker.call(operation, body, lambda: False))
+        return await self._call_json(api_name, request)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from copy import copy
 from typing import Any
 
-from ots_config.errors import RequestError, ServiceError
+from ots_config.errors import OTSConfigError, RequestError, ServiceError
 from ots_config.request.repeat import is_item_repeatable
 from ots_config.request.retry import Failure, RetryPolicy, classify
 
@@ -20,13 +20,25 @@ Place = tuple[str, int]
 """A row's table, and its index in that table's part of the request."""
 
 
+def fits(request: Any, result: dict[str, list[Any]]) -> bool:
+    """Tell whether an answer has an item for each row of the request.
+
+    Args:
+        request: The SDK's request object.
+        result: What the SDK's decoder made of the answer.
+    """
+    asked = {table: len(_rows_of(part)) for table, part in request.items.items()}
+    return asked == {table: len(items) for table, items in result.items()}
+
+
 class Batch:
     """A batch and what became of its rows.
 
     Args:
         api_name: ``BatchGetRow`` or ``BatchWriteRow``.
         request: The SDK's request object.
-        result: What the SDK's decoder made of the answer: the rows' items by table; changed in place.
+        result: What the SDK's decoder made of the answer, the rows' items by table, which fits the request; changed
+            in place.
     """
 
     def __init__(self, api_name: str, request: Any, result: dict[str, list[Any]]) -> None:
@@ -35,23 +47,35 @@ class Batch:
         self._reads = api_name == "BatchGetRow"
         self.result = result
 
-    def failures(self) -> dict[Place, ServiceError]:
-        """Return the rows that failed and may be sent again, each with its error."""
-        return {
-            (table, index): error
-            for table, items in self.result.items()
-            for index, item in enumerate(items)
-            if not item.is_ok and (error := self._error_of(table, index, item)) is not None
-        }
+    def unfinished(self, policy: RetryPolicy, retries: int) -> tuple[list[Place], ServiceError | None]:
+        """Return the rows that failed and are to be sent again, and the error that asks for the longest wait.
+
+        Args:
+            policy: Asked once for each kind of error.
+            retries: How many retries there were.
+        """
+        places: list[Place] = []
+        chosen: ServiceError | None = None
+        verdicts: dict[tuple[str, str, bool], bool] = {}
+        for table, items in self.result.items():
+            for index, item in enumerate(items):
+                error = None if item.is_ok else self._error_of(table, index, item)
+                if error is None:
+                    continue
+                kind = (error.code, error.message, error.repeatable)
+                if kind not in verdicts:
+                    verdicts[kind] = policy.should_retry(retries, error, self._api_name)
+                if verdicts[kind]:
+                    places.append((table, index))
+                    if chosen is None or classify(error) is Failure.THROTTLED:
+                        chosen = error
+        return places, chosen
 
     def _error_of(self, table: str, index: int, item: Any) -> ServiceError | None:
         error = ServiceError(200, item.error_code, item.error_message or "", operation=self._api_name)
         error.reads = self._reads
         error.repeatable = self._reads or is_item_repeatable(self._request.items[table].row_items[index])
-        failure = classify(error)
-        if failure is Failure.UNCERTAIN:
-            return error if error.repeatable else None
-        return error if failure in (Failure.REFUSED, Failure.THROTTLED) else None
+        return error if error.repeatable or classify(error) is not Failure.UNCERTAIN else None
 
     def request_of(self, places: list[Place]) -> Any:
         """Return a request of just these rows, in the order of the first one."""
@@ -60,10 +84,9 @@ class Batch:
         request.items = {}
         for table, whole in self._request.items.items():
             part = copy(whole)
-            name = "primary_keys" if self._reads else "row_items"
-            rows = getattr(whole, name)
+            rows = _rows_of(whole)
             chosen = [index for index in range(len(rows)) if (table, index) in wanted]
-            setattr(part, name, [rows[index] for index in chosen])
+            setattr(part, "primary_keys" if self._reads else "row_items", [rows[index] for index in chosen])
             if self._reads and whole.token is not None:
                 part.token = [whole.token[index] for index in chosen]
             if chosen:
@@ -76,9 +99,9 @@ class Batch:
         for table, index in sorted(places, key=lambda place: place[1]):
             self.result[table][index] = next(news[table])
 
-    def give_up(self, places: list[Place], error: RequestError) -> None:
-        """Tell in the rows that their second sending failed as a whole, and may have been carried out."""
-        if not error.may_have_happened:
+    def give_up(self, places: list[Place], error: OTSConfigError) -> None:
+        """Tell in the rows that sending them again failed as a whole, if they may have been carried out."""
+        if not isinstance(error, RequestError) or not error.may_have_happened:
             return
         for table, index in places:
             item = self.result[table][index]
@@ -86,19 +109,7 @@ class Batch:
             item.error_message = str(error)
 
 
-def worst(errors: list[ServiceError]) -> ServiceError:
-    """Return the error that asks for the longest wait: a throttle, if there is one."""
-    return next((error for error in errors if classify(error) is Failure.THROTTLED), errors[0])
-
-
-def willing(policy: RetryPolicy, retries: int, failures: dict[Place, ServiceError], api_name: str) -> list[Place]:
-    """Return the rows that the policy would send again."""
-    verdicts: dict[tuple[str, str, bool], bool] = {}
-    places = []
-    for place, error in failures.items():
-        kind = (error.code, error.message, error.repeatable)
-        if kind not in verdicts:
-            verdicts[kind] = policy.should_retry(retries, error, api_name)
-        if verdicts[kind]:
-            places.append(place)
-    return places
+def _rows_of(part: Any) -> list[Any]:
+    """Return the rows of one table's part of a request."""
+    rows: list[Any] = part.primary_keys if hasattr(part, "primary_keys") else part.row_items
+    return rows

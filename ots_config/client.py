@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from ots_config.assembly import USER_AGENT, Assembly, decoded_json, encoded_json
+from ots_config.assembly import USER_AGENT, Assembly
 from ots_config.credentials.snapshot import CredentialsProvider
-from ots_config.request.repeat import is_repeatable
 from ots_config.request.transport import Transport
 from ots_config.request.waiting import Blocking, run
 from ots_config.sdk import tablestore
@@ -82,12 +80,7 @@ class OTSClient(Assembly, tablestore.OTSClient):  # type: ignore[misc] # the SDK
     # --- the official SDK's two ways to the wire ---
 
     def _request_helper(self, api_name: str, *args: Any, **kwargs: Any) -> Any:
-        """Encode, call and decode one protobuf operation."""
-        operation, body = self._encoded(api_name, args, kwargs)
-        answer = run(self._invoker.call(operation, body, partial(is_repeatable, api_name, args)))
-        return self._decoded(api_name, answer)
+        return run(self._call(api_name, args, kwargs))
 
     def _vectors_request_helper(self, api_name: str, request: Any) -> Any:
-        """Call one JSON operation."""
-        operation, body = encoded_json(api_name, request)
-        return decoded_json(api_name, run(self._invoker.call(operation, body, lambda: False)))
+        return run(self._call_json(api_name, request))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from reprlib import repr  # noqa: A004  what was sent may be long
@@ -81,8 +81,8 @@ class Fault:
     Attributes:
         operation: The operation it hits: a name, ``sts``, ``metadata``, ``uri`` or ``*``.
         kind: What it does, one of ``KINDS``.
-        rate: How probably it hits a request; of the kind ``rows``, a row.
-        count: How many times it hits before it is spent, None for no end.
+        rate: How probably it hits a request; of the kind ``rows``, the share of a batch's rows that fail.
+        count: How many requests it hits before it is spent, None for no end.
         code: The error code it answers with.
         message: The words of that error, empty for the usual ones.
         status: The HTTP status it answers with, None for that of the code.
@@ -117,9 +117,26 @@ class Fault:
         self.fired += 1
         return True
 
-    def row(self) -> tuple[str, str] | None:
-        """Return the error of one row of a batch, None if the row is spared."""
-        return (self.code, self.message or default_message(self.code)) if self.fires() else None
+    def rows(self) -> Callable[[], tuple[str, str] | None]:
+        """Begin a batch, and count it.
+
+        Returns:
+            What to ask for each of its rows in turn: the error of the row, None if it is spared. Of ``n`` rows
+            ``rate * n`` fail, rounded up or down by chance; which ones is by chance as well.
+        """
+        self.fired += 1
+        error = (self.code, self.message or default_message(self.code))
+        due = self._random.random()
+
+        def row() -> tuple[str, str] | None:
+            nonlocal due
+            due += self.rate
+            if due < 1.0:
+                return None
+            due -= 1.0
+            return error
+
+        return row
 
     def describe(self) -> dict[str, Any]:
         """Return the order as it was understood, and how often it was carried out."""
@@ -168,7 +185,7 @@ class Faults:
             if fault.operation not in (operation, service, "*"):
                 continue
             if fault.kind == "rows":
-                # Each row of the batch has its own chance; a batch of spared rows is still this fault's.
+                # Its rate is that of the rows.
                 if operation in BATCHES and not fault.spent:
                     return fault
             elif (service is None or fault.kind not in _SIGNED_ONLY) and fault.fires():

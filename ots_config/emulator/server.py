@@ -182,7 +182,7 @@ class Server:
             name, instance = self._admit(request, now)
         except ServiceFault as error:
             return Done(authentication.fault(path, headers, error, now), error.code, applied=False)
-        row_fault = fault.row if fault is not None and kind == "rows" else None
+        row_fault = fault.rows() if fault is not None and kind == "rows" else None
         reply = instance.handle(name, operation, request.body, row_fault=row_fault)
         if reply.status != 200:
             code = pb2.Error.FromString(reply.body).code

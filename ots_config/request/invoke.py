@@ -16,7 +16,7 @@ from ots_config.errors import OTSConfigError, RequestError, without_frames
 from ots_config.request.exchange import Exchange
 from ots_config.request.operations import Operation
 from ots_config.request.recovery import Recovery, RetryBudget
-from ots_config.request.retry import RetryPolicy
+from ots_config.request.retry import RetryEvent, RetryPolicy
 from ots_config.request.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -57,13 +57,27 @@ class Invoker:
         self._logger = logger
         self._present = present
 
-    async def call(self, operation: Operation, body: bytes, repeatable: Callable[[], bool]) -> Answer:
+    def begin(self, operation: Operation) -> Recovery:
+        """Begin a call of several parts; each is sent by ``call``, and they share retries and deadline.
+
+        Args:
+            operation: What all of them call.
+        """
+        self._budget.count_call()
+        return Recovery(
+            operation, policy=self._policy, budget=self._budget, started=time.monotonic(), deadline=self._deadline
+        )
+
+    async def call(
+        self, operation: Operation, body: bytes, repeatable: Callable[[], bool], recovery: Recovery | None = None
+    ) -> Answer:
         """Carry out one operation.
 
         Args:
             operation: What to call.
             body: The encoded request.
             repeatable: Tells whether sending it twice leaves what sending it once does; asked only after a failure.
+            recovery: What ``begin`` returned, if this is a part of a call.
 
         Returns:
             The verified answer, of a status that means success.
@@ -72,39 +86,53 @@ class Invoker:
             RequestError: If the operation failed, after what retries there were.
             CredentialsError: If no credentials could be had.
         """
-        started = time.monotonic()
-        ends = None if self._deadline is None else started + self._deadline
-        self._budget.count_call()
+        if recovery is None:
+            self._budget.count_call()
+            started = time.monotonic()
+            ends = None if self._deadline is None else started + self._deadline
+        else:
+            started, ends = recovery.started, recovery.ends
         outcome, used = await self._attempt(operation, body, ends)
         if not isinstance(outcome, OTSConfigError):
             return outcome
-        recovery = Recovery(
-            operation,
-            repeatable=repeatable(),
-            policy=self._policy,
-            budget=self._budget,
-            started=started,
-            deadline=self._deadline,
-        )
+        if recovery is None:
+            recovery = Recovery(
+                operation, policy=self._policy, budget=self._budget, started=started, deadline=self._deadline
+            )
+        recovery.repeatable = repeatable()
         while isinstance(outcome, OTSConfigError):
             error = self._present(outcome)
             try:
-                if not isinstance(error, RequestError):
-                    raise error
-                step = recovery.after(error)
+                await self.recover(recovery, error, used)
             except OTSConfigError:
                 self._logger.error("%s failed: %s", operation.name, error)
                 raise
-            self._logger.debug("%s is tried again in %.3f s: %s", operation.name, step.delay, error)
-            if step.clock_offset is not None:
-                self._exchange.correct_clock(step.clock_offset)
-            if step.refresh and not await self._refresh(used, error, ends):
-                self._logger.error("%s failed: %s", operation.name, error)
-                raise error
-            if step.delay:
-                await self._waiting.sleep(step.delay)
             outcome, used = await self._attempt(operation, body, ends)
         return outcome
+
+    async def recover(self, recovery: Recovery, error: OTSConfigError, used: Credentials | None = None) -> None:
+        """Do what is to be done between a failed attempt and the next one, and wait for its time.
+
+        Args:
+            recovery: What decides about the call.
+            error: What the attempt ended with.
+            used: The credentials that it had.
+
+        Raises:
+            OTSConfigError: The error itself, if there is no next one.
+        """
+        if not isinstance(error, RequestError):
+            raise error
+        step = recovery.after(error)
+        self._logger.debug("%s is tried again in %.3f s: %s", error.operation, step.delay, error)
+        if step.clock_offset is not None:
+            self._exchange.correct_clock(step.clock_offset)
+        if step.refresh and not await self._refresh(used, error, recovery.ends):
+            raise error
+        if self._policy.on_retry is not None:
+            self._policy.on_retry(RetryEvent(error.operation, error.attempts, step.delay, error))
+        if step.delay:
+            await self._waiting.sleep(step.delay)
 
     async def credentials(self) -> Credentials:
         """Return the credentials that a call would use now.

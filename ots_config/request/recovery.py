@@ -68,18 +68,22 @@ class Recovery:
 
     Args:
         operation: What is called.
-        repeatable: Whether sending it twice leaves what sending it once does.
         policy: How often and how far apart to retry.
         budget: The client's retry budget.
         started: When the call began, by ``time.monotonic``.
         deadline: Seconds that the whole call may take; None sets no limit.
+
+    Attributes:
+        repeatable: Whether sending the request twice leaves what sending it once does.
+        started: When the call began.
+        ends: When it must end, None for no limit.
+        retries: How many retries there were.
     """
 
     def __init__(
         self,
         operation: Operation,
         *,
-        repeatable: bool,
         policy: RetryPolicy,
         budget: RetryBudget,
         started: float,
@@ -87,12 +91,12 @@ class Recovery:
     ) -> None:
         self._operation = operation
         self._reads = operation.effect is Effect.READ
-        self._repeatable = repeatable or self._reads
+        self.repeatable = self._reads
         self._policy = policy
         self._budget = budget
-        self._started = started
-        self._ends = float("inf") if deadline is None else started + deadline
-        self._retries = 0
+        self.started = started
+        self.ends = None if deadline is None else started + deadline
+        self.retries = 0
         self._request_ids: list[str] = []
         self._healed: set[Failure] = set()
         self._uncertain = False
@@ -100,7 +104,7 @@ class Recovery:
     @property
     def remaining(self) -> float:
         """Seconds left of the call's deadline."""
-        return self._ends - time.monotonic()
+        return float("inf") if self.ends is None else self.ends - time.monotonic()
 
     def after(self, error: RequestError) -> Step:
         """Return what to do next.
@@ -120,19 +124,19 @@ class Recovery:
         if stale and failure not in self._healed and self._policy.retries_stale:
             self._healed.add(failure)
             return Step(0.0)
-        if failure is Failure.UNCERTAIN and not self._repeatable:
+        if failure is Failure.UNCERTAIN and not (self.repeatable or self._reads):
             # Whatever the policy says: a write that may have happened is not sent twice unless that is safe.
             raise error
-        if not self._policy.should_retry(self._retries, error, self._operation.name):
+        if not self._policy.should_retry(self.retries, error, self._operation.name):
             raise error
-        delay = max(self._policy.get_retry_delay(self._retries, error, self._operation.name), 0.0)
+        delay = max(self._policy.get_retry_delay(self.retries, error, self._operation.name), 0.0)
         if isinstance(error, ServiceError) and error.retry_after is not None:
             delay = max(delay, error.retry_after)
         left = self.remaining
         token_in = self._budget.reserve(left) if delay < left else None
         if token_in is None or max(delay, token_in) >= left:
             raise error
-        self._retries += 1
+        self.retries += 1
         return Step(max(delay, token_in))
 
     def _complete(self, error: RequestError) -> None:
@@ -142,9 +146,9 @@ class Recovery:
         self._uncertain = self._uncertain or classify(error) is Failure.UNCERTAIN
         error.operation = self._operation.name
         error.reads = self._reads
-        error.repeatable = self._repeatable
+        error.repeatable = self.repeatable or self._reads
         # A conditional write whose retry fails its condition may fail on what its own first sending did.
         error.may_have_happened = not self._reads and self._uncertain
-        error.attempts = self._retries + len(self._healed) + 1
-        error.elapsed = time.monotonic() - self._started
+        error.attempts = self.retries + len(self._healed) + 1
+        error.elapsed = time.monotonic() - self.started
         error.request_ids = tuple(self._request_ids)

@@ -288,11 +288,17 @@ class NoRetryPolicy(RetryPolicy):
 
 
 class _RetryingPolicy(RetryPolicy):
-    """A ``tenacity.Retrying`` as a policy: its strategies are used, its loop is not."""
+    """A ``tenacity.Retrying`` as a policy: its strategies and its ``before_sleep`` are used, its loop is not."""
 
     def __init__(self, retrying: tenacity.BaseRetrying) -> None:
-        super().__init__()
+        super().__init__(on_retry=None if retrying.before_sleep is None else self._before_sleep)
         self._retrying = retrying
+
+    def _before_sleep(self, event: RetryEvent) -> None:
+        state = _state(event.attempt - 1, event.error, event.operation)
+        state.next_action = tenacity.RetryAction(event.delay)
+        if self._retrying.before_sleep is not None:
+            self._retrying.before_sleep(state)
 
     def should_retry(self, retry_times: int, exception: Any, api_name: str) -> bool:
         state = _state(retry_times, exception, api_name)

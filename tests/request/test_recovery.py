@@ -30,14 +30,15 @@ def recovery(
     deadline: float | None = 60.0,
 ) -> Recovery:
     """Return the recovery of a call that began just now."""
-    return Recovery(
+    made = Recovery(
         OPERATIONS[name],
-        repeatable=repeatable,
         policy=policy or DefaultRetryPolicy(),
         budget=budget or RetryBudget(),
         started=time.monotonic(),
         deadline=deadline,
     )
+    made.repeatable = repeatable
+    return made
 
 
 def test_a_throttle_is_waited_out() -> None:
