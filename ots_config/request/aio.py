@@ -11,6 +11,7 @@ import asyncio
 import select
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from time import monotonic
@@ -136,6 +137,16 @@ class _Pool:
             await self.session.close()
         elif self.loop.is_running():
             await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.session.close(), self.loop))
+        else:
+            self.forget()
+
+    def forget(self) -> None:
+        """Close what belonged to an event loop that runs no more; there is nothing left to wait for."""
+        if self._is_owned:
+            closing = self.session.close()
+            with suppress(StopIteration):
+                closing.send(None)
+            closing.close()
 
 
 class AsyncTransport:
@@ -264,7 +275,8 @@ class AsyncTransport:
         with self._lock:
             pool = self._pools.get(loop)
             if pool is None:
-                self._pools = {known: kept for known, kept in self._pools.items() if not known.is_closed()}
+                for gone in [known for known in self._pools if known.is_closed()]:
+                    self._pools.pop(gone).forget()
                 session = self._new_session() if self._session is None else self._session
                 pool = self._pools[loop] = _Pool(session, self._limit, is_owned=self._session is None)
             self._latest = pool
