@@ -1,0 +1,66 @@
+"""The wheel and the source archive that users install."""
+
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from importlib.metadata import entry_points, version
+from pathlib import Path
+
+import pytest
+
+import ots_config
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CORE = {"certifi", "fastcrc", "keyring", "pydantic-settings", "requests", "tablestore", "tenacity"}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build both once."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-t", "sdist", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    return folder
+
+
+def test_the_wheel_holds_the_package(built: Path) -> None:
+    """Every module of the package is in the wheel, with the mark that it is typed, the licence, and nothing else."""
+    with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
+        names = set(wheel.namelist())
+        metadata = wheel.read(next(name for name in names if name.endswith("/METADATA"))).decode()
+        commands = wheel.read(next(name for name in names if name.endswith("/entry_points.txt"))).decode()
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "ots_config").rglob("*.py")}
+    assert modules <= names
+    assert "ots_config/py.typed" in names
+    assert any(name.endswith("/licenses/LICENSE") for name in names)
+    assert {name.split("/")[0] for name in names} == {"ots_config", f"ots_config-{PROJECT['version']}.dist-info"}
+    assert f"\nVersion: {PROJECT['version']}\n" in metadata
+    assert "ots-config = ots_config.cli:main" in commands
+    assert "ots_config = ots_config.testing" in commands
+
+
+def test_the_source_archive_can_be_tested(built: Path) -> None:
+    """Whoever has the source archive has the tests and the examples too."""
+    with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames()}
+    assert {"Makefile", "LICENSE", "CHANGELOG.md", "tests/conftest.py", "examples/quickstart.py"} <= names
+
+
+def test_the_core_dependencies() -> None:
+    """An installation brings the packages that the library needs and no more."""
+    assert {requirement.split(">")[0] for requirement in PROJECT["dependencies"]} == CORE
+
+
+def test_the_version() -> None:
+    """``__version__`` is that of the installed distribution."""
+    assert ots_config.__version__ == version("ots-config") == PROJECT["version"]
+
+
+def test_the_entry_points() -> None:
+    """The command and the pytest plugin are there once it is installed."""
+    commands = entry_points(group="console_scripts", name="ots-config")
+    plugins = entry_points(group="pytest11", name="ots_config")
+    assert {point.value for point in (*commands, *plugins)} == {"ots_config.cli:main", "ots_config.testing"}
