@@ -136,6 +136,7 @@ class RequestError(OTSConfigError):
 
     Attributes:
         operation: The operation's name, ``PutRow``.
+        sent: Whether any attempt may have reached the service as a whole.
         may_have_happened: Whether the service may have carried the operation out all the same.
         attempts: How many times the request was tried, 0 if never.
         elapsed: Seconds from the call to the last failure.
@@ -147,14 +148,17 @@ class RequestError(OTSConfigError):
         reads: Whether the operation only reads.
         repeatable: Whether sending it twice leaves what sending it once does.
         at_once: Whether it failed on a connection kept from before, so that a new one is likely to do.
+        retry_after: Seconds that the answer asked to wait (``Retry-After``), None if it did not.
     """
 
+    sent: bool = False
     may_have_happened: bool = False
     reads: bool = False
     repeatable: bool = False
     at_once: bool = False
     code: str = ""
     request_id: str = ""
+    retry_after: float | None = None
 
     def __init__(self, message: str, *, operation: str = "") -> None:
         super().__init__(message)
@@ -208,18 +212,13 @@ class ResponseInvalid(RequestError):
 
 
 class ServiceError(RequestError):
-    """The service answered with an error.
-
-    Attributes:
-        retry_after: Seconds that the answer asked to wait, or None.
-    """
+    """The service answered with an error."""
 
     def __init__(self, http_status: int, code: str, message: str, request_id: str = "", *, operation: str = "") -> None:
         super().__init__(message, operation=operation)
         self.http_status = http_status
         self.code = code
         self.request_id = request_id
-        self.retry_after: float | None = None
 
     def __str__(self) -> str:
         text = f"ErrorCode: {self.code}, ErrorMessage: {self.message}, RequestID: {self.request_id}"

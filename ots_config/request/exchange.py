@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from ots_config.credentials.snapshot import Credentials
@@ -94,6 +95,7 @@ class Exchange:
                 f"HTTP {status} {answer.reason}: the answer is not the service's own", http_status=status
             )
             error.request_id = request_id
+            error.retry_after = _seconds(headers.get("retry-after"))
             return error
         code, message = read
         kind: type[ServiceError] = ServiceError
@@ -111,5 +113,12 @@ class Exchange:
 
 
 def _seconds(text: str | None) -> float | None:
-    """Read ``Retry-After`` in seconds; its other form, a date, is not used by the service."""
-    return float(text) if text is not None and text.isascii() and text.isdecimal() else None
+    """Read ``Retry-After``, seconds or a date (RFC 9110, 10.2.3)."""
+    if text is None:
+        return None
+    if text.isascii() and text.isdecimal():
+        return float(text)
+    try:
+        return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
+    except ValueError:
+        return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 from threading import Lock
 
-from ots_config.errors import AuthenticationFailed, RequestError, ServiceError
+from ots_config.errors import AuthenticationFailed, ConnectFailed, RequestError, RequestInvalid
 from ots_config.request.operations import Effect, Operation
 from ots_config.request.retry import Failure, RetryPolicy, classify
 
@@ -99,7 +99,7 @@ class Recovery:
         self.retries = 0
         self._request_ids: list[str] = []
         self._healed: set[Failure] = set()
-        self._uncertain = False
+        self._sent = self._uncertain = False
 
     @property
     def remaining(self) -> float:
@@ -130,7 +130,7 @@ class Recovery:
         if not self._policy.should_retry(self.retries, error, self._operation.name):
             raise error
         delay = max(self._policy.get_retry_delay(self.retries, error, self._operation.name), 0.0)
-        if isinstance(error, ServiceError) and error.retry_after is not None:
+        if error.retry_after is not None:
             delay = max(delay, error.retry_after)
         left = self.remaining
         token_in = self._budget.reserve(left) if delay < left else None
@@ -143,8 +143,10 @@ class Recovery:
         """Tell in the error what is known of the whole call."""
         if error.request_id:
             self._request_ids.append(error.request_id)
+        self._sent = self._sent or not isinstance(error, ConnectFailed | RequestInvalid)
         self._uncertain = self._uncertain or classify(error) is Failure.UNCERTAIN
         error.operation = self._operation.name
+        error.sent = self._sent
         error.reads = self._reads
         error.repeatable = self.repeatable or self._reads
         # A conditional write whose retry fails its condition may fail on what its own first sending did.

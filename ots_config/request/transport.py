@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import certifi
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
 from urllib3 import exceptions as urllib3_errors
@@ -32,6 +33,7 @@ from ots_config.request.pool import ConnectionPool
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+from traceback import walk_tb
 
 _DIRECT = frozenset({"100.100.100.200", "127.0.0.1", "::1", "localhost"})
 
@@ -154,6 +156,7 @@ class Transport:
         self._endpoint = endpoint
         self._headers = {"user-agent": user_agent, "accept-encoding": "identity"}
         self._options: dict[str, Any] = {"allow_redirects": False, "stream": False, "cert": None}
+        self._no_cookies = RequestsCookieJar()
         self._owned = session is None
         if session is not None:
             self._session = session
@@ -202,13 +205,16 @@ class Transport:
         request.headers = _Headers({**self._headers, "content-length": str(len(body)), **headers})
         request.body = body
         request.hooks = self._session.hooks
+        # Never sent; Session.send() wants one to prepare the next request of a redirect, though none is followed.
+        request._cookies = self._no_cookies  # noqa: SLF001 - Request.prepare() sets it, at several times the cost
         try:
             response = self._session.send(request, timeout=timeout, **self._options)
             content = response.content
         except RequestError:
             raise
-        except (requests.RequestException, urllib3_errors.HTTPError, OSError) as error:
-            # Raised outside this block: the foreign error holds the request, and that holds the signature.
+        except (requests.RequestException, urllib3_errors.HTTPError, OSError, ValueError) as error:
+            # ValueError: a redirect to what is no URL. Raised outside this block: the foreign error holds the
+            # request, and that holds the signature.
             failure = _translate(error)
         else:
             known = response.headers
@@ -246,8 +252,9 @@ def _translate(error: Exception) -> RequestError:  # noqa: PLR0911 - a table, a 
         return ConnectFailed(f"no connection: {_named(causes)}")
     if any(isinstance(cause, _NEVER_SENT) for cause in causes):
         return ConnectFailed(f"no connection: {_named(causes)}")
-    if isinstance(error, requests.exceptions.SSLError):
-        return ConnectFailed(f"TLS failed: {_named(causes)}")
+    if any(frame.f_code.co_name == "do_handshake" for cause in causes for frame, _ in walk_tb(cause.__traceback__)):
+        # Only then: TLS may also break when the request is out, and urllib3 has one error for both.
+        return ConnectFailed(f"the TLS handshake failed: {_named(causes)}")
     if isinstance(
         error,
         requests.exceptions.InvalidURL

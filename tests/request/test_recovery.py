@@ -187,3 +187,16 @@ def test_an_empty_budget_raises_the_error() -> None:
     budget.reserve(0.0)
     with pytest.raises(RequestError, match="OTSServerBusy"):
         call.after(busy())
+
+
+def test_an_error_tells_whether_anything_was_sent() -> None:
+    """What never reached the server says so, unless an earlier attempt of the same call did."""
+    state = recovery(policy=NoRetryPolicy())
+    with pytest.raises(ConnectFailed) as never:
+        state.after(ConnectFailed("refused"))
+    assert not never.value.sent
+    state = recovery(policy=DefaultRetryPolicy(1))
+    state.after(busy())
+    with pytest.raises(ConnectFailed) as later:
+        state.after(ConnectFailed("refused"))
+    assert later.value.sent

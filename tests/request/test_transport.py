@@ -2,12 +2,14 @@
 
 import socket
 import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from urllib3 import exceptions as urllib3_errors
 
+from ots_config.emulator.tls import make_authority
 from ots_config.errors import (
     ConnectFailed,
     RequestInvalid,
@@ -100,7 +102,7 @@ def test_a_session_of_the_users(server: Any) -> None:
         (requests.exceptions.ConnectTimeout(), ConnectFailed),
         (requests.exceptions.ProxyError(), ConnectFailed),
         (requests.exceptions.SSLError(ssl.SSLCertVerificationError()), UntrustedServer),
-        (requests.exceptions.SSLError(), ConnectFailed),
+        (requests.exceptions.SSLError(), ResponseLost),
         (
             requests.exceptions.ConnectionError(
                 urllib3_errors.MaxRetryError(None, "/", urllib3_errors.NewConnectionError(None, "refused"))  # type: ignore[arg-type]
@@ -121,6 +123,28 @@ def test_a_session_of_the_users(server: Any) -> None:
 def test_foreign_errors(error: Exception, ours: type) -> None:
     """Each error of requests and urllib3 becomes one of ours; what is not known to be unsent may have happened."""
     assert type(_translate(error)) is ours
+
+
+def test_tls_failures_of_a_foreign_session(server: Any, tmp_path: Path) -> None:
+    """A failed handshake sent nothing; TLS that breaks after the request may have lost an answer."""
+    context, authority = make_authority(tmp_path, "127.0.0.1")
+
+    def breaking(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secure:
+            server.read_request(secure)
+            with socket.socket(fileno=secure.detach()) as plain:
+                plain.sendall(b"no record of TLS")
+
+    with requests.Session() as session:
+        session.verify = str(authority)
+        sender = transport(server.endpoint.replace("http:", "https:"), session=session)
+        server.set_scripts(server.answering(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
+        with pytest.raises(ConnectFailed, match="handshake"):
+            sender.send("/PutRow", {}, b"x", (1, 1))
+        server.set_scripts(breaking)
+        with pytest.raises(ResponseLost):
+            sender.send("/PutRow", {"content-length": "1"}, b"x", TIMEOUT)
+    assert len(server.requests) == 1
 
 
 def test_every_error_of_requests_is_translated() -> None:
