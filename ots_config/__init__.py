@@ -15,14 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ots_config.async_client import AsyncOTSClient
+    from ots_config.bulk import BulkReport, FailedRow
     from ots_config.client import OTSClient
     from ots_config.credentials.cache import SharedCache
     from ots_config.credentials.chain import ChainProvider
     from ots_config.credentials.environment import EnvironmentProvider
     from ots_config.credentials.foreign import CallableProvider, ForeignProvider
+    from ots_config.credentials.health import Health, MaskedCredentials
     from ots_config.credentials.identity import Identity
     from ots_config.credentials.ini import INIProvider
     from ots_config.credentials.keychain import Keychain, KeyringProvider
+    from ots_config.credentials.lifetime import State
     from ots_config.credentials.metadata import ECSRoleProvider
     from ots_config.credentials.oidc import OIDCRoleProvider
     from ots_config.credentials.process import ProcessProvider
@@ -60,12 +63,15 @@ if TYPE_CHECKING:
         RetryPolicy,
         WriteRetryPolicy,
     )
+    from ots_config.scan import AsyncScan, Scan
     from ots_config.settings import OTSSettings, RetrySettings, TLSSettings
 
 __all__ = [
     "AssumeRoleProvider",
     "AsyncOTSClient",
+    "AsyncScan",
     "AuthenticationFailed",
+    "BulkReport",
     "CallableProvider",
     "ChainProvider",
     "ConnectFailed",
@@ -78,12 +84,15 @@ __all__ = [
     "ECSRoleProvider",
     "Emulator",
     "EnvironmentProvider",
+    "FailedRow",
     "Fault",
     "ForeignProvider",
+    "Health",
     "INIProvider",
     "Identity",
     "Keychain",
     "KeyringProvider",
+    "MaskedCredentials",
     "NoDelayRetryPolicy",
     "NoRetryPolicy",
     "OIDCRoleProvider",
@@ -101,9 +110,11 @@ __all__ = [
     "RetryEvent",
     "RetryPolicy",
     "RetrySettings",
+    "Scan",
     "ServiceError",
     "SettingsError",
     "SharedCache",
+    "State",
     "StaticProvider",
     "TLSSettings",
     "Throttled",
@@ -118,14 +129,17 @@ __all__ = [
 
 _HOMES = {
     "async_client": ("AsyncOTSClient",),
+    "bulk": ("BulkReport", "FailedRow"),
     "client": ("OTSClient",),
     "credentials.cache": ("SharedCache",),
     "credentials.chain": ("ChainProvider",),
     "credentials.environment": ("EnvironmentProvider",),
     "credentials.foreign": ("CallableProvider", "ForeignProvider"),
+    "credentials.health": ("Health", "MaskedCredentials"),
     "credentials.identity": ("Identity",),
     "credentials.ini": ("INIProvider",),
     "credentials.keychain": ("Keychain", "KeyringProvider"),
+    "credentials.lifetime": ("State",),
     "credentials.metadata": ("ECSRoleProvider",),
     "credentials.oidc": ("OIDCRoleProvider",),
     "credentials.process": ("ProcessProvider",),
@@ -163,6 +177,7 @@ _HOMES = {
         "RetryPolicy",
         "WriteRetryPolicy",
     ),
+    "scan": ("AsyncScan", "Scan"),
     "settings": ("OTSSettings", "RetrySettings", "TLSSettings"),
 }
 _LAZY = {name: home for home, names in _HOMES.items() for name in names}

@@ -15,6 +15,7 @@ from platform import machine, python_version, system
 from typing import Any, ClassVar
 
 from ots_config.batches import BATCHES, Batch, fits
+from ots_config.credentials.identity import Identity, caller_identity
 from ots_config.credentials.snapshot import CredentialsProvider
 from ots_config.credentials.static import StaticProvider
 from ots_config.errors import (
@@ -35,7 +36,7 @@ from ots_config.request.recovery import RetryBudget
 from ots_config.request.repeat import is_repeatable
 from ots_config.request.retry import POLICIES, DefaultRetryPolicy, RetryPolicy, as_policy
 from ots_config.request.signing import Signer
-from ots_config.request.transport import check_openssl
+from ots_config.request.transport import Fetcher, check_openssl
 from ots_config.request.waiting import Waiting
 from ots_config.rows import RowDecoder, RowEncoder
 from ots_config.sdk import OTSProtocol, official, pb2
@@ -142,6 +143,18 @@ class Assembly:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.settings.instance_name} at {self.settings.endpoint}>"
+
+    @sealed(official)
+    def _identity(self) -> Identity:
+        """Ask STS whose keys the client uses now, blocking the thread."""
+        settings = self.settings
+        return caller_identity(
+            self.credentials_provider,
+            Fetcher(proxies=settings.proxies),
+            endpoint=settings.sts_endpoint,
+            region=settings.sts_region,
+            vpc=settings.sts_vpc,
+        )
 
     # --- the official SDK's two ways to the wire ---
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterable, Callable, Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from ots_config.assembly import USER_AGENT, Assembly
+from ots_config.bulk import MOST_BYTES, MOST_ROWS, BulkReport, Limits, Wire, write_in_tasks
+from ots_config.credentials.identity import Identity
 from ots_config.credentials.snapshot import Credentials, CredentialsProvider
 from ots_config.errors import OTSConfigError
 from ots_config.request.aio import AsyncTransport
 from ots_config.request.waiting import Suspending
+from ots_config.scan import AsyncScan, Cursor, Direction, Key
 from ots_config.sdk import StaticCredentialsProvider, tablestore
 
 
@@ -56,6 +60,15 @@ class AsyncOTSClient(Assembly, tablestore.AsyncOTSClient):  # type: ignore[misc]
         instant = True if isinstance(provider, StaticCredentialsProvider) else None
         return Suspending(self.connection, provider, timeout, instant=instant)
 
+    async def identity(self) -> Identity:
+        """Return whose keys the client uses now, as STS tells it: GetCallerIdentity, which needs no permission.
+
+        Raises:
+            CredentialsUnavailable: If there are no credentials.
+            CredentialsRefused: If STS refuses them or cannot be reached.
+        """
+        return await asyncio.to_thread(self._identity)
+
     async def close(self) -> None:
         """Close the connections; later calls fail. A session that was given stays open."""
         await self.connection.close()
@@ -92,3 +105,81 @@ class AsyncOTSClient(Assembly, tablestore.AsyncOTSClient):  # type: ignore[misc]
         if self._greeting is not None:
             await self._greet()
         return await self._call_json(api_name, request)
+
+    # --- large jobs ---
+
+    async def bulk_write(
+        self,
+        table: str,
+        rows: Iterable[Any] | AsyncIterable[Any],
+        *,
+        concurrency: int = 4,
+        max_rows: int = MOST_ROWS,
+        max_bytes: int = MOST_BYTES,
+        patience: float = 300.0,
+        start: int = 0,
+        on_failure: Literal["collect", "raise"] = "collect",
+        progress: Callable[[int], object] | None = None,
+    ) -> BulkReport:
+        """Write any number of rows in batches, several at a time, as ``OTSClient.bulk_write`` does.
+
+        Cancelling the task does not wait for the batches in flight: their rows are reported as ones that may have
+        been written, in the ``report`` of the ``CancelledError``.
+
+        Args:
+            table: The table's name.
+            rows: The rows, from an iterable or an asynchronous one.
+            concurrency: The most batches in flight.
+            max_rows: The most rows of a batch.
+            max_bytes: The most bytes of a batch.
+            patience: Seconds that a row is tried again after its first failure.
+            start: How many rows of the input to skip.
+            on_failure: ``collect`` or ``raise``.
+            progress: Called in the event loop with how many rows were finished since the last time.
+
+        Returns:
+            How many rows were written, which were not, and where another run would go on.
+
+        Raises:
+            ValueError: If an argument cannot be used.
+            RequestError: The first row's failure, with ``on_failure="raise"``.
+        """
+        limits = Limits(concurrency, max_rows, max_bytes, patience, start, on_failure)
+        if self._greeting is not None:
+            await self._greet()
+        encode, again = self.protocol.encoder.encode_request, self.retry_policy.retry_writes
+        wire = Wire(self._invoker, encode, self._decoded, self.logger, retry_writes=again)
+        return await write_in_tasks(wire, table, rows, limits, progress)
+
+    def scan(
+        self,
+        table: str,
+        start: Key | None = None,
+        end: Key | None = None,
+        *,
+        columns: list[str] | None = None,
+        direction: Direction = "FORWARD",
+        limit: int | None = None,
+        filter: Any = None,  # noqa: A002 - the service's word
+        max_version: int | None = 1,
+        time_range: tuple[int, int] | int | None = None,
+        page_size: int | None = None,
+        transaction_id: str | None = None,
+        patience: float = 300.0,
+    ) -> AsyncScan:
+        """Return an asynchronous iterator over the rows of a range; the arguments are those of ``OTSClient.scan``."""
+        cursor = Cursor(
+            table,
+            start,
+            end,
+            direction=direction,
+            limit=limit,
+            page_size=page_size,
+            patience=patience,
+            columns_to_get=columns,
+            column_filter=filter,
+            max_version=max_version,
+            time_range=time_range,
+            transaction_id=transaction_id,
+        )
+        return AsyncScan(cursor, self)

@@ -2,7 +2,7 @@
 
 A batch that the service answers with 200 may hold rows that failed. Those that were refused before anything was done
 are sent again, and so are reads and repeatable writes whose outcome is open; the others stay in the result. In the
-end the result looks as if there had been one call.
+end the result looks as if there had been one call; items that failed also tell ``may_have_happened``.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ class Batch:
         error = ServiceError(200, item.error_code, item.error_message or "", operation=self._api_name)
         error.reads = self._reads
         error.repeatable = self._reads or is_item_repeatable(self._request.items[table].row_items[index])
-        return error if error.repeatable or classify(error) is not Failure.UNCERTAIN else None
+        open_ = classify(error) is Failure.UNCERTAIN
+        item.may_have_happened = open_ and not self._reads
+        return error if error.repeatable or not open_ else None
 
     def request_of(self, places: list[Place]) -> Any:
         """Return a request of just these rows, in the order of the first one."""
@@ -107,6 +109,7 @@ class Batch:
             item = self.result[table][index]
             item.error_code = error.code or type(error).__name__
             item.error_message = str(error)
+            item.may_have_happened = True
 
 
 def _rows_of(part: Any) -> list[Any]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from ots_config.assembly import USER_AGENT, Assembly
+from ots_config.bulk import MOST_BYTES, MOST_ROWS, BulkReport, Limits, Wire, write_in_threads
+from ots_config.credentials.identity import Identity
 from ots_config.credentials.snapshot import CredentialsProvider
 from ots_config.request.transport import Transport
 from ots_config.request.waiting import Blocking, run
+from ots_config.scan import Cursor, Direction, Key, Scan
 from ots_config.sdk import tablestore
 
 
@@ -65,6 +69,15 @@ class OTSClient(Assembly, tablestore.OTSClient):  # type: ignore[misc] # the SDK
         )
         return Blocking(self.connection, provider, timeout)
 
+    def identity(self) -> Identity:
+        """Return whose keys the client uses now, as STS tells it: GetCallerIdentity, which needs no permission.
+
+        Raises:
+            CredentialsUnavailable: If there are no credentials.
+            CredentialsRefused: If STS refuses them or cannot be reached.
+        """
+        return self._identity()
+
     def close(self) -> None:
         """Close the connections; later calls fail. A session that was given stays open."""
         self.connection.close()
@@ -84,3 +97,108 @@ class OTSClient(Assembly, tablestore.OTSClient):  # type: ignore[misc] # the SDK
 
     def _vectors_request_helper(self, api_name: str, request: Any) -> Any:
         return run(self._call_json(api_name, request))
+
+    # --- large jobs ---
+
+    def bulk_write(
+        self,
+        table: str,
+        rows: Iterable[Any],
+        *,
+        concurrency: int = 4,
+        max_rows: int = MOST_ROWS,
+        max_bytes: int = MOST_BYTES,
+        patience: float = 300.0,
+        start: int = 0,
+        on_failure: Literal["collect", "raise"] = "collect",
+        progress: Callable[[int], object] | None = None,
+    ) -> BulkReport:
+        """Write any number of rows in batches, several at a time.
+
+        Rows of the same key are written in the order of the input. When the service throttles, fewer batches are
+        sent at a time. What it has refused is sent again, and so are writes that may have happened, if the retry
+        policy wants them (``WriteRetryPolicy``) and repeating them does no harm.
+
+        Args:
+            table: The table's name.
+            rows: ``tablestore.Row`` objects, each put without a condition, or ``PutRowItem``, ``UpdateRowItem`` and
+                ``DeleteRowItem``. A generator is read as the job proceeds, by one batch more than may be in flight; as
+                long as it makes the job wait for a row, no further batch is begun.
+            concurrency: The most batches in flight; each has a thread.
+            max_rows: The most rows of a batch; the service takes 200.
+            max_bytes: The most bytes of a batch, as encoded; the service takes 4 MiB.
+            patience: Seconds that a row is tried again after its first failure.
+            start: How many rows of the input to skip: ``resume_from`` of an earlier report.
+            on_failure: ``collect`` goes on when a row has failed for good, ``raise`` stops with its error.
+            progress: Called in this thread with how many rows were finished since the last time, written or failed:
+                ``tqdm.update``, for example.
+
+        Returns:
+            How many rows were written, which were not, and where another run would go on.
+
+        Raises:
+            ValueError: If an argument cannot be used.
+            RequestError: The first row's failure, with ``on_failure="raise"``. This and whatever else stops the job
+                (an error of the input, Ctrl-C) is raised when the batches in flight have come back; the error's
+                attribute ``report`` is the report so far.
+        """
+        limits = Limits(concurrency, max_rows, max_bytes, patience, start, on_failure)
+        encode, again = self.protocol.encoder.encode_request, self.retry_policy.retry_writes
+        wire = Wire(self._invoker, encode, self._decoded, self.logger, retry_writes=again)
+        return write_in_threads(wire, table, rows, limits, progress)
+
+    def scan(
+        self,
+        table: str,
+        start: Key | None = None,
+        end: Key | None = None,
+        *,
+        columns: list[str] | None = None,
+        direction: Direction = "FORWARD",
+        limit: int | None = None,
+        filter: Any = None,  # noqa: A002 - the service's word
+        max_version: int | None = 1,
+        time_range: tuple[int, int] | int | None = None,
+        page_size: int | None = None,
+        transaction_id: str | None = None,
+        patience: float = 300.0,
+    ) -> Scan:
+        """Return an iterator over the rows of a range, or of a whole table.
+
+        A page that fails after the client's own retries is asked for again, from the last key, where that may help.
+
+        Args:
+            table: The table's or the index's name.
+            start: The key to begin with, ``[("id", 1)]``; None begins at the end where the direction starts.
+            end: The key to stop before; None reads to the other end.
+            columns: The names of the columns to read, None for all.
+            direction: ``FORWARD``, or ``BACKWARD`` with ``start`` above ``end``.
+            limit: The most rows to return, None for all.
+            filter: A column condition that rows must meet.
+            max_version: The most versions of a column; None with a ``time_range``.
+            time_range: The versions to read, in milliseconds: from and to, or one.
+            page_size: The most rows to read with one request, None for what the service sends (5000, 4 MB).
+            transaction_id: The local transaction to read in.
+            patience: Seconds that a page is asked for again after its first failure.
+
+        Returns:
+            The iterator; its ``next_key`` tells where another scan would go on, and ``done`` whether all was read.
+
+        Raises:
+            ValueError: If an argument cannot be used.
+        """
+        cursor = Cursor(
+            table,
+            start,
+            end,
+            direction=direction,
+            limit=limit,
+            page_size=page_size,
+            patience=patience,
+            columns_to_get=columns,
+            column_filter=filter,
+            max_version=max_version,
+            time_range=time_range,
+            transaction_id=transaction_id,
+        )
+        return Scan(cursor, self)

@@ -150,12 +150,14 @@ def test_open_writes_follow_the_policy(emulator: Emulator, connect: Callable[...
     assert [item.index for item in response.get_succeed_of_put()] == [0]
     assert [(item.index, item.error_code) for item in response.get_failed_of_put()] == [(2, "OTSTimeout")]
     assert [item.error_code for item in response.get_failed_of_update()] == ["OTSTimeout"]
+    assert all(item.may_have_happened for item in response.get_failed_of_update())
 
 
 def test_what_is_final_is_not_sent_again(emulator: Emulator, connect: Callable[..., OTSClient]) -> None:
     """A failed condition stays in the result; nothing is sent again for it."""
     response = connect().batch_write_row(writing(put(1), put(2, row_existence_expectation="EXPECT_EXIST")))
-    assert [item.error_code for item in response.get_failed_of_put()] == ["OTSConditionCheckFail"]
+    failed = response.get_failed_of_put()
+    assert [(item.error_code, item.may_have_happened) for item in failed] == [("OTSConditionCheckFail", False)]
     assert len(emulator.log()) == 1
 
 
@@ -210,7 +212,7 @@ def test_a_lost_second_sending_is_told_in_its_rows(emulator: Emulator, connect: 
     failed = response.get_failed_of_put()
     assert 0 < len(failed) < 10
     assert {item.error_code for item in failed} == {"ResponseLost"}
-    assert all("may have been carried out" in item.error_message for item in failed)
+    assert all(item.may_have_happened and "may have been carried out" in item.error_message for item in failed)
 
 
 def test_a_request_is_not_changed(emulator: Emulator, connect: Callable[..., OTSClient]) -> None:
