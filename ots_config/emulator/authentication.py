@@ -157,7 +157,7 @@ class Authentication:
 
     def fault(self, path: str, headers: Mapping[str, str], fault: ServiceFault, now: float) -> Answer:
         """Return the answer that tells an error."""
-        return self.answer(path, headers, fault.status, error_body(fault.code, fault.message), now)
+        return self.answer(path, headers, fault.status, error_body(path[1:], fault.code, fault.message), now)
 
     def _authorization(
         self, path: str, headers: Mapping[str, str], status: int, lines: list[str], signature: str | None

@@ -53,8 +53,7 @@ def batch_get_row(service: Service, instance: Instance, body: bytes, row_fault: 
     validation.row_count(sum(len(asked.primary_key) for asked in request.tables), MAX_READS)
     readable = []
     for asked in request.tables:
-        table = instance.tables.get(asked.table_name)
-        query = read_query(asked, table.key_names if table else (), batch=True)
+        query = read_query(asked, instance.key_names(asked.table_name), batch=True)
         keys = [read_row(data).primary_key for data in asked.primary_key]
         for primary_key in keys:
             validation.key_values(primary_key)

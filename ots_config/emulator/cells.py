@@ -392,5 +392,6 @@ def row_size(key: Iterable[tuple[str, Any]], cells: Iterable[Cell | StoredCell] 
     for cell in cells:
         name, value = cell[0], cell[1]
         size += len(name) if name.isascii() else len(name.encode())
-        size += 8 if type(value) is int else value_size(value)  # every read and write comes by here
+        # Every read and write comes by here, and most values are texts.
+        size += len(value) if type(value) is str and value.isascii() else value_size(value)
     return size

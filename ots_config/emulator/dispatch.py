@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from ots_config.emulator import batches, indexes, ranges, rows, tables, transactions
+from ots_config.emulator import batches, indexes, partitions, ranges, rows, tables, transactions
 from ots_config.emulator.batches import RowFault
+from ots_config.emulator.expressions import allow_steps
 from ots_config.emulator.replies import MESSAGES, MessageFashion, ServiceFault, error_body, invalid
 from ots_config.emulator.store import Instance, Service
 
@@ -26,7 +27,7 @@ _HANDLERS: dict[str, Handler] = {
     "CreateIndex": indexes.create_index,
     "DropIndex": indexes.drop_index,
     "ListSearchIndex": tables.list_search_index,
-    "ComputeSplitPointsBySize": tables.compute_split_points_by_size,
+    "ComputeSplitPointsBySize": partitions.compute_split_points_by_size,
     "PutRow": rows.put_row,
     "GetRow": rows.get_row,
     "UpdateRow": rows.update_row,
@@ -51,13 +52,15 @@ class Reply(NamedTuple):
 
     Attributes:
         status: The HTTP status.
-        body: The protobuf message, an Error unless the status is 200.
+        body: The message, one that tells an error unless the status is 200.
         applied: Whether the operation was carried out.
+        code: The code of the error that it tells, None if it tells none.
     """
 
     status: int
     body: bytes
     applied: bool
+    code: str | None = None
 
 
 class Tablestore:
@@ -111,6 +114,7 @@ class Tablestore:
         Returns:
             The answer. Nothing is raised, whatever the bytes are.
         """
+        allow_steps()
         try:
             place = self._service.instances.get(instance.lower())
             if place is None:
@@ -123,7 +127,11 @@ class Tablestore:
                 raise invalid(f"Unsupported operation: '{operation}'.")  # noqa: TRY301
             return Reply(200, batch_handler(self._service, place, body, row_fault), applied=True)
         except ServiceFault as fault:
-            return Reply(fault.status, error_body(fault.code, fault.message), applied=False)
+            return _refusal(operation, fault)
         except Exception:
             logger.exception("%s failed by a fault of the emulator", operation)
-            return Reply(500, error_body("OTSInternalServerError", "Internal server error."), applied=False)
+            return _refusal(operation, ServiceFault("OTSInternalServerError", "Internal server error."))
+
+
+def _refusal(operation: str, fault: ServiceFault) -> Reply:
+    return Reply(fault.status, error_body(operation, fault.code, fault.message), applied=False, code=fault.code)

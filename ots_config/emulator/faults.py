@@ -278,4 +278,6 @@ def _text(order: Mapping[str, Any], name: str) -> str:
         return ""
     if not isinstance(value, str):
         raise FaultInvalid(f"{name} must be a text, not {repr(value)}")
+    if any("\ud800" <= character <= "\udfff" for character in value):  # JSON can say it, an answer cannot
+        raise FaultInvalid(f"{name} must be a text, and {repr(value)} has half a character")
     return value

@@ -12,8 +12,7 @@ matches.
 
 A rule on the value (a regular expression and a type) takes the first group out of a string, or the whole
 match if there is no group, casts and compares it; what is no string, does not match or cannot be cast
-fulfils no comparison and does not exist. The expressions are Python's here, and Perl's in the service: a
-common expression means the same in both.
+fulfils no comparison and does not exist.
 
 A pagination filter stands alone, or under AND with conditions; it has no meaning under OR or NOT, nor in
 a write.
@@ -23,7 +22,6 @@ from __future__ import annotations
 
 import operator
 import re
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,6 +29,7 @@ from importlib import import_module
 from typing import Any, Protocol, TypeAlias
 
 from ots_config.emulator.cells import StoredCell, column
+from ots_config.emulator.expressions import Expression, ExpressionInvalid, compile_expression
 from ots_config.emulator.replies import ServiceFault, invalid
 from ots_config.emulator.wire import parse, text
 from ots_config.plainbuffer import Marker, PlainBufferError, Value, decode_value
@@ -139,14 +138,12 @@ class _Existence:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    expression: re.Pattern[str]
+    expression: Expression
     cast_type: int
 
     def cast(self, value: Value) -> Value | None:
         """Return the part of a value that is compared, None if there is none."""
-        if not isinstance(value, str) or (match := self.expression.search(value)) is None:
-            return None
-        part: str | None = match[1] if self.expression.groups else match[0]
+        part = self.expression.search(value) if isinstance(value, str) else None
         if part is None or self.cast_type == pb.VT_STRING:
             return part
         if self.cast_type == pb.VT_DOUBLE:
@@ -296,14 +293,12 @@ def _single(message: Any) -> _Node:
 
 
 def _rule(message: Any) -> _Rule:
-    """Compile the rule on a value; an expression that Python does not know is refused."""
+    """Compile the rule on a value."""
     regex = text(message.regex)
     cast_type = message.cast_type if message.HasField("cast_type") else pb.VT_STRING
     if cast_type in (pb.VT_NULL, pb.VT_BLOB) or len(regex.encode()) > _REGEX_SIZE:
         raise invalid("Invalid value transfer rule.")  # no recording shows the words
     try:
-        with warnings.catch_warnings():  # Python warns of expressions whose meaning may change one day
-            warnings.simplefilter("ignore")
-            return _Rule(re.compile(regex, re.ASCII), cast_type)
-    except (re.error, OverflowError, RecursionError):
+        return _Rule(compile_expression(regex), cast_type)
+    except ExpressionInvalid:
         raise invalid(f"Invalid regular expression: '{regex}'.") from None  # no recording shows the words

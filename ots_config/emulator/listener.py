@@ -85,6 +85,13 @@ class Listener:
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
+        loop = asyncio.get_running_loop()
+        for sock in self._sockets:
+            loop.remove_reader(sock)
+        # What was accepted just now is a connection some turns of the loop later; after server.close() it would never
+        # be one, and its socket would stay open.
+        for _ in range(3):
+            await asyncio.sleep(0)
         for server in self._servers:
             server.close()
         for sock in self._sockets:

@@ -32,15 +32,16 @@ def get_range(service: Service, instance: Instance, body: bytes) -> bytes:
     still not be the last, which only one without next_start_primary_key is.
     """
     request = parse(pb2.GetRangeRequest, body)
-    table = instance.table(validation.table_name(request.table_name))
-    query = read_query(request, table.key_names)
+    name = validation.table_name(request.table_name)
+    query = read_query(request, instance.key_names(name))
     if request.HasField("limit") and request.limit <= 0:
         raise invalid("The limit must be greater than 0.")
     limit = min(request.limit, PAGE_ROWS) if request.HasField("limit") else PAGE_ROWS
     backward = request.direction == pb2.BACKWARD
+    ends = [_end(data) for data in (request.inclusive_start_primary_key, request.exclusive_end_primary_key)]
+    table = instance.table(name)
     transaction = transaction_of(service, instance, table, request)
-    start = _bound(table, request.inclusive_start_primary_key)
-    stop = _bound(table, request.exclusive_end_primary_key)
+    start, stop = [validation.bound_of(table, end) for end in ends]
     if backward and not start > stop:
         raise invalid("Begin key must more than end key in BACKWARD")
     if not backward and not start < stop:
@@ -77,10 +78,10 @@ def _page(
     return size, rows, None
 
 
-def _bound(table: Table, data: bytes) -> Key:
+def _end(data: bytes) -> Sequence[tuple[str, Any]]:
     primary_key = read_row(data).primary_key
     validation.key_values(primary_key, bound=True)
-    return validation.bound_of(table, primary_key)
+    return primary_key
 
 
 def _staged_scan(table: Table, stage: Stage, start: Key, stop: Key, *, backward: bool) -> Iterator[tuple[Key, Row]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from ots_config.emulator.protobuf import pb2
+from ots_config.request.operations import OPERATIONS
 
 STATUS: dict[str, int] = {
     "OTSAuthFailed": 403,
@@ -64,8 +66,13 @@ def error_message(code: str, message: str) -> Any:
     return pb2.Error(code=code, message=message)
 
 
-def error_body(code: str, message: str) -> bytes:
-    """Return the body of an answer that is an error."""
+_JSON = frozenset(name for name, operation in OPERATIONS.items() if operation.json)
+
+
+def error_body(operation: str, code: str, message: str) -> bytes:
+    """Return the body of an answer that is an error: JSON to an operation that carries JSON, else protobuf."""
+    if operation in _JSON:
+        return json.dumps({"code": code, "message": message}).encode()
     body: bytes = error_message(code, message).SerializeToString()
     return body
 

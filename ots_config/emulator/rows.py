@@ -48,9 +48,11 @@ def delete_row(service: Service, instance: Instance, body: bytes) -> bytes:
 
 
 def _write(service: Service, instance: Instance, request: Any, kind: int, data: bytes, operation: str) -> bytes:
-    table = writable(instance, request.table_name)
+    # What is wrong with the request itself is told first, as in a batch, where only that fails the whole.
+    name = validation.table_name(request.table_name)
     change = read_change(kind, data, request, service.wording)
     validation.data_size(operation, change.size)
+    table = writable(instance, name)
     transaction = transaction_of(service, instance, table, request)
     key = complete_key(service, table, change.primary_key, transaction)
     if transaction is None:
@@ -70,9 +72,9 @@ def _reply(outcome: Outcome) -> bytes:
     return reply
 
 
-def writable(instance: Instance, name: Any) -> Table:
+def writable(instance: Instance, name: str) -> Table:
     """Return the table of a name, which has to be no index."""
-    table = instance.table(validation.table_name(name))
+    table = instance.table(name)
     if table.main is not None:
         raise invalid("An index can not be written, only its table can.")
     return table
@@ -166,10 +168,11 @@ def read_one(service: Service, table: Table, key: Key, query: Query, stage: Stag
 def get_row(service: Service, instance: Instance, body: bytes) -> bytes:
     """Read one row."""
     request = parse(pb2.GetRowRequest, body)
-    table = instance.table(validation.table_name(request.table_name))
-    query = read_query(request, table.key_names)
+    name = validation.table_name(request.table_name)
+    query = read_query(request, instance.key_names(name))
     primary_key = read_row(request.primary_key).primary_key
     validation.key_values(primary_key)
+    table = instance.table(name)
     transaction = transaction_of(service, instance, table, request)
     key = validation.key_of(table, primary_key)
     stage = None

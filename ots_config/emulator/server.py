@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, NamedTuple
 
 from ots_config.emulator.authentication import INSTANCE_NAME, Authentication, refused
+from ots_config.emulator.compression import inflated
 from ots_config.emulator.control import Control
 from ots_config.emulator.dispatch import Tablestore
 from ots_config.emulator.faults import Fault, Faults, default_message
@@ -16,7 +18,6 @@ from ots_config.emulator.keys import Keys
 from ots_config.emulator.messages import Answer, Ending, Request, plain
 from ots_config.emulator.metadata import Metadata
 from ots_config.emulator.openapi import ApiError, error_answer, read_call
-from ots_config.emulator.protobuf import pb2
 from ots_config.emulator.replies import MessageFashion, ServiceFault
 from ots_config.emulator.sts import SecurityTokenService
 
@@ -177,20 +178,17 @@ class Server:
             md5 = "AAAAAAAAAAAAAAAAAAAAAA=="
         elif kind == "corrupt_signature":
             signature = "AAAAAAAAAAAAAAAAAAAAAAAAAAA="
-        code: str | None = None
         try:
-            name, instance = self._admit(request, now)
+            name, instance, body = self._admit(request, now)
         except ServiceFault as error:
             return Done(authentication.fault(path, headers, error, now), error.code, applied=False)
         row_fault = fault.rows() if fault is not None and kind == "rows" else None
-        reply = instance.handle(name, operation, request.body, row_fault=row_fault)
-        if reply.status != 200:
-            code = pb2.Error.FromString(reply.body).code
+        reply = instance.handle(name, operation, body, row_fault=row_fault)
         answer = authentication.answer(path, headers, reply.status, reply.body, now, md5=md5, signature=signature)
-        return Done(answer, code, reply.applied)
+        return Done(answer, reply.code, reply.applied)
 
-    def _admit(self, request: Request, now: float) -> tuple[str, Tablestore]:
-        """Return the instance that a request may work on."""
+    def _admit(self, request: Request, now: float) -> tuple[str, Tablestore, bytes]:
+        """Return the name and the instance that a request may work on, and what it asks for."""
         if request.method != "POST":
             raise ServiceFault("OTSMethodNotAllowed", "Only POST method for requests is supported.")
         if request.unread:
@@ -200,7 +198,7 @@ class Server:
         instance = self._instances.get(name.lower())
         if instance is None:
             raise refused("The instance is not found.")
-        return name, instance
+        return name, instance, inflated(request.headers, request.body)
 
     def _sts(self, request: Request) -> Answer | Coroutine[Any, Any, Answer]:
         call = read_call(request)
@@ -229,8 +227,8 @@ class Server:
             return Done(given, None, given.status == 200)
 
         def refuse(fault: Fault) -> Answer:
-            text = f'{{"Code":"{fault.code}"}}\n'
-            return plain(fault.status or 500, text, kind="application/json")
+            told = {"Code": fault.code, "Message": fault.message or fault.code}
+            return plain(fault.status or 500, json.dumps(told) + "\n", kind="application/json")
 
         fault = self.faults.choose("", service) if self.faults else None
         return self._under_fault(fault, Subject(service), perform, refuse)

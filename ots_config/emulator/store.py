@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -62,6 +62,7 @@ class Table:
         transactional: Whether it takes local transactions.
         sse: The encryption asked for, as a message.
         stream: The stream asked for, as a message.
+        partitions: Where its partitions begin, but for the first: values of the partition key.
         created: When it was made, in seconds.
         main: The table that an index table follows.
         indexes: The indexes that follow this table.
@@ -81,6 +82,7 @@ class Table:
         "name",
         "options",
         "order",
+        "partitions",
         "rows",
         "schema",
         "sse",
@@ -100,6 +102,7 @@ class Table:
         transactional: bool = True,
         sse: bytes = b"",
         stream: bytes = b"",
+        partitions: tuple[Any, ...] = (),
         main: Table | None = None,
     ) -> None:
         self.name = name
@@ -112,6 +115,7 @@ class Table:
         self.transactional = transactional
         self.sse = sse
         self.stream = stream
+        self.partitions = partitions
         self.created = throughput.increased
         self.main = main
         self.indexes: dict[str, Index] = {}
@@ -172,6 +176,11 @@ class Instance:
         if table is None:
             raise ServiceFault("OTSObjectNotExist", "Requested table does not exist.")
         return table
+
+    def key_names(self, name: str) -> Sequence[str]:
+        """Return the names of a table's key columns, none if there is no such table."""
+        table = self.tables.get(name)
+        return () if table is None else table.key_names
 
     def main_tables(self) -> list[Table]:
         """Return the tables that are no index, in the order of their names."""

@@ -1,12 +1,13 @@
-"""The operations on tables: create, list, describe, update, delete, and where a table could be split."""
+"""The operations on tables: create, list, describe, update, delete."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ots_config.emulator import validation
-from ots_config.emulator.cells import TableOptions, row_size
+from ots_config.emulator.cells import TableOptions
 from ots_config.emulator.indexes import attach, describe_index, make_index
+from ots_config.emulator.partitions import read_partitions, write_schema
 from ots_config.emulator.protobuf import pb2, search_pb2
 from ots_config.emulator.replies import ServiceFault, invalid
 from ots_config.emulator.store import KEY_TYPES, MAX_TABLES, Instance, KeyColumn, Service, Table, Throughput
@@ -15,18 +16,17 @@ from ots_config.emulator.wire import (
     ENABLE_LOCAL_TRANSACTION,
     NO_FULL_ROW_UPDATES,
     TABLE_STATUS_ACTIVE,
-    consumed,
     flag,
     parse,
 )
-from ots_config.plainbuffer import VT_BLOB, encode_row
 
 MAX_KEY_COLUMNS = 4
 MAX_DEFINED_COLUMNS = 32
 MAX_RESERVED_UNITS = 100_000
 MIN_TIME_TO_LIVE = 86_400
 THROUGHPUT_CHANGE_PERIOD = 120
-SPLIT_UNIT = 100 * 1024 * 1024
+
+_KNOWS_ENCRYPTION = hasattr(pb2, "SSEDetails")  # the SDK does from 6.4.1 on
 
 
 def create_table(service: Service, instance: Instance, body: bytes) -> bytes:
@@ -42,6 +42,7 @@ def create_table(service: Service, instance: Instance, body: bytes) -> bytes:
         not request.reserved_throughput.capacity_unit.HasField("write")
     ):
         raise invalid("Both read and write capacity unit are required to create table.")
+    partitions = read_partitions(getattr(request, "partitions", ()), schema[0])  # which old SDKs do not know
     allowed = flag(request, ENABLE_LOCAL_TRANSACTION)
     table = Table(
         name,
@@ -50,8 +51,9 @@ def create_table(service: Service, instance: Instance, body: bytes) -> bytes:
         options,
         Throughput(read, write, increased=int(service.clock())),
         transactional=not service.require_transaction_flag if allowed is None else allowed,
-        sse=request.sse_spec.SerializeToString() if request.HasField("sse_spec") else b"",
+        sse=_encryption(request),
         stream=request.stream_spec.SerializeToString() if request.HasField("stream_spec") else b"",
+        partitions=partitions,
     )
     indexes = [make_index(table, index_meta) for index_meta in request.index_metas]
     if name in instance.tables:
@@ -154,21 +156,15 @@ def describe_table(_: Service, instance: Instance, body: bytes) -> bytes:
         reserved_throughput_details=_throughput_details(table),
         table_options=_options_message(table),
         stream_details=_stream_details(table),
-        sse_details=_sse_details(table),
         index_metas=[describe_index(index) for index in table.indexes.values()],
     )
-    _write_schema(reply.table_meta.primary_key, table)
+    if _KNOWS_ENCRYPTION:
+        reply.sse_details.CopyFrom(_sse_details(table))
+    write_schema(reply.table_meta.primary_key, table)
     for name, kind in table.defined.items():
         reply.table_meta.defined_column.add(name=name, type=kind)
     encoded: bytes = reply.SerializeToString()
     return encoded + TABLE_STATUS_ACTIVE
-
-
-def _write_schema(target: Any, table: Table) -> None:
-    for column in table.schema:
-        message = target.add(name=column.name, type=column.kind)
-        if column.increments:
-            message.option = pb2.AUTO_INCREMENT
 
 
 def _throughput_details(table: Table) -> Any:
@@ -197,13 +193,17 @@ def _options_message(table: Table) -> Any:
 def _stream_details(table: Table) -> Any:
     asked = pb2.StreamSpecification.FromString(table.stream)
     if not asked.enable_stream:
-        return pb2.StreamDetails(enable_stream=False)
+        return pb2.StreamDetails(enable_stream=False, expiration_time=0)
     return pb2.StreamDetails(
         enable_stream=True,
         stream_id=f"{table.name}_{table.created * 1_000_000}",
         expiration_time=asked.expiration_time,
         last_enable_time=table.created * 1_000_000,
     )
+
+
+def _encryption(request: Any) -> bytes:
+    return request.sse_spec.SerializeToString() if _KNOWS_ENCRYPTION and request.HasField("sse_spec") else b""
 
 
 def _sse_details(table: Table) -> Any:
@@ -279,25 +279,3 @@ def list_search_index(_: Service, __: Instance, body: bytes) -> bytes:
     """Answer that there is no search index, which is true: none can be made here."""
     parse(search_pb2.ListSearchIndexRequest, body)
     return b""
-
-
-def compute_split_points_by_size(_: Service, instance: Instance, body: bytes) -> bytes:
-    """Answer where to cut a table so that each part has about the wanted size."""
-    request = parse(pb2.ComputeSplitPointsBySizeRequest, body)
-    table = instance.table(validation.table_name(request.table_name))
-    unit = request.split_size_unit_in_byte if request.HasField("split_size_unit_in_byte") else SPLIT_UNIT
-    wanted = request.split_size * unit
-    if wanted <= 0:
-        raise invalid("The split size must be greater than 0.")
-    points: list[bytes] = []
-    size = 0
-    for key in table.order:
-        if size >= wanted:
-            points.append(encode_row(table.named(key), bytes_as=VT_BLOB))
-            size = 0
-        size += row_size(table.named(key), table.rows[key])
-    reply = pb2.ComputeSplitPointsBySizeResponse(consumed=consumed(len(points) + 1, 0), split_points=points)
-    _write_schema(reply.schema, table)
-    reply.locations.add(location="", repeat=len(points) + 1)
-    encoded: bytes = reply.SerializeToString()
-    return encoded

@@ -14,14 +14,19 @@ from struct import pack
 from typing import Any
 
 from ots_config.emulator import validation
+from ots_config.emulator.capacity import TRANSACTION_UNITS
 from ots_config.emulator.changes import Stage, commit
 from ots_config.emulator.protobuf import pb2
 from ots_config.emulator.replies import ServiceFault, invalid
 from ots_config.emulator.store import Instance, Service, Table
-from ots_config.emulator.wire import parse, read_row
+from ots_config.emulator.wire import consumed, message_field, parse, read_row
 from ots_config.plainbuffer import VT_BLOB, encode_value
 
 LIFETIME = 60.0
+
+# Recordings tell what these operations consume, and the published messages have no field for it: it follows what they
+# have, where an SDK that does not know it passes it over.
+_CONSUMED: bytes = consumed(*TRANSACTION_UNITS).SerializeToString()
 
 
 @dataclass(slots=True)
@@ -70,7 +75,7 @@ def start_local_transaction(service: Service, instance: Instance, body: bytes) -
     table.locks[partition] = transaction
     service.transactions[transaction.id] = transaction
     reply: bytes = pb2.StartLocalTransactionResponse(transaction_id=transaction.id).SerializeToString()
-    return reply
+    return reply + message_field(2, _CONSUMED)
 
 
 def _transaction_id(number: int, table: Table, partition: Any) -> str:
@@ -154,14 +159,14 @@ def commit_transaction(service: Service, instance: Instance, body: bytes) -> byt
     transaction = opened(service, instance, request.transaction_id)
     commit(transaction.table, transaction.stage)
     _close(service, transaction)
-    return b""
+    return message_field(1, _CONSUMED)
 
 
 def abort_transaction(service: Service, instance: Instance, body: bytes) -> bytes:
     """Forget everything that a transaction wrote."""
     request = parse(pb2.AbortTransactionRequest, body)
     _close(service, opened(service, instance, request.transaction_id))
-    return b""
+    return message_field(1, _CONSUMED)
 
 
 def _close(service: Service, transaction: Transaction) -> None:

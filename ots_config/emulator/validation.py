@@ -79,7 +79,7 @@ def key_values(primary_key: Sequence[tuple[str, Any]], *, bound: bool = False, i
         if kind is int:
             continue
         if kind is str or kind is bytes:
-            if value_size(value) > MAX_KEY_VALUE:
+            if len(value) > MAX_KEY_VALUE // 4 and value_size(value) > MAX_KEY_VALUE:
                 raise invalid(
                     f"The length of primary key column: '{name}' exceeds "
                     f"the MaxLength:{MAX_KEY_VALUE} with CurrentLength:{value_size(value)}."
@@ -142,12 +142,14 @@ def row_change(primary_key: Sequence[tuple[str, Any]], cells: Sequence[Cell]) ->
     value: Any
     for name, value, _, _ in cells:
         kind = type(value)
-        if (kind is str or kind is bytes) and value_size(value) > MAX_ATTRIBUTE_VALUE:
+        # A character has at most 4 bytes, which spares most values their measuring.
+        long = (kind is str or kind is bytes) and len(value) > MAX_ATTRIBUTE_VALUE // 4
+        if long and value_size(value) > MAX_ATTRIBUTE_VALUE:
             raise invalid(
                 f"The length of attribute column: '{name}' exceeds "
                 f"the MaxLength:{MAX_ATTRIBUTE_VALUE} with CurrentLength:{value_size(value)}."
             )
-        if not name or name[0] == "#" or len(name) * 4 > MAX_NAME:  # a character has at most 4 bytes
+        if not name or name[0] == "#" or len(name) > MAX_NAME // 4:
             column_name(name)
         if name in key_names:
             raise invalid(f"Duplicated attribute column name with primary key column: '{name}'.")

@@ -84,6 +84,11 @@ def consumed(read: int, write: int) -> Any:
     return pb2.ConsumedCapacity(capacity_unit=pb2.CapacityUnit(read=read, write=write))
 
 
+def message_field(number: int, message: bytes) -> bytes:
+    """Return a short message as a field, encoded, for where the message around it does not know the field."""
+    return bytes((number << 3 | 2, len(message))) + message
+
+
 @lru_cache(maxsize=1024)
 def write_reply(read: int, write: int) -> bytes:
     """Return the body of a PutRow, UpdateRow or DeleteRow that succeeded and returns no row: they are the same."""

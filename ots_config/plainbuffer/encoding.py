@@ -159,7 +159,7 @@ def _write_cells(parts: list[bytes], cells: _Cells, row_crc: int, writers: _Writ
         if op is not None:
             data += bytes((TAG_OP, op))
         if timestamp is not None:
-            if timestamp != last:
+            if timestamp is not last:  # it is one object most of the time; an equal one may be of a wrong type
                 raw = _integer(timestamp)
                 last, last_part, last_crc = timestamp, bytes((TAG_TIMESTAMP,)) + raw, smbus(raw)
             data += last_part
@@ -257,12 +257,16 @@ def encode_value(value: Value | Marker, *, bytes_as: int) -> bytes:
         raise PlainBufferError(f"The value cannot be encoded: {error}.") from None
 
 
+_FIXED_SIZES: dict[type, int] = {int: 8, float: 8, bool: 1, type(None): 0, Marker: 0}
+
+
 def value_size(value: Value | Marker | None) -> int:
     """Return the bytes of a value that count towards capacity units and size limits."""
+    size = _FIXED_SIZES.get(type(value))  # the types themselves; the rest and their subclasses are asked for below
+    if size is not None:
+        return size
     if isinstance(value, str):
         return len(value) if value.isascii() else len(value.encode())
-    if isinstance(value, bytes | bytearray):
+    if isinstance(value, (bytes, bytearray)):
         return len(value)
-    if isinstance(value, bool):
-        return 1
-    return 8 if isinstance(value, int | float) else 0
+    return 8 if isinstance(value, (int, float)) else 0

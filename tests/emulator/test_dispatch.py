@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tablestore import (
+    INF_MIN,
     BatchGetRowRequest,
     BatchWriteRowRequest,
     Condition,
@@ -192,3 +193,17 @@ def test_no_damage_is_too_subtle(make_client: Any, data: st.DataObject) -> None:
             break
     reply = client.service.handle("demo", name, bytes(body))
     assert reply.status in {200, 400, 403, 404, 409}, (name, bytes(body))
+
+
+def test_the_request_is_checked_before_its_table(client: Any, refused: Any) -> None:
+    """What is wrong with a request itself is told first, whether or not its table is there, as in a batch."""
+    with refused("OTSParameterInvalid", "No version condition is specified."):
+        client.get_row("none", KEY, max_version=None)
+    with refused("OTSParameterInvalid", "VT_INF_MIN is an invalid type for the primary key."):
+        client.put("none", [("a", INF_MIN)])
+    with refused("OTSParameterInvalid", "The limit must be greater than 0."):
+        client.keys("none", KEY, KEY, limit=0)
+    with refused("OTSParameterInvalid", "Invalid table name: '0'."):
+        client.get_row("0", KEY)
+    with refused("OTSObjectNotExist", "Requested table does not exist.", 404):
+        client.keys("none", KEY, KEY)

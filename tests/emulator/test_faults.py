@@ -337,6 +337,8 @@ def test_every_kind_can_be_ordered(kind: str) -> None:
         ({"operation": 7, "kind": "truncate"}, "no operation 7"),
         ({"operation": "PutRow", "kind": "error"}, "needs 'code'"),
         ({"operation": "PutRow", "kind": "error", "code": 5}, "code must be a text"),
+        ({"operation": "PutRow", "kind": "error", "code": "\ud800"}, "half a character"),
+        ({"operation": "PutRow", "kind": "status", "status": 502, "body": "a\udfff"}, "half a character"),
         ({"operation": "PutRow", "kind": "delay"}, "needs 'seconds'"),
         ({"operation": "PutRow", "kind": "delay", "seconds": -1}, "seconds must be from 0 to 3600"),
         ({"operation": "PutRow", "kind": "delay", "seconds": float("nan")}, "seconds must be from"),

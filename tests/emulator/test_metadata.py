@@ -153,7 +153,8 @@ def test_faults_hit_these_services(emulator: Emulator) -> None:
     """Each by its name."""
     emulator.fault(operation="metadata", kind="error", code="InternalError")
     emulator.fault(operation="uri", kind="status", status=502)
-    assert fetch(emulator, "GET", ROLES) == (500, '{"Code":"InternalError"}\n')
+    status, text = fetch(emulator, "GET", ROLES)
+    assert (status, json.loads(text)) == (500, {"Code": "InternalError", "Message": "InternalError"})
     status, text = fetch(emulator, "GET", "/credentials")
     assert status == 502
     assert text.startswith("<html>")

@@ -16,11 +16,14 @@ from hypothesis import strategies as st
 
 from ots_config.credentials.snapshot import Credentials
 from ots_config.emulator import Emulator
+from ots_config.emulator.dispatch import IMPLEMENTED
 from ots_config.emulator.messages import Answer, Request
 from ots_config.emulator.server import Server
+from ots_config.request.operations import OPERATIONS
 from ots_config.request.signing import Signer
 from ots_config.sdk import tablestore
 
+Message = tablestore.protobuf.table_store_pb2.ListTableRequest
 REGION = b"GET /latest/meta-data/region-id HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -140,20 +143,57 @@ def test_the_control_surface_is_for_this_machine(server: Server) -> None:
         assert answer.status == status
 
 
-@settings(max_examples=200)
-@given(
-    st.sampled_from(["GET", "POST", "PUT", "DELETE"]),
-    st.sampled_from(
-        ["", "PutRow", "BatchWriteRow", "latest/api/token", "credentials", "_emulator/faults", "_emulator/sts"]
+CONTROL = ["faults", "log", "sts", "keys", "revoke", "reset", "", "none"]
+METADATA = ["api/token", "meta-data/region-id", "meta-data/ram/security-credentials/", "meta-data/ram/none", ""]
+PATHS = [
+    *("", "/", "credentials", "*", "none", "PutRow/", "ListKnowledgeBase", "_emulator"),
+    *(f"_emulator/{name}" for name in CONTROL),
+    *(f"latest/{name}" for name in METADATA),
+    *IMPLEMENTED,
+]
+PARAMETERS = st.lists(
+    st.one_of(
+        st.text(max_size=10),
+        st.sampled_from(
+            [
+                *(f"Action={action}" for action in ("AssumeRole", "AssumeRoleWithOIDC", "GetCallerIdentity")),
+                *("Version=2015-04-01", "AccessKeyId=testid", "Signature=x", "SignatureNonce=1", "Timestamp=now"),
+                *("RoleArn=acs:ram::1:role/x", "RoleSessionName=me", "OIDCToken=a.e30.c", "DurationSeconds=9e9"),
+                *("OIDCProviderArn=acs:ram::1:oidc-provider/x", "Policy={", "SecurityToken=%FF", "%FF=%FE"),
+            ]
+        ),
     ),
-    st.text(max_size=20),
-    st.binary(max_size=60),
+    max_size=12,
+).map("&".join)
+HEADERS = st.dictionaries(
+    st.sampled_from(
+        [
+            *("x-ots-date", "x-ots-instancename", "x-ots-accesskeyid", "x-ots-contentmd5", "x-ots-signature"),
+            *("x-ots-signaturev4", "x-ots-signdate", "x-ots-signregion", "x-ots-ststoken", "x-ots-apiversion"),
+            *("authorization", "content-type", "x-acs-action", "x-acs-date", "x-acs-version"),
+            *("x-aliyun-ecs-metadata-token", "x-aliyun-ecs-metadata-token-ttl-seconds"),
+        ]
+    ),
+    st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=12),
+    max_size=4,
+)
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    method=st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"]),
+    path=st.sampled_from(PATHS),
+    query=PARAMETERS,
+    body=st.binary(max_size=60) | PARAMETERS.map(str.encode),
+    headers=HEADERS,
+    honest=st.booleans(),
 )
 def test_random_requests_to_every_path_are_answered(
-    server: Server, method: str, path: str, query: str, body: bytes
+    server: Server, method: str, path: str, query: str, body: bytes, headers: dict[str, str], honest: bool
 ) -> None:
     """Whatever is asked of whom, there is an answer, and never one that says that the emulator failed."""
-    request = Request(method, f"/{path}?{query}", {})
+    sent = signed("/" + path, body) if honest else {}
+    request = Request(method, f"/{path}?{query}", {**sent, **headers})
     request.body = body
     request.peer = "127.0.0.1"
     answer = server(request)
@@ -161,8 +201,8 @@ def test_random_requests_to_every_path_are_answered(
     assert 200 <= answer.status < 500
 
 
-@settings(max_examples=150)
-@given(st.sampled_from(["PutRow", "GetRow", "BatchWriteRow", "GetRange", "CreateTable", "UpdateTable"]), st.binary())
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(IMPLEMENTED), st.binary())
 def test_random_bodies_of_signed_requests_are_answered(server: Server, operation: str, body: bytes) -> None:
     """A body that is no message, from a client that may send one, is the client's fault."""
     request = Request("POST", "/" + operation, signed("/" + operation, body))
@@ -170,6 +210,20 @@ def test_random_bodies_of_signed_requests_are_answered(server: Server, operation
     answer = server(request)
     assert isinstance(answer, Answer)
     assert answer.status in {200, 400, 404}
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS.keys() - {*IMPLEMENTED}))
+def test_what_is_not_there_is_told_to_the_official_client(emulator: Emulator, name: str) -> None:
+    """Each operation of the official client that is not emulated is unsupported, in the form that it can read."""
+    client = tablestore.OTSClient(f"http://127.0.0.1:{emulator.port}", "testid", "testsecret", "demo")
+    client.protocol.encoder.encode_request = lambda *_: Message()
+    call = client._vectors_request_helper if OPERATIONS[name].json else client._request_helper
+    with pytest.raises(tablestore.OTSServiceError) as caught:
+        call(name, {})
+    error = caught.value
+    assert (error.get_http_status(), error.get_error_code()) == (400, "OTSParameterInvalid")
+    assert error.get_error_message() == f"Unsupported operation: '{name}'."
+    assert emulator.log()[-1]["code"] == "OTSParameterInvalid"
 
 
 def test_several_emulators_run_at_once() -> None:

@@ -71,6 +71,7 @@ def test_every_field_that_other_sdks_need_is_answered(client: Any) -> None:
     reply = pb2.DescribeTableResponse.FromString(body)
     assert reply.stream_details.HasField("enable_stream")
     assert not reply.stream_details.enable_stream
+    assert reply.stream_details.HasField("expiration_time")
     assert reply.sse_details.HasField("enable")
     assert reply.table_options.allow_update
     assert b"\x38\x00" in reply.table_options.SerializeToString()
@@ -304,27 +305,3 @@ def test_there_are_no_search_indexes(client: Any) -> None:
     create(client)
     assert client.list_search_index("t") == []
     assert client.list_search_index() == []
-
-
-def test_split_points_cut_a_table_by_size(client: Any, refused: Any) -> None:
-    """ComputeSplitPointsBySize answers keys in order, one split more than points, and the schema."""
-    create(client)
-    for number in range(100):
-        client.put("t", [("a", number)], [("x", "v" * 91)])  # 9 bytes of key and 92 of column: 101 bytes
-    request = pb2.ComputeSplitPointsBySizeRequest(table_name="t", split_size=1, split_size_unit_in_byte=1010)
-    reply = pb2.ComputeSplitPointsBySizeResponse.FromString(
-        client.send("ComputeSplitPointsBySize", request.SerializeToString())
-    )
-    assert len(reply.split_points) == 9
-    assert [location.repeat for location in reply.locations] == [10]
-    assert [(column.name, column.type) for column in reply.schema] == [("a", pb2.INTEGER)]
-    request = pb2.ComputeSplitPointsBySizeRequest(table_name="t", split_size=1)
-    reply = pb2.ComputeSplitPointsBySizeResponse.FromString(
-        client.send("ComputeSplitPointsBySize", request.SerializeToString())
-    )
-    assert not reply.split_points
-    with refused("OTSParameterInvalid"):
-        client.send(
-            "ComputeSplitPointsBySize",
-            pb2.ComputeSplitPointsBySizeRequest(table_name="t", split_size=0).SerializeToString(),
-        )

@@ -17,6 +17,9 @@ from tablestore import (
     TableInBatchWriteRowItem,
 )
 
+from ots_config.sdk import tablestore
+
+pb2 = tablestore.protobuf.table_store_pb2
 ENABLED, DISABLED = b"\x40\x01", b"\x40\x00"
 BUSY = "Data is being modified by the other request."
 GONE = "Session not exist or may be timeout."
@@ -248,3 +251,16 @@ def test_a_deleted_table_ends_its_transactions(client: Any, table: str, refused:
     client.put(table, key("x"))
     with refused("OTSSessionNotExist", GONE, 404):
         client.commit_transaction(mine)
+
+
+def test_what_a_transaction_consumes_is_told(client: Any, table: str) -> None:
+    """Start, commit and abort consume one write unit, in a field behind those that the published messages have."""
+    consumed = pb2.ConsumedCapacity(capacity_unit=pb2.CapacityUnit(read=0, write=1)).SerializeToString()
+    key = client.protocol.encoder.encode_request("StartLocalTransaction", table, [("a", 1)]).key
+    start = pb2.StartLocalTransactionRequest(table_name=table, key=key).SerializeToString()
+    for operation in ("CommitTransaction", "AbortTransaction"):
+        begun = client.send("StartLocalTransaction", start)
+        assert begun.endswith(b"\x12" + bytes([len(consumed)]) + consumed)
+        mine = pb2.StartLocalTransactionResponse.FromString(begun).transaction_id
+        ended = client.send(operation, pb2.CommitTransactionRequest(transaction_id=mine).SerializeToString())
+        assert ended == b"\x0a" + bytes([len(consumed)]) + consumed
