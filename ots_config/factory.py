@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ots_config.assembly import Assembly, setting_arguments
 from ots_config.async_client import AsyncOTSClient
 from ots_config.client import OTSClient
+from ots_config.credentials import variables
 from ots_config.credentials.cache import SharedCache
 from ots_config.credentials.chain import ChainProvider
 from ots_config.credentials.environment import EnvironmentProvider
@@ -20,6 +21,7 @@ from ots_config.credentials.ini import INIProvider
 from ots_config.credentials.keychain import Keychain, KeyringProvider
 from ots_config.credentials.metadata import ECSRoleProvider
 from ots_config.credentials.oidc import OIDCRoleProvider
+from ots_config.credentials.process import ProcessProvider
 from ots_config.credentials.profiles import ProfileProvider
 from ots_config.credentials.refresh import Refreshing
 from ots_config.credentials.reload import Reloading
@@ -174,12 +176,13 @@ def _greet(client: Assembly, credentials: Any) -> None:
 
 
 @sealed(official)
-def create_provider(settings: OTSSettings | None = None, *, fetch: Fetch | None = None) -> Any:
+def create_provider(settings: OTSSettings | None = None, *, fetch: Fetch | None = None) -> ChainProvider | Refreshing:
     """Return the provider that these settings lead to: a chain of every source, or a role assumed with it.
 
-    The chain is: the settings' own keys; the environment (``OTS_*``, then ``ALIBABA_CLOUD_*``); an OIDC role; the
-    keychain; a profile of the Aliyun CLI; a credentials file; a credentials URI; the role of the ECS instance. The
-    setting ``credentials`` names the only one to ask.
+    The chain is: the settings' own keys; the environment (``OTS_*``, then ``ALIBABA_CLOUD_*``); the command
+    ``credentials_process``; an OIDC role; the keychain; a profile of the Aliyun CLI; a credentials file; a credentials
+    URI; the role of the ECS instance. Those that a setting names, as ``credentials_uri`` does, are asked before the
+    others. The setting ``credentials`` names the only one to ask.
 
     Args:
         settings: The settings; None builds them from every source.
@@ -191,24 +194,46 @@ def create_provider(settings: OTSSettings | None = None, *, fetch: Fetch | None 
     """
     settings = OTSSettings() if settings is None else settings
     fetch = Fetcher(proxies=settings.proxies) if fetch is None else fetch
-    chain = ChainProvider(_sources(settings, fetch), pin=settings.credentials)
+    environ = _environ(settings)
+    chain = ChainProvider(_sources(settings, fetch, environ), pin=settings.credentials)
     if settings.role_arn is None:
+        if settings.role_via:
+            mend = "Name the last role in role_arn."
+            raise SettingsError(Fault("role_via", "there is no role_arn", settings.origin("role_via"), mend))
         return chain
-    policy = settings.role_policy
-    role = AssumeRoleProvider(
-        chain,
+    common: dict[str, Any] = {
+        "fetch": fetch,
+        "session_name": settings.role_session_name,
+        "endpoint": settings.sts_endpoint,
+        "region": settings.sts_region,
+        "vpc": settings.sts_vpc,
+        "environ": environ,
+    }
+    source: Any = chain
+    for arn in settings.role_via or ():
+        source = _kept_fresh(_assumed(settings, "role_via", source, arn, **common), settings)
+    role = _assumed(
+        settings,
+        "role_arn",
+        source,
         settings.role_arn,
-        fetch=fetch,
-        session_name=settings.role_session_name,
         duration=settings.role_duration,
-        policy=policy,
-        external_id=settings.role_external_id,
-        endpoint=settings.sts_endpoint,
-        region=settings.sts_region,
-        vpc=settings.sts_vpc,
-        origin=settings.origin("role_arn"),
+        policy=settings.role_policy,
+        external_id=settings.role_external_id or variables.variable(environ, *variables.ROLE_EXTERNAL_ID),
+        **common,
     )
     return _kept_fresh(role, settings)
+
+
+def _assumed(settings: OTSSettings, setting: str, source: Any, arn: str, **options: Any) -> AssumeRoleProvider:
+    """Return the provider of a role, or tell what is wrong by the names and origins of the settings."""
+    try:
+        return AssumeRoleProvider(source, arn, **options)
+    except SettingsError as error:
+        faults = error.faults
+    names = [setting if fault.field == "role.arn" else fault.field.replace(".", "_") for fault in faults]
+    named = zip(names, faults, strict=True)
+    raise SettingsError(*(Fault(name, fault.reason, settings.origin(name), fault.mend) for name, fault in named))
 
 
 @sealed(official)
@@ -241,30 +266,64 @@ def identity(credentials: Any = None, *, settings: OTSSettings | None = None, fe
 # --- the chain ----------------------------------------------------------------------------------------------
 
 
-def _sources(settings: OTSSettings, fetch: Fetch) -> list[Any]:
-    """Return the providers, the most important first."""
+def _environ(settings: OTSSettings) -> variables.Overlaid:
+    """Return the environment as sources shall see it: where the settings say something, they win."""
+    uri = settings.credentials_uri
+    return variables.Overlaid(
+        {
+            variables.ROLE_SESSION_NAME[1]: settings.role_session_name,
+            variables.STS_ENDPOINT[0]: settings.sts_endpoint,
+            variables.STS_REGION[0]: settings.sts_region,
+            variables.STS_VPC[0]: None if settings.sts_vpc is None else str(settings.sts_vpc),
+            variables.OIDC_ROLE_ARN: settings.oidc_role_arn,
+            variables.OIDC_PROVIDER_ARN: settings.oidc_provider_arn,
+            variables.OIDC_TOKEN_FILE: settings.oidc_token_file,
+            variables.METADATA_ROLE: settings.ecs_role,
+            variables.METADATA_ENDPOINT: settings.ecs_endpoint,
+            variables.CREDENTIALS_URI: None if uri is None else uri.get_secret_value(),
+            variables.PROFILE: settings.credentials_profile,
+            variables.CONFIG_FILE: settings.cli_config_file,
+            variables.CREDENTIALS_FILE: settings.credentials_file,
+        }
+    )
+
+
+def _sources(settings: OTSSettings, fetch: Fetch, environ: variables.Overlaid) -> list[Any]:
+    """Return the providers, the most important first: what the settings name goes before what lies about."""
     sources: list[Any] = []
     if settings.access_key_id is not None and not settings.origin("access_key_id").startswith("environment"):
         sources.append(_own_keys(settings))
     sources.append(EnvironmentProvider())
-    address: dict[str, Any] = {
-        "endpoint": settings.sts_endpoint,
-        "region": settings.sts_region,
-        "vpc": settings.sts_vpc,
-    }
-    oidc = OIDCRoleProvider(fetch=fetch, **address)
-    keychain = KeyringProvider(keychain=Keychain(allow_plaintext=settings.keyring_plaintext))
-    cli = ProfileProvider(fetch=fetch)
-    ini = INIProvider(fetch=fetch)
+    command = settings.credentials_process
+    process = ProcessProvider(None if command is None else command.get_secret_value())
+    given: dict[str, Any] = {"fetch": fetch, "environ": environ}
+    keychain = KeyringProvider(
+        settings.keyring_profile or settings.profile or "default",
+        keychain=Keychain(allow_plaintext=settings.keyring_plaintext),
+    )
+    share: dict[str, Any] = {"share": SharedCache} if settings.credentials_cache else {}
+    cli = ProfileProvider(allow_v1=settings.ecs_v1, **given, **share)
+    ini = INIProvider(allow_v1=settings.ecs_v1, **given, **share)
     sources += [
-        _kept_fresh(oidc, settings),
+        _kept_fresh(process, settings),
+        _kept_fresh(OIDCRoleProvider(**given), settings),
         Reloading(keychain),
         Reloading(cli, paths=cli.paths),
         Reloading(ini, paths=ini.paths),
-        _kept_fresh(URIProvider(fetch=fetch), settings),
-        _kept_fresh(ECSRoleProvider(fetch=fetch), settings),
+        _kept_fresh(URIProvider(**given), settings),
+        _kept_fresh(ECSRoleProvider(allow_v1=settings.ecs_v1, disabled=settings.ecs_disabled, **given), settings),
     ]
-    return sources
+    named = {
+        "environment": settings.access_key_id,
+        "process": command,
+        "oidc": settings.oidc_role_arn or settings.oidc_provider_arn or settings.oidc_token_file,
+        "keyring": settings.keyring_profile,
+        "profile": settings.cli_config_file or settings.credentials_profile,
+        "ini": settings.credentials_file or settings.credentials_profile,
+        "uri": settings.credentials_uri,
+        "ecs": settings.ecs_role or settings.ecs_endpoint,
+    }
+    return sorted(sources, key=lambda source: source.name in named and named[source.name] is None)
 
 
 def _own_keys(settings: OTSSettings) -> Any:

@@ -1,5 +1,6 @@
 """``create_client``: settings and credentials from wherever they are, and what it says of them."""
 
+import asyncio
 import logging
 import time
 import traceback
@@ -8,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alibabacloud_credentials.client import Client
+from alibabacloud_credentials.models import Config
+from alibabacloud_credentials.provider import RamRoleArnCredentialsProvider, StaticAKCredentialsProvider
 
 from ots_config import (
     AssumeRoleProvider,
@@ -19,6 +23,7 @@ from ots_config import (
     OTSClient,
     OTSSettings,
     SettingsError,
+    create_async_client,
     create_client,
     create_provider,
     identity,
@@ -169,14 +174,40 @@ def test_an_assumed_role(emulator: Emulator, env_file: Path) -> None:
         lambda key, secret: lambda: (key, secret),
         Credentials,
         StaticCredentialsProvider,
+        lambda key, secret: StaticAKCredentialsProvider(access_key_id=key, access_key_secret=secret),
+        lambda key, secret: Client(Config(type="access_key", access_key_id=key, access_key_secret=secret)),
     ],
-    ids=["function", "credentials", "official provider"],
+    ids=["function", "credentials", "official provider", "cloud's provider", "cloud's client"],
 )
 def test_credentials_of_the_users_own(emulator: Emulator, given: Callable[[str, str], Any]) -> None:
-    """A function, a snapshot and a provider of the official SDK are all taken."""
+    """A function, a snapshot, and what the official SDK and alibabacloud-credentials provide are taken as they are."""
     provider = given(emulator.access_key_id, emulator.access_key_secret)
     with create_client(endpoint=emulator.endpoint, instance_name="demo", credentials_provider=provider) as client:
         assert client.list_table() == ()
+
+
+@pytest.mark.asyncio
+async def test_credentials_of_the_clouds_library_in_tasks(emulator: Emulator) -> None:
+    """Temporary keys of alibabacloud-credentials, whose library blocks, serve tasks too: it is asked in a thread."""
+    provider = RamRoleArnCredentialsProvider(
+        access_key_id=emulator.access_key_id,
+        access_key_secret=emulator.access_key_secret,
+        role_arn=ROLE,
+        sts_endpoint=emulator.endpoint,
+    )
+    given = {"endpoint": emulator.endpoint, "instance_name": "demo", "credentials_provider": provider}
+    async with create_async_client(**given) as client:
+        emulator.clear_log()
+        provider._credentials_cache._cached_value._stale_time = 1
+        emulator.fault(operation="sts", kind="delay", seconds=0.3, count=1)
+        asking = asyncio.create_task(client.list_table())
+        turns = 0
+        while not asking.done():
+            await asyncio.sleep(0.001)
+            turns += 1
+        assert await asking == ()
+    assert turns > 10
+    assert [entry["operation"] for entry in emulator.log()] == ["sts", "ListTable"]
 
 
 def test_what_is_no_provider(emulator: Emulator) -> None:
@@ -228,3 +259,54 @@ def test_who_am_i(emulator: Emulator, env_file: Path) -> None:
         endpoint=emulator.endpoint,
     )
     assert identity(role.fetch_credentials(), settings=settings).identity_type == "AssumedRoleUser"
+
+
+@pytest.mark.parametrize("role", [False, True], ids=["key", "role"])
+def test_whose_client_it_is(emulator: Emulator, env_file: Path, role: bool) -> None:
+    """``client.identity()`` tells whose keys the client uses, with one question to STS beside those for the keys."""
+    options: dict[str, Any] = {"role_arn": ROLE, "role_session_name": "nightly"} if role else {}
+    with create_client(env_file=env_file, sts_endpoint=emulator.endpoint, **options) as client:
+        found = client.identity()
+        assert found == identity(client.credentials_provider, settings=client.settings)
+    assert found.account_id == "1234567890123456"
+    assert found.identity_type == ("AssumedRoleUser" if role else "RAMUser")
+    assert found.arn.startswith("acs:ram::1234567890123456:" + ("assumed-role/writer/nightly" if role else "user/"))
+    assert (found.role_id is not None, found.user_id is not None) == (role, not role)
+    assert [entry["operation"] for entry in emulator.log()] == ["sts"] * (3 if role else 2)
+
+
+@pytest.mark.asyncio
+async def test_whose_asynchronous_client_it_is(emulator: Emulator, env_file: Path) -> None:
+    """The asynchronous client tells the same, and the event loop goes on while STS takes its time."""
+    settings = OTSSettings(env_file=env_file, role_arn=ROLE, sts_endpoint=emulator.endpoint)
+    async with create_async_client(settings=settings) as client:
+        emulator.fault(operation="sts", kind="delay", seconds=0.5, count=1)
+        asking = asyncio.create_task(client.identity())
+        turns = 0
+        while not asking.done():
+            await asyncio.sleep(0.001)
+            turns += 1
+        assert (await asking).identity_type == "AssumedRoleUser"
+    assert turns > 10
+
+
+def test_an_identity_that_is_refused(emulator: Emulator) -> None:
+    """Wrong keys are refused with STS's own code, in an error that the official SDK's users catch."""
+    given = {"endpoint": emulator.endpoint, "instance_name": "demo", "sts_endpoint": emulator.endpoint}
+    with create_client(**given, access_key_id="testid", access_key_secret="a-wrong-secret-of-ours") as client:
+        with pytest.raises(CredentialsRefused, match="SignatureDoesNotMatch") as caught:
+            client.identity()
+        provider = StaticCredentialsProvider("nobody", "secret")
+        with pytest.raises(CredentialsRefused, match="InvalidAccessKeyId"):
+            identity(provider, settings=client.settings)
+    assert isinstance(caught.value, ts.OTSClientError)
+    assert "a-wrong-secret" not in str(caught.value)
+
+
+def test_the_identity_of_an_explicit_client(emulator: Emulator) -> None:
+    """A client made by its constructor, with an official provider too, can be asked as well."""
+    provider = StaticCredentialsProvider(emulator.access_key_id, emulator.access_key_secret)
+    with OTSClient(
+        emulator.endpoint, instance_name="demo", credentials_provider=provider, sts_endpoint=emulator.endpoint
+    ) as client:
+        assert client.identity().identity_type == "RAMUser"

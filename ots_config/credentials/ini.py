@@ -42,6 +42,7 @@ class INIProvider:
         home: The user's home; ``HOME`` if not given.
         environ: The environment; None is this process's.
         allow_v1: Whether a section of type ecs_ram_role may speak version 1 of the metadata service.
+        share: Wraps what fetches keys, such as ``SharedCache``; keys in the file itself are not wrapped.
         pace: How hard STS is tried.
     """
 
@@ -56,6 +57,7 @@ class INIProvider:
         home: Path | str | None = None,
         environ: Mapping[str, str] | None = None,
         allow_v1: bool = False,
+        share: Callable[[Any], Any] | None = None,
         pace: Pace | None = None,
     ) -> None:
         self._fetch = fetch
@@ -63,6 +65,7 @@ class INIProvider:
         self._path = path
         self._home = home
         self._environ = environ
+        self._share = share
         self._allow_v1 = allow_v1
         self._pace = pace or Pace()
         self._built: tuple[Any, Any] | None = None
@@ -146,6 +149,8 @@ class INIProvider:
             provider = Failure(error.message)
         if isinstance(provider, Failure):
             return Failure(f"[{section}] in {path}: {provider.reason}", applies=provider.applies)
+        if self._share is not None and not isinstance(provider, Credentials):
+            provider = self._share(provider)
         self._built = (state, (path, provider))
         return path, provider
 

@@ -55,6 +55,7 @@ class ECSRoleProvider:
         fetch: The HTTP callable; it must not use a proxy for this address.
         role_name: The role; ``ALIBABA_CLOUD_ECS_METADATA`` if not given, else the service is asked.
         allow_v1: Whether to fall back to version 1.
+        disabled: Whether the service is never asked; ``ALIBABA_CLOUD_ECS_METADATA_DISABLED`` says the same.
         endpoint: The service's URL; ``ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT`` if not given, else
             ``http://100.100.100.200``.
         environ: The environment; None is this process's.
@@ -71,6 +72,7 @@ class ECSRoleProvider:
         fetch: Fetch,
         role_name: str | None = None,
         allow_v1: bool = False,
+        disabled: bool = False,
         endpoint: str | None = None,
         environ: Mapping[str, str] | None = None,
         probe: Timeouts = PROBE,
@@ -80,6 +82,7 @@ class ECSRoleProvider:
         self._fetch = fetch
         self._role_name = role_name
         self._allow_v1 = allow_v1
+        self._disabled = disabled
         self._endpoint = endpoint
         self._environ = environ
         self._probe = probe
@@ -104,6 +107,8 @@ class ECSRoleProvider:
                 has no role.
             CredentialsRefused: If it answers anything else than keys, or was there before and now is not.
         """
+        if self._disabled:
+            return hand_out(missing("it is switched off"))
         if switched_on(self._environ, METADATA_DISABLED):
             return hand_out(missing(f"{METADATA_DISABLED} is set"))
         outcome = self._ask()

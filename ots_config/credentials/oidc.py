@@ -97,7 +97,7 @@ class OIDCRoleProvider:
             role, url = self._role(), self._address.url()
         except SettingsError as error:
             return Failure(error.message)
-        token = _read_token(Path(token_file))
+        token = _read_token(Path(token_file).expanduser())
         if isinstance(token, Failure):
             return token
         form = {**role.form(), "OIDCProviderArn": provider_arn, "OIDCToken": token}

@@ -57,6 +57,8 @@ class ProfileProvider:
         home: The user's home; ``HOME`` if not given.
         environ: The environment; None is this process's.
         allow_v1: Whether a profile of mode EcsRamRole may speak version 1 of the metadata service.
+        share: Wraps what fetches keys, such as ``SharedCache``; keys in the file itself are not wrapped,
+            nor are those of OAuth sign-ins, which do not say whose they are.
         pace: How hard STS is tried.
         clock: Our time, as ``time.time`` tells it.
     """
@@ -72,6 +74,7 @@ class ProfileProvider:
         home: Path | str | None = None,
         environ: Mapping[str, str] | None = None,
         allow_v1: bool = False,
+        share: Callable[[Any], Any] | None = None,
         pace: Pace | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -79,6 +82,7 @@ class ProfileProvider:
         self._path = path
         self._home = home
         self._environ = environ
+        self._share = share
         self._sources = _Sources(fetch, environ, pace or Pace(clock=clock), allow_v1=allow_v1)
         self._built: tuple[Any, Any] | None = None
 
@@ -152,6 +156,8 @@ class ProfileProvider:
         if isinstance(provider, Failure):
             where = f"profile {name} in {path}: " if provider.applies else f"{path}: "
             return Failure(where + provider.reason, applies=provider.applies)
+        if self._share is not None and not isinstance(provider, Credentials | OAuthProvider):
+            provider = self._share(provider)
         self._built = (state, (name, provider))
         return name, provider
 

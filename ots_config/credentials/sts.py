@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 STS = "STS"
 _VERSION = "2015-04-01"
+_WRONG_KEYS = ("InvalidAccessKeyId", "InvalidSecurityToken", "SignatureDoesNotMatch", "Forbidden.AccessKey")
 _WRONG_TIME = ("InvalidTimeStamp", "IllegalTimestamp")
 
 
@@ -328,11 +329,20 @@ class AssumeRoleProvider:
     def fetch_credentials(self) -> Credentials:
         """Ask the source, then STS.
 
+        If STS no longer takes the source's keys, the source is asked to look again, and other keys are tried once.
+
         Raises:
             CredentialsUnavailable: If the source has no keys.
             CredentialsRefused: If the source or STS refuses, or STS cannot be reached.
         """
-        return hand_out(self._assumed(snapshot_from(self.source)))
+        keys = snapshot_from(self.source)
+        outcome = self._assumed(keys)
+        look_again = getattr(self.source, "force_refresh", None)
+        if look_again and isinstance(outcome, Failure) and outcome.code.startswith(_WRONG_KEYS):
+            renewed = look_again(keys)
+            if renewed != keys:
+                outcome = self._assumed(renewed)
+        return hand_out(outcome)
 
     def _assumed(self, keys: Credentials) -> Credentials | Failure:
         role, url = self._current()

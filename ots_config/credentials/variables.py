@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 ROLE_ARN: Final = "OTS_ROLE_ARN"
 ROLE_SESSION_NAME: Final = ("OTS_ROLE_SESSION_NAME", "ALIBABA_CLOUD_ROLE_SESSION_NAME")
@@ -29,6 +27,29 @@ CONFIG_FILE: Final = "ALIBABA_CLOUD_CONFIG_FILE"
 CREDENTIALS_FILE: Final = "ALIBABA_CLOUD_CREDENTIALS_FILE"
 PROFILE_DISABLED: Final = ("ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "ALIBABA_CLOUD_IGNORE_PROFILE")
 PROCESS_DISABLED: Final = "ALIBABA_CLOUD_DISABLE_EXTERNAL_PROCESS"
+
+
+class Overlaid(Mapping[str, str]):
+    """This process's environment as it is at each look, but for some variables that are told otherwise.
+
+    Args:
+        values: What to say in place of the environment; None leaves a variable as it is.
+    """
+
+    def __init__(self, values: Mapping[str, str | None]) -> None:
+        self._values = {name: value for name, value in values.items() if value}
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name] if name in self._values else os.environ[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**os.environ, **self._values})
+
+    def __len__(self) -> int:
+        return len({*os.environ, *self._values})
+
+    def __repr__(self) -> str:
+        return f"<the environment, with other {', '.join(self._values) or 'nothing'}>"
 
 
 def variable(environ: Mapping[str, str] | None, *names: str) -> str:

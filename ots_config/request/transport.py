@@ -7,7 +7,9 @@ and neither urllib3 nor requests retries anything.
 
 from __future__ import annotations
 
+import logging
 import ssl
+from threading import local
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -290,6 +292,15 @@ def _named(causes: list[BaseException]) -> str:
 
 # --- for credential sources ----------------------------------------------------------------------------------
 
+_fetching = local()
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    """Cut the query, which may hold a secret, out of what urllib3 logs at DEBUG of a request for credentials."""
+    if getattr(_fetching, "now", False) and isinstance(record.args, tuple):
+        record.args = tuple(part.partition("?")[0] if isinstance(part, str) else part for part in record.args)
+    return True
+
 
 class Fetcher:
     """The small HTTP callable that credential sources are given; see ``ots_config.credentials.fetch``.
@@ -321,10 +332,12 @@ class Fetcher:
         """
         # The metadata service answers this machine only: a proxy would be asked for its own machine's keys.
         direct = urlsplit(url).hostname in _DIRECT
+        logging.getLogger("urllib3.connectionpool").addFilter(_without_query)  # a second time does nothing
         with requests.Session() as session:
             session.trust_env = False
             if url.startswith("https:"):
                 session.mount("https://", _TLSAdapter(tls_context(self._ca_bundle), 1))
+            _fetching.now = True
             try:
                 response = session.request(
                     method,
@@ -345,4 +358,6 @@ class Fetcher:
                 failure = _translate(error)
             else:
                 return answer
+            finally:
+                _fetching.now = False
         raise failure

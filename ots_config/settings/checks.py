@@ -70,6 +70,43 @@ def text(mend: str) -> Callable[[Any], str]:
     return lambda value: _text(value, mend)
 
 
+def hidden(mend: str) -> Callable[[Any], SecretStr]:
+    """Return a check that accepts any text that is one line and may hold a secret."""
+
+    def check(value: Any) -> SecretStr:
+        if not isinstance(value, SecretStr):
+            raise Refusal("it is not text", mend)
+        _text(value.get_secret_value(), mend)
+        return value
+
+    return check
+
+
+def several(mend: str) -> Callable[[Any], tuple[str, ...]]:
+    """Return a check that accepts texts of one line each: a list of them, or one text with commas between."""
+
+    def check(value: Any) -> tuple[str, ...]:
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, (list, tuple)) or not parts:
+            raise Refusal("it is neither a text nor a list of texts", mend)
+        return tuple(_text(part.strip() if isinstance(part, str) else part, mend) for part in parts)
+
+    return check
+
+
+def policy(value: Any) -> str:
+    """Accept a RAM policy: a dictionary, or its JSON on any number of lines."""
+    mend = 'Write it as JSON, {"Version": "1", "Statement": [...]}.'
+    document = _mapping(value) if isinstance(value, str) else value
+    if not isinstance(document, Mapping):
+        raise Refusal("it is no JSON object", mend)
+    try:
+        return value if isinstance(value, str) and not _UNSPEAKABLE.search(value) else json.dumps(document)
+    except (TypeError, ValueError, RecursionError):
+        pass
+    raise Refusal("it cannot be written as JSON", mend)
+
+
 def endpoint(value: Any) -> str:
     """Accept the URL of a data endpoint, in its normal form."""
     return endpoints.parse(value).url

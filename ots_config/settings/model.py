@@ -6,33 +6,24 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    PrivateAttr,
-    SecretStr,
-    SerializerFunctionWrapHandler,
-    field_serializer,
-)
+from pydantic import PrivateAttr, SerializerFunctionWrapHandler, field_serializer
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ots_config.errors import Fault, SettingsError
 from ots_config.masking import mask
 from ots_config.settings import building, checks, memory, names
 from ots_config.settings.agreement import DERIVED
+from ots_config.settings.fields import Fields
 from ots_config.settings.ledger import DEFAULT, Explanation, layout, mask_proxies, show
-from ots_config.settings.parts import RetrySettings, TLSSettings, frozen
+from ots_config.settings.parts import frozen
 from ots_config.settings.problems import warn
 from ots_config.settings.reading import FileNames, Inputs, Reading, Where, wrapped
 from ots_config.settings.sources import PRECEDENCE, Arguments, Derived, Source
 
-Network = Literal["public", "vpc", "internal", "dual-stack"]
-SignatureVersion = Literal["auto", "v2", "v4"]
 
-
-class OTSSettings(BaseSettings):
+class OTSSettings(Fields):
     """All that a client needs to know, found in many places, checked, and frozen.
 
     The sources, the highest first: arguments; the environment (``OTS_ENDPOINT``, ``OTS_RETRY__DEADLINE``); env
@@ -65,9 +56,23 @@ class OTSSettings(BaseSettings):
         allow_http: Whether http is allowed beyond this machine.
         idle_timeout: Seconds after which an unused connection is closed.
         credentials: The one provider of credentials to use, None for the whole chain.
+        credentials_process: A command that prints keys.
+        credentials_uri: A URL that answers with keys.
+        credentials_profile: The profile of the Aliyun CLI's or the SDKs' files, None for the current one.
+        credentials_file: The SDKs' file, None for the usual ones.
+        cli_config_file: The Aliyun CLI's file, None for the usual one.
         credentials_cache: Whether fetched credentials are shared with other processes in a file.
+        keyring_profile: The entry in the keychain, None for the chosen profile's name, else ``default``.
         keyring_plaintext: Whether a keychain that keeps secrets as plain text may be used.
+        oidc_role_arn: The role to assume with the platform's OIDC token.
+        oidc_provider_arn: Whose token it is.
+        oidc_token_file: The file with the token.
+        ecs_role: The role of the ECS instance, None to ask which one it has.
+        ecs_endpoint: The URL of the metadata service, None for the usual one.
+        ecs_v1: Whether version 1 of the metadata service may be spoken.
+        ecs_disabled: Whether the metadata service is never asked.
         role_arn: The role to assume with the credentials found, None for none.
+        role_via: The roles to assume before that one, each with the one before it.
         role_session_name: What the audit log calls the session.
         role_duration: Seconds that the role's keys live.
         role_policy: A policy that narrows the role, as JSON.
@@ -84,89 +89,10 @@ class OTSSettings(BaseSettings):
         extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=False, env_prefix=names.PREFIX
     )
 
-    endpoint: Annotated[str, BeforeValidator(checks.endpoint)] = Field(
-        description="The instance's URL, as in https://INSTANCE.REGION.ots.aliyuncs.com."
-    )
-    instance_name: Annotated[str, BeforeValidator(checks.instance_name)] = Field(description="The instance.")
-    region: Annotated[str | None, BeforeValidator(checks.region)] = Field(
-        default=None, description="The region's id, as in cn-hangzhou; given, it also turns on signature V4."
-    )
-    network: Annotated[Network, BeforeValidator(checks.choice("public", "vpc", "internal", "dual-stack"))] = Field(
-        default="public", description="The network of a derived endpoint: public, vpc, internal, dual-stack."
-    )
-    access_key_id: Annotated[str | None, BeforeValidator(checks.access_key_id)] = Field(
-        default=None, description="The AccessKey ID; without one the chain of credentials is asked."
-    )
-    access_key_secret: Annotated[SecretStr | None, BeforeValidator(checks.access_key_secret)] = Field(
-        default=None, description="The AccessKey secret."
-    )
-    sts_token: Annotated[SecretStr | None, BeforeValidator(checks.sts_token)] = Field(
-        default=None, description="The token of temporary keys."
-    )
-    encoding: Annotated[str, BeforeValidator(checks.encoding)] = Field(
-        default="utf8", description="How texts of a request become bytes."
-    )
-    socket_timeout: Annotated[float | tuple[float, float], BeforeValidator(checks.socket_timeout)] = Field(
-        default=50, description="Seconds to wait for a connection and for an answer, or both: 3,30."
-    )
-    max_connection: Annotated[int, BeforeValidator(checks.count(checks.MOST_CONNECTIONS))] = Field(
-        default=50, description="The most connections at once."
-    )
-    logger_name: Annotated[str | None, BeforeValidator(checks.logger_name)] = Field(
-        default=None, description="The logger's name; one that ends in .log is also a log file."
-    )
-    retry: RetrySettings = Field(default_factory=RetrySettings, description="How failed requests are repeated.")
-    tls: TLSSettings = Field(default_factory=TLSSettings, description="How servers are verified.")
-    signature: Annotated[SignatureVersion, BeforeValidator(checks.choice("auto", "v2", "v4"))] = Field(
-        default="auto", description="Which signatures are made: v2, v4, or auto, which is v4 if a region is given."
-    )
-    proxies: Annotated[dict[str, str] | None, BeforeValidator(checks.proxies)] = Field(
-        default=None, description="The proxy's URL, or one for each of http and https as JSON."
-    )
-    allow_http: Annotated[bool, BeforeValidator(checks.boolean)] = Field(
-        default=False, description="Whether http is allowed beyond this machine."
-    )
-    credentials: Annotated[str | None, BeforeValidator(checks.provider_name)] = Field(
-        default=None, description="The one provider of credentials to use instead of the whole chain."
-    )
-    idle_timeout: Annotated[float, BeforeValidator(checks.seconds())] = Field(
-        default=5.0, description="Seconds after which an unused connection is closed."
-    )
-    credentials_cache: Annotated[bool, BeforeValidator(checks.boolean)] = Field(
-        default=False,
-        description="Whether fetched credentials are shared with other processes in a file of the user's.",
-    )
-    keyring_plaintext: Annotated[bool, BeforeValidator(checks.boolean)] = Field(
-        default=False, description="Whether a keychain that keeps secrets as plain text may be used."
-    )
-    role_arn: Annotated[str | None, BeforeValidator(checks.text("Write acs:ram::ACCOUNT:role/NAME."))] = Field(
-        default=None, description="The role to assume with the credentials found: acs:ram::ACCOUNT:role/NAME."
-    )
-    role_session_name: Annotated[str | None, BeforeValidator(checks.text("Give a name."))] = Field(
-        default=None, description="What the audit log calls the role's session."
-    )
-    role_duration: Annotated[int | None, BeforeValidator(checks.count(43_200))] = Field(
-        default=None, description="Seconds that the role's keys live, 900 to 43200."
-    )
-    role_policy: Annotated[str | None, BeforeValidator(checks.text("Give a policy on one line."))] = Field(
-        default=None, description="A policy that narrows the role, as JSON."
-    )
-    role_external_id: Annotated[str | None, BeforeValidator(checks.text("Give the id."))] = Field(
-        default=None, description="What the role's trust policy asks for."
-    )
-    sts_endpoint: Annotated[str | None, BeforeValidator(checks.text("Write sts.cn-hangzhou.aliyuncs.com."))] = Field(
-        default=None, description="The host or URL of STS."
-    )
-    sts_region: Annotated[str | None, BeforeValidator(checks.region)] = Field(
-        default=None, description="The region whose STS is asked."
-    )
-    sts_vpc: Annotated[bool | None, BeforeValidator(checks.boolean)] = Field(
-        default=None, description="Whether STS is asked at its address inside a VPC."
-    )
-
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
     _overrode: dict[str, tuple[tuple[str, str], ...]] = PrivateAttr(default_factory=dict)
     _inputs: Inputs = PrivateAttr(default=Inputs({}, Where(), ()))
+    _profile: str | None = PrivateAttr(default=None)
 
     def __init__(
         self,
@@ -229,6 +155,7 @@ class OTSSettings(BaseSettings):
             self._origins, self._overrode = built.origins, built.overrode
             if where is not None:
                 self._inputs = Inputs(wrapped(arguments, layout(cls)), where, tuple(reading.seen))
+                self._profile = reading.profile[0] if reading.profile else None
             if not reading.doubts and all(isinstance(source, Source) for source in sources):
                 memory.remember(key, reading.seen, self)
         return built.faults, reading.doubts
@@ -281,6 +208,11 @@ class OTSSettings(BaseSettings):
     def files(self) -> tuple[Path, ...]:
         """The files that were looked at, whether they were there or not."""
         return self._inputs.files
+
+    @property
+    def profile(self) -> str | None:
+        """The profile of ``ots.toml`` that was chosen by name, None if none was."""
+        return self._profile
 
     def rebuilt(self) -> Self:
         """Build settings anew from the same arguments and sources, as they are now.

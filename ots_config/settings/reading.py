@@ -140,6 +140,12 @@ class Reading:
 
     # --- what several sources look up -----------------------------------------------------------------
 
+    @property
+    def profile(self) -> tuple[str, str] | None:
+        """The profile that was chosen by name, and where; None if none was."""
+        given = self.where.profile
+        return (given, "argument") if given else self.control(names.PROFILE)
+
     def control(self, name: str) -> tuple[str, str] | None:
         """Return the value and origin of a variable that steers the sources, from environment or env file."""
         value = self.environment.get(name, "").strip()

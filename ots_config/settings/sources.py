@@ -170,7 +170,7 @@ class Profile(Source):
     def read(self) -> list[Found]:
         """Return what the profile gives."""
         reading = self.reading
-        wanted = self._wanted()
+        wanted = reading.profile
         name, origin = wanted or ("default", "")
         path, table, exposure = self._profiles(wanted)
         if path is None:
@@ -192,10 +192,6 @@ class Profile(Source):
         if exposure and any(leaves[each.field].holds_secret(each.value) for each in found):
             reading.doubts.append(exposure)
         return found
-
-    def _wanted(self) -> tuple[str, str] | None:
-        given = self.reading.where.profile
-        return (given, "argument") if given else self.reading.control(names.PROFILE)
 
     def _profiles(self, wanted: tuple[str, str] | None) -> tuple[Path | None, dict[str, Any], str]:
         reading = self.reading

@@ -67,7 +67,7 @@ def test_one_cause_is_one_fault() -> None:
         ("end_point", "Did you mean endpoint?"),
         ("accessKeyId", "Did you mean access_key_id?"),
         ("deadline", "Did you mean retry.deadline?"),
-        ("qqqq", "Choose one of access_key_id, access_key_secret, allow_http, credentials,"),
+        ("qqqq", "Choose one of access_key_id, access_key_secret, allow_http, cli_config_file,"),
     ],
 )
 def test_unknown_arguments(name: str, mend: str) -> None:

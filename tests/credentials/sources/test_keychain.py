@@ -359,6 +359,18 @@ LIFE = textwrap.dedent("""
     label = found[0].get_label()
     assert label == "Password for 'work' on 'ots-config'", label
     bus.close()
+    from ots_config import Emulator, create_client
+    with Emulator() as emulator:
+        keychain.store(Credentials(emulator.access_key_id, emulator.access_key_secret), "work")
+        given = {"endpoint": emulator.endpoint, "instance_name": "demo", "keyring_profile": "work"}
+        with create_client(**given, credentials="keyring") as client:
+            assert client.list_table() == ()
+            emulator.add_key("another-key", "another-secret")
+            keychain.store(Credentials("another-key", "another-secret"), "work")
+            emulator.revoke(emulator.access_key_id)
+            assert client.list_table() == ()
+        asked = [(entry["access_key_id"], entry["status"]) for entry in emulator.log()]
+        assert asked == [("testid", 200), ("testid", 403), ("another-key", 200)], asked
     assert keychain.delete("work")
     assert keychain.list() == []
     try:
@@ -368,28 +380,54 @@ LIFE = textwrap.dedent("""
 """)
 
 
-def test_a_real_secret_service(tmp_path: Path) -> None:
-    """A real Secret Service daemon stores, gives back, replaces, lists and deletes an entry that a person can find."""
+LOCKED = textwrap.dedent("""
+    from ots_config.credentials.keychain import Keychain
+    from ots_config.credentials.snapshot import Credentials
+    from ots_config.errors import CredentialsUnavailable
+
+    keychain = Keychain(timeout=20)
+    for act in (keychain.read, keychain.list, lambda: keychain.store(Credentials("id", "secret"))):
+        try:
+            act()
+        except CredentialsUnavailable as error:
+            assert "keychain cannot be opened: install and unlock" in str(error), error
+        else:
+            raise SystemExit("not locked")
+    print("told")
+""")
+
+
+def with_a_secret_service(tmp_path: Path, start: str, code: str) -> subprocess.CompletedProcess[str]:
+    """Run a program beside a Secret Service daemon, in a session and a home of their own."""
     absent = [name for name in ("dbus-run-session", "gnome-keyring-daemon") if shutil.which(name) is None]
     if absent or sys.platform != "linux":
         pytest.skip(f"a Secret Service needs {', '.join(absent) or 'Linux'}: apt-get install gnome-keyring dbus")
-    program = tmp_path / "life.py"
-    program.write_text(LIFE)
-    script = textwrap.dedent(f"""
-        echo word | gnome-keyring-daemon --unlock --components=secrets --control-directory={tmp_path} >/dev/null 2>&1
-        exec {sys.executable} -W ignore::ResourceWarning {program}
-    """)
+    program = tmp_path / "program.py"
+    program.write_text(code)
+    script = f"{start} >/dev/null 2>&1\nexec {sys.executable} -W ignore::ResourceWarning {program}"
     folders = {name: str(tmp_path / name) for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR")}
     for folder in folders.values():
         Path(folder).mkdir(mode=0o700)
-    hidden = {"DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "PYTHON_KEYRING_BACKEND"}
-    environ = {name: value for name, value in os.environ.items() if name not in hidden} | folders
-    done = subprocess.run(
+    hidden = {"DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "WAYLAND_DISPLAY", "PYTHON_KEYRING_BACKEND"}
+    return subprocess.run(
         ["dbus-run-session", "--", "sh", "-c", script],  # noqa: S607 - found on the path, as checked above
-        env=environ,
+        env={name: value for name, value in os.environ.items() if name not in hidden} | folders,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
+
+
+def test_a_real_secret_service(tmp_path: Path) -> None:
+    """A real daemon stores, gives back, replaces, lists and deletes an entry, also under a client that is at work."""
+    start = f"echo word | gnome-keyring-daemon --unlock --components=secrets --control-directory={tmp_path}"
+    done = with_a_secret_service(tmp_path, start, LIFE)
     assert done.stdout.strip().endswith("lived"), done.stderr
+
+
+def test_a_real_secret_service_that_is_locked(tmp_path: Path) -> None:
+    """A daemon that nobody can unlock, as on a server without a screen, is told in one sentence with the mend."""
+    start = f"gnome-keyring-daemon --start --components=secrets --control-directory={tmp_path}"
+    done = with_a_secret_service(tmp_path, start, LOCKED)
+    assert done.stdout.strip().endswith("told"), done.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -277,3 +277,67 @@ def test_caller_identity_of_wrong_keys(cloud: Any, fetch: Any, pace: Pace, marke
     with pytest.raises(CredentialsRefused, match="without an account") as caught:
         caller_identity(wrong, fetch, endpoint=cloud.url, pace=pace)
     sealed(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("known", "code", "asked"),
+    [
+        ("replaced", None, ["outdated", "replaced"]),
+        ("nobody", "InvalidAccessKeyId.NotFound", ["outdated", "replaced"]),
+        ("outdated", None, ["outdated"]),
+    ],
+)
+def test_a_key_that_sts_no_longer_takes(
+    cloud: Any, assume: Any, known: str, code: str | None, asked: list[str]
+) -> None:
+    """The source is asked to look again, once; other keys are tried, once; then it is a refusal."""
+    cloud.known = {known: ("secret", None)}
+
+    class Stored:
+        name = "stored"
+        looked: ClassVar[list[str]] = []
+
+        def get_credentials(self) -> Credentials:
+            return Credentials("outdated", "secret")
+
+        def force_refresh(self, rejected: Credentials) -> Credentials:
+            self.looked.append(rejected.access_key_id)
+            return Credentials("replaced", "secret")
+
+    source = Stored()
+    source.looked.clear()
+    role = assume(source=source)
+    if code:
+        with pytest.raises(CredentialsRefused, match=code):
+            role.fetch_credentials()
+    else:
+        assert role.fetch_credentials().sts_token
+    assert [request.form["AccessKeyId"] for request in cloud.asked] == asked
+    assert source.looked == asked[: len(asked) - 1]
+
+
+def test_the_same_key_is_not_tried_again(cloud: Any, assume: Any) -> None:
+    """If the source has nothing else, or cannot look again, STS is asked once; other refusals look for no other key."""
+    wrong = Credentials("unknown", "secret")
+
+    class Fixed:
+        looked = 0
+
+        def get_credentials(self) -> Credentials:
+            return wrong
+
+        def force_refresh(self, rejected: Credentials) -> Credentials:
+            self.looked += 1
+            return rejected
+
+    fixed = Fixed()
+    for source in (fixed, wrong):
+        cloud.asked.clear()
+        with pytest.raises(CredentialsRefused, match=r"InvalidAccessKeyId\.NotFound"):
+            assume(source=source).fetch_credentials()
+        assert len(cloud.asked) == 1
+    assert fixed.looked == 1
+    cloud.next.append(cloud.refusal(403, "NoPermission", "You are not authorized to do this action."))
+    with pytest.raises(CredentialsRefused, match="NoPermission"):
+        assume(source=fixed).fetch_credentials()
+    assert fixed.looked == 1

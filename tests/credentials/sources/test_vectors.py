@@ -8,6 +8,8 @@ import hmac
 import pytest
 
 from ots_config.credentials.rpc import percent_encode, sign_rpc, string_to_sign
+from ots_config.emulator.messages import Request
+from ots_config.emulator.openapi import read_call
 
 V1 = {
     "AccessKeyId": "testid",
@@ -103,3 +105,42 @@ def test_primitive(key: str, text: str, digest: str) -> None:
 def test_the_peers_mistake_is_not_ours() -> None:
     """A policy with spaces is not signed as alibabacloud-credentials 1.0.12 signs it, which STS refuses."""
     assert sign_rpc("testsecret", "GET", V6) != "2NLCSUbSPUFy/dv1iXIBvlIopaM="
+
+
+A1 = {
+    "x-acs-date": "2023-10-26T10:22:32Z",
+    "x-acs-signature-nonce": "3156853299f313e23d1673dc12e1703d",
+    "x-acs-content-sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+}
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "signature"),
+    [
+        pytest.param(
+            "/?ImageId=win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd&RegionId=cn-shanghai",
+            {"host": "ecs.cn-shanghai.aliyuncs.com", "x-acs-action": "RunInstances", "x-acs-version": "2014-05-26"},
+            "06563a9e1b43f5dfe96b81484da74bceab24a1d853912eee15083a6f0f3283c0",
+            id="A1-ecs",
+        ),
+        pytest.param(
+            "/",
+            {
+                "host": "sts.aliyuncs.com",
+                "x-acs-action": "GetCallerIdentity",
+                "x-acs-version": "2015-04-01",
+                "x-acs-security-token": "CAIS+a/b=~",
+            },
+            "7cdd8c63c3113eab33f8567fb45c242ca09bbfe2cc25f51787b66d19a64a0c09",
+            id="A3-sts-with-a-token",
+        ),
+    ],
+)
+def test_the_newer_signature(target: str, headers: dict[str, str], signature: str) -> None:
+    """The emulator's STS also takes the newer signature, by the published rule and by no other secret."""
+    sent = {**A1, **headers}
+    names = ";".join(sorted(sent))
+    sent["authorization"] = f"ACS3-HMAC-SHA256 Credential=YourAccessKeyId,SignedHeaders={names},Signature={signature}"
+    call = read_call(Request("POST", target, sent))
+    assert call.verify("YourAccessKeySecret")
+    assert not call.verify("AnotherAccessKeySecret")
