@@ -3,7 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench compat clean
+
+OFFICIAL := 6.3.8 6.3.9 6.4.1 6.4.2 newest
+COMPAT := build/compat
 
 demo: .venv/core  ## the main job, end to end, against the embedded emulator
 	$(BIN)/python examples/quickstart.py
@@ -20,8 +23,15 @@ check: .venv/dev  ## linters, types, layers, then what `make test` runs
 	$(BIN)/pyright
 	$(MAKE) test
 
-bench: .venv/test  ## the budgets, this library and its peers in one run
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+bench: .venv/test  ## the budgets, this library and its peers in one run; writes tests/benchmarks/results.md and its plot
+	BENCH_RESULTS=tests/benchmarks $(BIN)/python -m pytest tests/benchmarks --benchmark-only
+
+compat: $(OFFICIAL:%=compat-%)  ## the client with other versions of the official SDK, each in an environment of its own
+
+compat-%: $(COMPAT)/%/.ready
+	$(COMPAT)/$*/bin/python -c "from importlib.metadata import version; print('tablestore', version('tablestore'))"
+	$(COMPAT)/$*/bin/python -m pytest -q -p no:cacheprovider tests/test_rows.py tests/test_plainbuffer.py \
+	  tests/test_client.py $(wildcard tests/test_async_client.py)
 
 clean:
 	rm -rf .venv build dist
@@ -34,4 +44,11 @@ clean:
 
 .venv/test .venv/dev: .venv/core
 	$(PIP) --editable ".[$(@F)]"
+	touch $@
+
+.PRECIOUS: $(COMPAT)/%/.ready
+$(COMPAT)/%/.ready: pyproject.toml
+	$(PYTHON) -m venv $(COMPAT)/$*
+	$(COMPAT)/$*/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test]" \
+	  "tablestore$(if $(filter newest,$*),<6.5,==$*)"
 	touch $@

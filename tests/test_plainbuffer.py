@@ -50,6 +50,9 @@ OPS = {"DELETE": OP_DELETE_ONE_VERSION, "DELETE_ALL": OP_DELETE_ALL_VERSIONS, "I
 
 calmly = settings(deadline=None)
 
+KNOWS_BOOLEAN_KEYS = Builder.serialize_primary_key([("", True)]) != Builder.serialize_primary_key([("", 1)])
+"""Whether this version of the SDK does; older ones write a truth value in a key as an INTEGER."""
+
 int64 = st.integers(-(2**63), 2**63 - 1)
 texts = st.text(max_size=40) | st.integers(240, 300).map(lambda length: "语" * (length // 3) + "x" * length)
 blobs = st.binary(max_size=40) | st.integers(250, 260).map(lambda length: b"\xff" * length)
@@ -58,7 +61,8 @@ names = ascii_names | st.text(max_size=20)
 timestamps = st.none() | st.integers(0, 2**63 - 1)
 sound = st.booleans() | int64 | st.floats() | texts | blobs.map(bytearray)  # what comes back as it was
 values = sound | blobs
-key_values = st.booleans() | int64 | texts | blobs | blobs.map(bytearray) | st.sampled_from(Marker)
+key_booleans = st.booleans() if KNOWS_BOOLEAN_KEYS else st.nothing()
+key_values = key_booleans | int64 | texts | blobs | blobs.map(bytearray) | st.sampled_from(Marker)
 keys = st.lists(st.tuples(ascii_names, key_values), max_size=4)
 cells = st.lists(
     st.builds(Cell, names, st.none() | sound, timestamps, st.sampled_from([None, *range(1, 5)])), max_size=5
@@ -150,6 +154,10 @@ def test_values_are_what_the_official_encoder_writes(value: Any) -> None:
     assert encode_value(value, bytes_as=VT_STRING) == Builder.serialize_column_value(value)
 
 
+@pytest.mark.skipif(
+    not hasattr(Builder, "serialize_primary_key_value_without_length_prefix"),
+    reason="this version of the SDK makes no tables of several partitions",
+)
 @calmly
 @given(int64 | texts | blobs | blobs.map(bytearray) | st.sampled_from(list(Marker)[:2]))
 def test_ends_of_partitions_are_what_the_official_encoder_writes(value: Any) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -35,7 +38,12 @@ names = st.text(st.characters(max_codepoint=127), max_size=12)
 any_names = st.text(max_size=12)
 values = st.one_of(st.booleans(), int64, st.floats(), texts, st.binary(max_size=20), st.binary().map(bytearray))
 key_values = st.one_of(
-    st.booleans(), int64, texts, st.binary(), st.binary().map(bytearray), st.sampled_from([ts.INF_MIN, ts.INF_MAX])
+    st.booleans(),
+    int64,
+    texts,
+    st.binary(),
+    st.binary().map(bytearray),
+    st.sampled_from([ts.INF_MIN, ts.INF_MAX, ts.PK_AUTO_INCR]),
 )
 times = st.integers(0, 2**63 - 1)
 keys = st.lists(st.tuples(names, key_values), max_size=4)
@@ -179,6 +187,74 @@ def test_a_request_is_the_official_one(api: str, data: st.DataObject) -> None:
         assert encoded(OURS, api, *arguments) == encoded(THEIRS, api, *arguments)
 
 
+class Name(str):
+    """A derived text."""
+
+    __slots__ = ()
+
+
+class Number(int):
+    """A derived number."""
+
+
+class Expectation(str, Enum):  # noqa: UP042 - a StrEnum tells its value, this one its name
+    """A derived text whose str() is another."""
+
+    RT_PK = "RT_PK"
+
+
+JUNK = st.one_of(
+    st.sampled_from([None, True, 0, -1, 5, 1.5, 1j, 1 << 63, 1 << 70, object, ts.INF_MIN, ts.PK_AUTO_INCR]),
+    st.sampled_from(["", "x", "xy", "x" * 30, "\ud800", b"", b"x", b"xy", b"\xff\xfe", range(3)]),
+    st.sampled_from(["IGNORE", "RT_PK", "FORWARD", Expectation.RT_PK, Number(3), Decimal(1), frozenset({1})]),
+    st.builds(bytearray, st.just(b"ab")),
+    st.lists(st.sampled_from(["x", "xyz", b"x", ("x", 1), ("x", 1, 2, 3), ("x",), ["x", 1], 1]), max_size=2),
+    st.lists(st.sampled_from(["x", 1, None]), max_size=4).map(tuple),
+    st.dictionaries(st.sampled_from(["PUT", "ab", "DELETE", 5]), st.lists(st.sampled_from(["x", ("x", 1)]))),
+)
+
+
+def spoiled(value: Any, draw: st.DrawFn) -> Any:
+    """Put something else in one place of an argument, or of what it consists of."""
+    parts: list[Any] = []
+    if type(value) in {list, tuple}:
+        parts = list(range(len(value)))
+    elif type(value) is dict:
+        parts = list(value)
+    elif hasattr(value, "__dict__") and not isinstance(value, type | Enum):
+        parts = list(vars(value))
+    if not parts or draw(st.integers(0, 5)) == 0:
+        return draw(JUNK)
+    part = draw(st.sampled_from(parts))
+    if type(value) is tuple:
+        return (*value[:part], spoiled(value[part], draw), *value[part + 1 :])
+    if type(value) in {list, dict}:
+        changed = copy.copy(value)
+        changed[part] = spoiled(value[part], draw)
+        return changed
+    changed = copy.copy(value)
+    vars(changed)[part] = spoiled(vars(value)[part], draw)
+    return changed
+
+
+@settings(deadline=None, max_examples=150)
+@pytest.mark.parametrize("api", REQUESTS)
+@given(data=st.data())
+def test_a_request_with_something_wrong_in_it_is_the_official_one(api: str, data: st.DataObject) -> None:
+    """Whatever stands where it should not, the request has the official bytes or is refused in the official words."""
+    arguments = list(data.draw(REQUESTS[api]))
+    place = data.draw(st.integers(0, len(arguments) - 1))
+    arguments[place] = spoiled(arguments[place], data.draw)
+    outcomes = []
+    for encoder in (THEIRS, OURS):
+        try:
+            with room():
+                outcomes.append(encoded(encoder, api, *arguments))
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            outcomes.append((type(error), str(error)))
+    assert outcomes[0] == outcomes[1]
+
+
 @calmly
 @given(
     st.lists(st.tuples(any_names, int64), max_size=3), st.lists(st.tuples(any_names, texts | st.booleans()), max_size=4)
@@ -222,16 +298,6 @@ def test_an_automatic_key_is_marked() -> None:
     data = pb2.PutRowRequest.FromString(encoded(OURS, "PutRow", "t", row, None, "RT_PK", None))
     assert decode_row(data.row).primary_key == [("k", 1), ("a", Marker.AUTO_INCREMENT)]
     assert data.return_content.return_type == pb2.RT_PK
-
-
-class Name(str):
-    """A derived text."""
-
-    __slots__ = ()
-
-
-class Number(int):
-    """A derived number."""
 
 
 def test_derived_types_are_written_as_what_they_derive_from() -> None:

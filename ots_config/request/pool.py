@@ -15,6 +15,8 @@ from ots_config.request.connection import Answer, Connection
 MAX_AGE = 300.0
 """Seconds after which a connection is replaced, so that a changed DNS entry is noticed."""
 
+_CLOSED = "the client is closed"
+
 _pools: weakref.WeakSet[ConnectionPool] = weakref.WeakSet()
 
 
@@ -73,7 +75,7 @@ class ConnectionPool:
 
     def _take(self, timeout: float) -> Connection:
         if self._closed:
-            raise RequestInvalid("the client is closed")
+            raise RequestInvalid(_CLOSED)
         now = monotonic()
         try:
             connection = self._idle.pop()
@@ -86,13 +88,15 @@ class ConnectionPool:
 
     def _open_or_wait(self, timeout: float) -> Connection:
         with self._changed:
-            if self._open < self._limit:
+            if self._open < self._limit and not self._closed:
                 self._open += 1
                 return Connection(self._host, self._port, self._context)
             self._waiting += 1
             try:
                 ends = monotonic() + timeout
                 while True:
+                    if self._closed:
+                        raise RequestInvalid(_CLOSED)
                     try:
                         return self._idle.pop()
                     except IndexError:
@@ -112,7 +116,12 @@ class ConnectionPool:
         if self._waiting:
             with self._changed:
                 self._changed.notify()
-        elif now - self._idle[0].idle_since > self._idle_timeout:
+            return
+        try:
+            oldest = self._idle[0]
+        except IndexError:  # another thread has taken it already
+            return
+        if now - oldest.idle_since > self._idle_timeout:
             self._reap(now)
 
     def _reap(self, now: float) -> None:
@@ -136,10 +145,12 @@ class ConnectionPool:
             return
 
     def close(self) -> None:
-        """Close every idle connection, and each busy one when it is given back."""
+        """Close every idle connection, and each busy one when it is given back; who waits for one is told so."""
         self._closed = True
         for connection in list(self._idle):
             connection.close()
+        with self._changed:
+            self._changed.notify_all()
 
     def __del__(self) -> None:
         for connection in getattr(self, "_idle", ()):

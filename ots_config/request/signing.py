@@ -28,6 +28,7 @@ API_VERSION = "2015-12-31"
 PREFIX = "x-ots-"
 SIGNATURE_V2 = "x-ots-signature"
 SIGNATURE_V4 = "x-ots-signaturev4"
+_SIGNATURES = (SIGNATURE_V2, SIGNATURE_V4)
 DATE_FORMAT = "%Y-%m-%dT%H:%M:%S.000Z"
 MAX_SKEW = timedelta(minutes=15)
 """How far the clocks of both ends may differ, a limit of the service."""
@@ -40,9 +41,10 @@ _REQUIRED_IN_RESPONSE = ("x-ots-contentmd5", "x-ots-requestid", "x-ots-date", "x
 
 def header_lines(headers: Iterable[tuple[str, str]]) -> list[str]:
     """Return the ``name:value`` lines of the ``x-ots-*`` headers, sorted by name, signatures left out."""
-    pairs = ((name.lower(), value.strip()) for name, value in headers)
-    chosen = [p for p in pairs if p[0].startswith(PREFIX) and p[0] not in (SIGNATURE_V2, SIGNATURE_V4)]
-    return [f"{name}:{value}" for name, value in sorted(chosen)]
+    pairs = [(name.lower(), value) for name, value in headers]
+    chosen = [p for p in pairs if p[0].startswith(PREFIX) and p[0] not in _SIGNATURES]
+    chosen.sort()
+    return [f"{name}:{value.strip()}" for name, value in chosen]
 
 
 def content_md5(body: bytes) -> str:
@@ -219,7 +221,7 @@ def verify_response(  # noqa: C901 - the checks stand in the order of the protoc
             if name not in headers:
                 raise ResponseInvalid(f"the response lacks its header {name}", http_status=status)
     declared = headers.get("x-ots-contentmd5")
-    if declared is not None and not _same(declared, content_md5(body)):
+    if declared is not None and declared != content_md5(body):
         raise ResponseInvalid("the response's body does not match its MD5", http_status=status)
     if (date := headers.get("x-ots-date")) is not None:
         _check_date(date, status, now, refused=refused)
@@ -232,7 +234,7 @@ def verify_response(  # noqa: C901 - the checks stand in the order of the protoc
         key_id, colon, signature = rest.strip().partition(":")
         if scheme != "OTS" or not colon:
             raise ResponseInvalid("the response's header Authorization is malformed", http_status=status)
-        if not _same(key_id, access_key_id):
+        if key_id != access_key_id:
             raise ResponseInvalid("the response is signed for another access key id", http_status=status)
         if not _same(signature, sign_response(key, path, header_lines(headers.items()))):
             raise ResponseInvalid("the response's signature is wrong", http_status=status)

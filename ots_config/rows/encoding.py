@@ -21,7 +21,8 @@ _official: Any = tablestore.plainbuffer.plain_buffer_builder.PlainBufferBuilder
 
 _OPS = {"DELETE": OP_DELETE_ONE_VERSION, "DELETE_ALL": OP_DELETE_ALL_VERSIONS, "INCREMENT": OP_INCREMENT}
 _DELETES = (OP_DELETE_ONE_VERSION, OP_DELETE_ALL_VERSIONS)
-_KEY_TYPES = frozenset({int, str, bool, bytes, bytearray})
+_KNOWS_BOOLEAN_KEYS = _official.serialize_primary_key([("", True)]) != _official.serialize_primary_key([("", 1)])
+_KEY_TYPES = frozenset({int, str, bytes, bytearray, *([bool] if _KNOWS_BOOLEAN_KEYS else [])})
 _MARKERS = {
     tablestore.INF_MIN: Marker.INF_MIN,
     tablestore.INF_MAX: Marker.INF_MAX,
@@ -42,6 +43,8 @@ def _key(primary_key: Any) -> list[tuple[str, Any]]:
 
 def _key_value(value: Any) -> Any:
     """Return a key's value that is not of a plain type: of one derived from it, or a marker."""
+    if isinstance(value, bool):
+        return int(value)  # as older versions of the SDK have it, which know no BOOLEAN keys
     return value if isinstance(value, int | str | bytes | bytearray) else _MARKERS[value]
 
 
@@ -121,6 +124,7 @@ def encode_delete(primary_key: Any) -> bytes:
 
 
 # --- requests ------------------------------------------------------------------------------------------------
+# The order is the official encoder's, so of several wrong arguments the same one is told.
 
 
 class RowEncoder(tablestore.encoder.OTSProtoBufferEncoder):  # type: ignore[misc] # the SDK has no types
@@ -141,8 +145,10 @@ class RowEncoder(tablestore.encoder.OTSProtoBufferEncoder):  # type: ignore[misc
     ) -> Any:
         proto = pb2.GetRowRequest()
         proto.table_name = self._get_unicode(table_name)
-        self._select(proto, columns_to_get, column_filter, max_version, time_range, start_column, end_column)
+        self._make_repeated_str(proto.columns_to_get, columns_to_get)
+        self._filter(proto, column_filter)
         proto.primary_key = encode_key(primary_key)
+        self._versions(proto, max_version, time_range, start_column, end_column)
         if token is not None:
             proto.token = token
         if transaction_id is not None:
@@ -168,11 +174,13 @@ class RowEncoder(tablestore.encoder.OTSProtoBufferEncoder):  # type: ignore[misc
         proto = pb2.GetRangeRequest()
         proto.table_name = self._get_unicode(table_name)
         proto.direction = self._get_direction(direction)
+        self._make_repeated_str(proto.columns_to_get, columns_to_get)
         proto.inclusive_start_primary_key = encode_key(inclusive_start_primary_key)
         proto.exclusive_end_primary_key = encode_key(exclusive_end_primary_key)
-        self._select(proto, columns_to_get, column_filter, max_version, time_range, start_column, end_column)
+        self._filter(proto, column_filter)
         if limit is not None:
             proto.limit = self._get_int32(limit)
+        self._versions(proto, max_version, time_range, start_column, end_column)
         if token is not None:
             proto.token = token
         if transaction_id is not None:
@@ -185,39 +193,26 @@ class RowEncoder(tablestore.encoder.OTSProtoBufferEncoder):  # type: ignore[misc
         return proto
 
     def _make_batch_get_row_internal(self, proto: Any, request: Any) -> None:
-        for item in list(request.items.values()):
+        for _, item in list(request.items.items()):
             table = proto.tables.add()
             table.table_name = self._get_unicode(item.table_name)
-            self._select(
-                table,
-                item.columns_to_get,
-                item.column_filter,
-                item.max_version,
-                item.time_range,
-                item.start_column,
-                item.end_column,
-            )
+            self._make_repeated_str(table.columns_to_get, item.columns_to_get)
+            self._filter(table, item.column_filter)
             table.primary_key.extend(map(encode_key, item.primary_keys))
             if item.token is not None:
-                table.token.extend(item.token)
+                for token in item.token:
+                    table.token.append(token)
+            self._versions(table, item.max_version, item.time_range, item.start_column, item.end_column)
 
-    def _select(
-        self,
-        proto: Any,
-        columns_to_get: Any,
-        column_filter: Any,
-        max_version: Any,
-        time_range: Any,
-        start_column: Any,
-        end_column: Any,
-    ) -> None:
-        """Say which columns and versions are to be read."""
-        if columns_to_get is not None:
-            self._make_repeated_str(proto.columns_to_get, columns_to_get)
+    def _filter(self, proto: Any, column_filter: Any) -> None:
+        """Say which rows are to be read."""
         if column_filter is not None:
             condition = filter_pb2.Filter()
             self._make_column_condition(condition, column_filter)
             proto.filter = condition.SerializeToString()
+
+    def _versions(self, proto: Any, max_version: Any, time_range: Any, start_column: Any, end_column: Any) -> None:
+        """Say which versions are to be read, and from which column to which."""
         if max_version is not None:
             proto.max_versions = max_version
         if isinstance(time_range, tuple):
