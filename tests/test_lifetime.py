@@ -100,7 +100,7 @@ def test_dropped_clients_leave_nothing(emulator: Emulator) -> None:
     finally:
         tracemalloc.stop()
     assert [warning for warning in warned if issubclass(warning.category, ResourceWarning)] == []
-    assert threading.active_count() == before[0]
+    assert threading.active_count() <= before[0]  # the emulator may have ended one of its own
     assert sockets_to(emulator.port) == before[1]
     assert handlers() == before[2]
     wait_until(lambda: len(os.listdir("/proc/self/fd")) <= before[3])  # noqa: PTH208 - the emulator's ends close too

@@ -8,6 +8,7 @@ import weakref
 from collections import deque
 from threading import Condition
 from time import monotonic
+from typing import NamedTuple
 
 from ots_config.errors import ConnectFailed, RequestInvalid
 from ots_config.request.connection import Answer, Connection
@@ -18,6 +19,22 @@ MAX_AGE = 300.0
 _CLOSED = "the client is closed"
 
 _pools: weakref.WeakSet[ConnectionPool] = weakref.WeakSet()
+
+
+class PoolStatus(NamedTuple):
+    """How the connections of a client stand.
+
+    Attributes:
+        limit: The most that there may be.
+        open: How many are open or in use.
+        idle: How many of these are free.
+        waiting: How many callers wait for one.
+    """
+
+    limit: int
+    open: int
+    idle: int
+    waiting: int
 
 
 class ConnectionPool:
@@ -110,9 +127,9 @@ class ConnectionPool:
 
     def _give_back(self, connection: Connection) -> None:
         connection.idle_since = now = monotonic()
-        if self._closed:
-            connection.close()
         self._idle.append(connection)
+        if self._closed:  # asked after the append: close() either sees this connection, or is seen here
+            self._close_idle()
         if self._waiting:
             with self._changed:
                 self._changed.notify()
@@ -147,26 +164,34 @@ class ConnectionPool:
     def close(self) -> None:
         """Close every idle connection, and each busy one when it is given back; who waits for one is told so."""
         self._closed = True
-        for connection in list(self._idle):
-            connection.close()
+        self._close_idle()
         with self._changed:
             self._changed.notify_all()
+
+    def _close_idle(self) -> None:
+        while True:
+            try:
+                self._idle.pop().close()
+            except IndexError:
+                return
+            with self._changed:
+                self._open -= 1
 
     def __del__(self) -> None:
         for connection in getattr(self, "_idle", ()):
             connection.close()
 
-    @property
-    def open_connections(self) -> int:
-        """How many connections are open or in use."""
-        return self._open
+    def status(self) -> PoolStatus:
+        """Return how the connections stand now."""
+        return PoolStatus(self._limit, self._open, len(self._idle), self._waiting)
 
 
 def _forget_connections_after_fork() -> None:
     """Leave the parent's connections to the parent: two processes on one socket would read each other's answers."""
     for pool in _pools:
-        inherited = pool._idle  # noqa: SLF001 - the pools are of this module
+        inherited, closed = pool._idle, pool._closed  # noqa: SLF001 - the pools are of this module
         pool._reset()  # noqa: SLF001
+        pool._closed = closed  # noqa: SLF001
         for connection in inherited:
             connection.close()  # closes this process's copy of the socket and tells the server nothing
 

@@ -30,7 +30,7 @@ from ots_config.errors import (
     UntrustedServer,
 )
 from ots_config.request.connection import Answer, request_head
-from ots_config.request.pool import ConnectionPool
+from ots_config.request.pool import ConnectionPool, PoolStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,6 +160,7 @@ class Transport:
         self._options: dict[str, Any] = {"allow_redirects": False, "stream": False, "cert": None}
         self._no_cookies = RequestsCookieJar()
         self._owned = session is None
+        self._pool: ConnectionPool | None = None
         if session is not None:
             self._session = session
             self._options["verify"] = session.verify
@@ -178,8 +179,10 @@ class Transport:
             adapter = _TLSAdapter(context, max_connection)
         else:
             port = url.port or (443 if url.scheme == "https" else 80)
-            pool = ConnectionPool(url.hostname or "", port, context, limit=max_connection, idle_timeout=idle_timeout)
-            adapter = _KeepAliveAdapter(pool, url.netloc)
+            self._pool = ConnectionPool(
+                url.hostname or "", port, context, limit=max_connection, idle_timeout=idle_timeout
+            )
+            adapter = _KeepAliveAdapter(self._pool, url.netloc)
         self._session.mount(endpoint, adapter)
 
     @property
@@ -227,6 +230,10 @@ class Transport:
             )
             return Answer(response.status_code, response.reason, lower, content)
         raise failure
+
+    def pool_status(self) -> PoolStatus | None:
+        """Return how the connections stand now, None if they are a proxy's or the session's own affair."""
+        return None if self._pool is None else self._pool.status()
 
     def close(self) -> None:
         """Close the connections, unless the session is the user's."""

@@ -31,7 +31,7 @@ def test_a_connection_is_kept(server: Any) -> None:
     pool = pool_to(server)
     for _ in range(5):
         exchange(pool)
-    assert (server.connections, pool.open_connections) == (1, 1)
+    assert (server.connections, pool.status().open) == (1, 1)
     pool.close()
 
 
@@ -70,7 +70,7 @@ def test_long_idle_connections_are_closed(server: Any) -> None:
         pool._give_back(connection)
     pool._idle[0].idle_since = -10_000.0
     exchange(pool)
-    assert pool.open_connections == 1
+    assert pool.status().open == 1
     assert len(pool._idle) == 1
     pool.close()
 
@@ -126,7 +126,7 @@ def test_a_broken_exchange_does_not_use_up_the_pool(server: Any) -> None:
     for _ in range(5):
         with pytest.raises(Exception, match="HTTP"):
             exchange(pool)
-    assert pool.open_connections == 1
+    assert pool.status().open == 1
     pool.close()
 
 
@@ -147,7 +147,7 @@ def test_a_child_process_opens_its_own_connections(server: Any) -> None:
     pool = pool_to(server)
     exchange(pool)
     pool_module._forget_connections_after_fork()  # what the interpreter runs in the child
-    assert pool.open_connections == 0
+    assert pool.status().open == 0
     exchange(pool)
     assert server.connections == 2
     pool.close()

@@ -73,4 +73,4 @@ def test_more_threads_than_connections_all_have_their_answers() -> None:
 
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(work, range(8))) == [500] * 8
-    assert pool.open_connections <= 3
+    assert pool.status().open <= 3

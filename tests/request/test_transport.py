@@ -166,6 +166,18 @@ def test_foreign_texts_are_not_told() -> None:
     assert "s3cr3t" not in str(_translate(error))
 
 
+def test_the_pool_tells_how_it_stands(server: Any) -> None:
+    """A transport tells how many connections are open, free and waited for; a foreign session's are its own affair."""
+    server.set_scripts(server.answering(OK))
+    sender = transport(server.endpoint)
+    assert sender.pool_status() == (2, 0, 0, 0)
+    sender.send("/PutRow", {}, b"x", TIMEOUT)
+    assert sender.pool_status() == (2, 1, 1, 0)
+    sender.close()
+    with requests.Session() as session:
+        assert transport(server.endpoint, session=session).pool_status() is None
+
+
 # --- TLS --------------------------------------------------------------------------------------------------------
 
 
