@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ots_config.assembly import Assembly, setting_arguments
-from ots_config.async_client import AsyncOTSClient
 from ots_config.client import OTSClient
 from ots_config.credentials import variables
 from ots_config.credentials.cache import SharedCache
@@ -36,6 +35,8 @@ from ots_config.settings import OTSSettings
 
 if TYPE_CHECKING:
     from os import PathLike
+
+    from ots_config.async_client import AsyncOTSClient
 
     FileNames = str | PathLike[str] | list[str | PathLike[str]] | tuple[str | PathLike[str], ...] | None
 
@@ -135,6 +136,8 @@ def create_async_client(
     Raises:
         SettingsError: If a setting is missing or cannot be used; all of them are told together.
     """
+    from ots_config.async_client import AsyncOTSClient  # it loads aiohttp, which a client in threads does not need
+
     client = _joined(
         AsyncOTSClient, settings, (env_file, secrets_dir, profile), credentials_provider, retry_policy, arguments
     )

@@ -2,14 +2,52 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from importlib.metadata import version
 from inspect import signature
+from threading import active_count
+from types import ModuleType
 from typing import Any, cast
 
 from ots_config.errors import OTSConfigError, ServiceError, _revive
 
-with warnings.catch_warnings():  # it warns of its native codec; the log record of that is filtered in ots_config
+
+class _Later(ModuleType):
+    """Stands for a module that is imported when something of it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        value = getattr(import_module(self.__name__), name)
+        vars(self)[name] = value
+        return value
+
+
+@contextmanager
+def _later(*names: str) -> Iterator[None]:
+    """Import what asks for these modules without them, until it uses them; only it gets what stands for them."""
+    # Beside other threads nothing is put off: one that imports a part of these just now would find it missing.
+    stands = {name: _Later(name) for name in names if name not in sys.modules and active_count() == 1}
+    if "aiohttp" in stands:  # the SDK takes one name out of it at once, to be called in AsyncOTSClient
+        vars(stands["aiohttp"]).update(
+            __path__=[], ClientTimeout=lambda **limits: import_module("aiohttp").ClientTimeout(**limits)
+        )
+    sys.modules.update(stands)
+    try:
+        yield
+    finally:
+        for name, stand in stands.items():
+            if sys.modules.get(name) is stand:
+                del sys.modules[name]
+
+
+# Half of the SDK's time to be imported goes into these two, which only time series and AsyncOTSClient use.
+with _later("numpy", "aiohttp"), warnings.catch_warnings():
+    # It warns of its native codec; the log record of that is filtered in ots_config.
     warnings.simplefilter("ignore")
     import tablestore
     import tablestore.protobuf.table_store_pb2 as pb2

@@ -64,3 +64,31 @@ def test_version() -> None:
     from importlib.metadata import version
 
     assert ots_config.__version__ == version("ots-config")
+
+
+def test_a_client_in_threads_loads_neither_numpy_nor_aiohttp() -> None:
+    """Half of the SDK's import is put off until it is used; whoever uses it gets the real modules."""
+    program = (
+        "import sys; from ots_config import OTSClient; assert not {'numpy', 'aiohttp'} & sys.modules.keys();"
+        "OTSClient('http://127.0.0.1:1', 'id', 'secret', 'demo');"
+        "assert not {'numpy', 'aiohttp'} & sys.modules.keys();"
+        "import aiohttp.web, numpy; aiohttp.web.Application, numpy.ndarray;"
+        "from ots_config import AsyncOTSClient"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_the_import_disturbs_no_other_thread() -> None:
+    """A thread that imports what the SDK imports, at the same moment, gets it whole."""
+    program = (
+        "import sys, threading\n"
+        "seen = []\n"
+        "def other():\n"
+        "    while 'tablestore' not in sys.modules: pass\n"
+        "    import aiohttp.web, numpy.random\n"
+        "    seen.append((aiohttp.web.Application, numpy.random.default_rng))\n"
+        "thread = threading.Thread(target=other); thread.start()\n"
+        "from ots_config import OTSClient\n"
+        "thread.join(); assert seen\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+from functools import cached_property
 from threading import local
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -78,8 +79,41 @@ class _Headers(CaseInsensitiveDict[Any]):
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._store = {name: (name, value) for name, value in headers.items()}
 
+    def items(self) -> Any:
+        """Return them as they are stored; the inherited view looks up each name again."""
+        return self._store.values()
+
     def __repr__(self) -> str:
         return f"<headers {', '.join(self)}>"
+
+
+class _Session(requests.Session):
+    """A session that follows no redirect, nor works out where one would lead."""
+
+    def resolve_redirects(self, *_: Any, **__: Any) -> Any:
+        return iter(())
+
+
+class _Response(requests.Response):
+    """A whole answer; the jar of cookies, which the service does not send, is made if anyone asks for it."""
+
+    def __init__(self, answer: Answer, request: requests.PreparedRequest) -> None:
+        # Not super().__init__(): it makes a jar, headers and more, only to be replaced.
+        self._content = answer.body
+        self._content_consumed = True
+        self._next = None
+        self.status_code = answer.status
+        self.headers = _Headers(answer.headers)
+        self.raw = None
+        self.url = request.url or ""
+        self.encoding = None
+        self.history = []
+        self.reason = answer.reason
+        self.request = request
+
+    @cached_property
+    def cookies(self) -> Any:  # type: ignore[override] # requests has a plain attribute
+        return RequestsCookieJar()
 
 
 class _KeepAliveAdapter(BaseAdapter):
@@ -97,14 +131,7 @@ class _KeepAliveAdapter(BaseAdapter):
         headers: Any = request.headers
         head = request_head(request.path_url, self._host, headers)
         answer = self._pool.exchange(head, body, connect_timeout=connect_timeout, read_timeout=read_timeout)
-        response = requests.Response()
-        response.status_code = answer.status
-        response.reason = answer.reason
-        response.headers = _Headers(answer.headers)
-        response.url = request.url or ""
-        response.request = request
-        response._content = answer.body  # noqa: SLF001 - the body is whole, and requests has no other way to say so
-        return response
+        return _Response(answer, request)
 
     def close(self) -> None:
         self._pool.close()
@@ -167,7 +194,7 @@ class Transport:
             self._options["proxies"] = dict(session.proxies)
             return
         context = tls_context(ca_bundle, minimum_tls) if url.scheme == "https" else None
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.trust_env = False
         self._session.adapters.clear()
         self._options["verify"] = True
