@@ -138,6 +138,33 @@ def _pairs(text: str) -> dict[str, str]:
         return {}
 
 
+def sign_acs3(
+    secret: str, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], payload: str
+) -> str:
+    """Return the newer signature of a request, ACS3-HMAC-SHA256.
+
+    Args:
+        secret: The AccessKey secret.
+        method: The HTTP method.
+        path: The path, ``/`` for RPC.
+        query: The parameters.
+        headers: The signed headers, in the order in which they are signed.
+        payload: The body's SHA-256 in hexadecimal.
+    """
+    canonical = "\n".join(
+        (
+            method,
+            path,
+            "&".join(f"{percent_encode(name)}={percent_encode(value)}" for name, value in sorted(query.items())),
+            "".join(f"{name}:{value}\n" for name, value in headers.items()),
+            ";".join(headers),
+            payload,
+        )
+    )
+    text = f"{_ACS3}\n{sha256(canonical.encode()).hexdigest()}"
+    return hmac.digest(secret.encode(), text.encode(), "sha256").hex()
+
+
 def _read_acs3(request: Request, parameters: dict[str, str]) -> Call:
     headers = request.headers
     parts = _ACS3_PARTS.search(headers["authorization"])
@@ -147,19 +174,8 @@ def _read_acs3(request: Request, parameters: dict[str, str]) -> Call:
         payload = sha256(request.body).hexdigest()
         if headers.get("x-acs-content-sha256", payload) != payload:
             return False
-        query = sorted(_pairs(request.query).items())
-        canonical = "\n".join(
-            (
-                request.method,
-                request.path,
-                "&".join(f"{percent_encode(name)}={percent_encode(value)}" for name, value in query),
-                "".join(f"{name}:{headers.get(name, '')}\n" for name in signed.split(";")),
-                signed,
-                payload,
-            )
-        )
-        text = f"{_ACS3}\n{sha256(canonical.encode()).hexdigest()}"
-        expected = hmac.digest(secret.encode(), text.encode(), "sha256").hex()
+        names = {name: headers.get(name, "") for name in signed.split(";")}
+        expected = sign_acs3(secret, request.method, request.path, _pairs(request.query), names, payload)
         return hmac.compare_digest(expected, signature)
 
     return Call(

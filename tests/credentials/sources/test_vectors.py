@@ -9,7 +9,7 @@ import pytest
 
 from ots_config.credentials.rpc import percent_encode, sign_rpc, string_to_sign
 from ots_config.emulator.messages import Request
-from ots_config.emulator.openapi import read_call
+from ots_config.emulator.openapi import read_call, sign_acs3
 
 V1 = {
     "AccessKeyId": "testid",
@@ -144,3 +144,17 @@ def test_the_newer_signature(target: str, headers: dict[str, str], signature: st
     call = read_call(Request("POST", target, sent))
     assert call.verify("YourAccessKeySecret")
     assert not call.verify("AnotherAccessKeySecret")
+
+
+@pytest.mark.parametrize(
+    ("method", "signature"),
+    [
+        ("GET", "d16b30a7699ae9e43875b13195b2f81bcc3ed10c14a9b5eb780e51619aa50be1"),
+        ("", "4ab59fffe3c5738ff8a2729f90cc04fe18b02a4b15b2102cbaf92f9ff3df2ea3"),
+    ],
+)
+def test_the_newer_signature_of_a_payload(method: str, signature: str) -> None:
+    """A2: the hash of a payload, an empty parameter and a merged header are signed as darabonba-openapi signs them."""
+    payload = "55e12e91650d2fec56ec74e1d3e4ddbfce2ef3a65890c2a19ecf88a307e76a23"
+    query, headers = {"test": "ok", "empty": ""}, {"x-acs-test": "http,https"}
+    assert sign_acs3("secret", method, "/", query, headers, payload) == signature
