@@ -15,6 +15,8 @@ from platform import machine, python_version, system
 from typing import Any, ClassVar
 
 from ots_config.batches import BATCHES, Batch, fits
+from ots_config.bulk import Wire
+from ots_config.credentials.fetch import Fetch
 from ots_config.credentials.identity import Identity, caller_identity
 from ots_config.credentials.snapshot import CredentialsProvider
 from ots_config.credentials.static import StaticProvider
@@ -147,14 +149,12 @@ class Assembly:
     @sealed(official)
     def _identity(self) -> Identity:
         """Ask STS whose keys the client uses now, blocking the thread."""
-        settings = self.settings
-        return caller_identity(
-            self.credentials_provider,
-            Fetcher(proxies=settings.proxies),
-            endpoint=settings.sts_endpoint,
-            region=settings.sts_region,
-            vpc=settings.sts_vpc,
-        )
+        return identity_of(self.credentials_provider, self.settings)
+
+    def _wire(self) -> Wire:
+        """Return what a bulk write needs of this client."""
+        encode, again = self.protocol.encoder.encode_request, self.retry_policy.retry_writes
+        return Wire(self._invoker, encode, self._decoded, self.logger, retry_writes=again)
 
     # --- the official SDK's two ways to the wire ---
 
@@ -217,6 +217,23 @@ class Assembly:
         except Exception as error:
             raise _unreadable(api_name, answer) from error
         return result
+
+
+def identity_of(credentials: Any, settings: OTSSettings, fetch: Fetch | None = None) -> Identity:
+    """Ask the STS that the settings lead to whose keys these are.
+
+    Args:
+        credentials: ``Credentials`` or a provider.
+        settings: Say where STS is.
+        fetch: The HTTP callable.
+    """
+    return caller_identity(
+        credentials,
+        fetch or Fetcher(proxies=settings.proxies),
+        endpoint=settings.sts_endpoint,
+        region=settings.sts_region,
+        vpc=settings.sts_vpc,
+    )
 
 
 def _encoded_json(api_name: str, request: Any) -> tuple[Operation, bytes]:

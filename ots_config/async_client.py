@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from ots_config.assembly import USER_AGENT, Assembly
-from ots_config.bulk import MOST_BYTES, MOST_ROWS, BulkReport, Limits, Wire, write_in_tasks
+from ots_config.bulk import MOST_BYTES, MOST_ROWS, BulkReport, Limits, write_in_tasks
 from ots_config.credentials.identity import Identity
 from ots_config.credentials.snapshot import Credentials, CredentialsProvider
 from ots_config.errors import OTSConfigError
@@ -147,9 +147,7 @@ class AsyncOTSClient(Assembly, tablestore.AsyncOTSClient):  # type: ignore[misc]
         limits = Limits(concurrency, max_rows, max_bytes, patience, start, on_failure)
         if self._greeting is not None:
             await self._greet()
-        encode, again = self.protocol.encoder.encode_request, self.retry_policy.retry_writes
-        wire = Wire(self._invoker, encode, self._decoded, self.logger, retry_writes=again)
-        return await write_in_tasks(wire, table, rows, limits, progress)
+        return await write_in_tasks(self._wire(), table, rows, limits, progress)
 
     def scan(
         self,

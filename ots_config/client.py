@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from ots_config.assembly import USER_AGENT, Assembly
-from ots_config.bulk import MOST_BYTES, MOST_ROWS, BulkReport, Limits, Wire, write_in_threads
+from ots_config.bulk import MOST_BYTES, MOST_ROWS, BulkReport, Limits, write_in_threads
 from ots_config.credentials.identity import Identity
 from ots_config.credentials.snapshot import CredentialsProvider
 from ots_config.request.transport import Transport
@@ -143,9 +143,7 @@ class OTSClient(Assembly, tablestore.OTSClient):  # type: ignore[misc] # the SDK
                 attribute ``report`` is the report so far.
         """
         limits = Limits(concurrency, max_rows, max_bytes, patience, start, on_failure)
-        encode, again = self.protocol.encoder.encode_request, self.retry_policy.retry_writes
-        wire = Wire(self._invoker, encode, self._decoded, self.logger, retry_writes=again)
-        return write_in_threads(wire, table, rows, limits, progress)
+        return write_in_threads(self._wire(), table, rows, limits, progress)
 
     def scan(
         self,

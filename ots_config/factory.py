@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ots_config.assembly import Assembly, setting_arguments
+from ots_config.assembly import Assembly, identity_of, setting_arguments
 from ots_config.client import OTSClient
 from ots_config.credentials import variables
 from ots_config.credentials.cache import SharedCache
@@ -257,13 +257,7 @@ def identity(credentials: Any = None, *, settings: OTSSettings | None = None, fe
         credentials = create_provider(settings, fetch=fetch)
     if settings is None:
         return caller_identity(credentials, fetch or Fetcher())
-    return caller_identity(
-        credentials,
-        fetch or Fetcher(proxies=settings.proxies),
-        endpoint=settings.sts_endpoint,
-        region=settings.sts_region,
-        vpc=settings.sts_vpc,
-    )
+    return identity_of(credentials, settings, fetch)
 
 
 # --- the chain ----------------------------------------------------------------------------------------------

@@ -64,9 +64,7 @@ class Invoker:
             operation: What all of them call.
         """
         self._budget.count_call()
-        return Recovery(
-            operation, policy=self._policy, budget=self._budget, started=time.monotonic(), deadline=self._deadline
-        )
+        return self._recovery(operation, time.monotonic())
 
     async def call(
         self, operation: Operation, body: bytes, repeatable: Callable[[], bool], recovery: Recovery | None = None
@@ -96,9 +94,7 @@ class Invoker:
         if not isinstance(outcome, OTSConfigError):
             return outcome
         if recovery is None:
-            recovery = Recovery(
-                operation, policy=self._policy, budget=self._budget, started=started, deadline=self._deadline
-            )
+            recovery = self._recovery(operation, started)
         recovery.repeatable = repeatable()
         while isinstance(outcome, OTSConfigError):
             error = self._present(outcome)
@@ -109,6 +105,9 @@ class Invoker:
                 raise
             outcome, used = await self._attempt(operation, body, ends)
         return outcome
+
+    def _recovery(self, operation: Operation, started: float) -> Recovery:
+        return Recovery(operation, policy=self._policy, budget=self._budget, started=started, deadline=self._deadline)
 
     async def recover(self, recovery: Recovery, error: OTSConfigError, used: Credentials | None = None) -> None:
         """Do what is to be done between a failed attempt and the next one, and wait for its time.
