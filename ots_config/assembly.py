@@ -21,12 +21,12 @@ from ots_config.credentials.identity import Identity, caller_identity
 from ots_config.credentials.snapshot import CredentialsProvider
 from ots_config.credentials.static import StaticProvider
 from ots_config.errors import (
-    Fault,
     OTSConfigError,
     RequestError,
     RequestInvalid,
     ResponseInvalid,
     SettingsError,
+    SettingsProblem,
     sealed,
 )
 from ots_config.request.connection import Answer
@@ -81,7 +81,7 @@ class Assembly:
     ) -> None:
         if ssl_version not in _STRONG_TLS:
             raise SettingsError(
-                Fault("ssl_version", "it is older than TLS 1.2, or unknown", "argument", "Leave it out.")
+                SettingsProblem("ssl_version", "it is older than TLS 1.2, or unknown", "argument", "Leave it out.")
             )
         named = {
             "endpoint": endpoint,
@@ -95,8 +95,10 @@ class Assembly:
         if settings is None:
             settings = OTSSettings.explicit(**setting_arguments(arguments))
         elif arguments:
-            mend = "Put it into the settings, or leave the settings out."
-            raise SettingsError(*(Fault(n, "it is given beside settings", "argument", mend) for n in arguments))
+            hint = "Put it into the settings, or leave the settings out."
+            raise SettingsError(
+                *(SettingsProblem(n, "it is given beside settings", "argument", hint) for n in arguments)
+            )
         provider = credentials_provider if credentials_provider is not None else _static_provider(settings)
         self.settings = settings
         self.credentials_provider: Any = provider  # whatever was given, with whatever else it can do
@@ -303,7 +305,7 @@ def read_error(body: bytes) -> tuple[str, str] | None:
 def _static_provider(settings: OTSSettings) -> CredentialsProvider:
     if settings.access_key_id is None or settings.access_key_secret is None:
         raise SettingsError(
-            Fault(
+            SettingsProblem(
                 "access_key_id",
                 "neither keys nor a credentials_provider are given",
                 "argument",
@@ -324,7 +326,7 @@ def _policy(given: Any, settings: OTSSettings) -> RetryPolicy:
         try:
             return as_policy(given)
         except TypeError as error:
-            fault = Fault("retry_policy", str(error), "argument", "Give WriteRetryPolicy(), for example.")
+            fault = SettingsProblem("retry_policy", str(error), "argument", "Give WriteRetryPolicy(), for example.")
         raise SettingsError(fault)
     policy = POLICIES[settings.retry.policy]
     if issubclass(policy, DefaultRetryPolicy):

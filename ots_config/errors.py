@@ -1,7 +1,7 @@
 """Every error that this library raises, and nothing else.
 
     OTSConfigError
-    ├── SettingsError (ValueError)     settings that cannot be used, several faults told together
+    ├── SettingsError (ValueError)     settings that cannot be used, with every problem
     ├── CredentialsError
     │   ├── CredentialsUnavailable     a source that is not configured here; a chain goes on
     │   └── CredentialsRefused         a source that is configured and fails; a chain stops
@@ -66,39 +66,39 @@ class OTSConfigError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class SettingsProblem:
     """One thing that is wrong with the settings.
 
     Attributes:
         field: The setting's name, nested with dots (``retry.deadline``).
         reason: What is wrong with it; never its value if it is a secret.
         origin: Where the value came from: ``argument``, ``environment variable OTS_ENDPOINT``, ``prod.env line 3``.
-        mend: How to put it right.
+        hint: How to put it right.
     """
 
     field: str
     reason: str
     origin: str
-    mend: str
+    hint: str
 
     def __str__(self) -> str:
-        return f"{self.field}: {self.reason} (from {self.origin}). {self.mend}"
+        return f"{self.field}: {self.reason} (from {self.origin}). {self.hint}"
 
 
 class SettingsError(OTSConfigError, ValueError):
     """The settings cannot be used.
 
     Attributes:
-        faults: Everything that is wrong, in the order of the fields.
+        problems: Everything that is wrong, in the order of the fields.
     """
 
-    def __init__(self, *faults: Fault) -> None:
-        if len(faults) == 1:
-            message = str(faults[0])
+    def __init__(self, *problems: SettingsProblem) -> None:
+        if len(problems) == 1:
+            message = str(problems[0])
         else:
-            message = f"{len(faults)} settings are wrong:\n" + "\n".join(f"- {fault}" for fault in faults)
+            message = f"{len(problems)} settings are wrong:\n" + "\n".join(f"- {problem}" for problem in problems)
         super().__init__(message)
-        self.faults = faults
+        self.problems = problems
 
 
 # --- credentials ------------------------------------------------------------------------------------------
@@ -270,3 +270,13 @@ def sealed(
         return call
 
     return decorate
+
+
+# --- what errors may show ---------------------------------------------------------------------------------------
+
+
+def mask(value: str) -> str:
+    """Return both ends of a long AccessKey ID (``LTAI5t****6789``), less of a short one."""
+    if len(value) >= 16:
+        return f"{value[:6]}****{value[-4:]}"
+    return f"{value[:2]}****" if len(value) >= 6 else "****"

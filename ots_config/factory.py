@@ -28,7 +28,7 @@ from ots_config.credentials.snapshot import Credentials, CredentialsProvider
 from ots_config.credentials.static import StaticProvider
 from ots_config.credentials.sts import AssumeRoleProvider
 from ots_config.credentials.uri import URIProvider
-from ots_config.errors import CredentialsRefused, CredentialsUnavailable, Fault, SettingsError, sealed
+from ots_config.errors import CredentialsRefused, CredentialsUnavailable, SettingsError, SettingsProblem, sealed
 from ots_config.request.transport import Fetcher
 from ots_config.sdk import official
 from ots_config.settings import OTSSettings
@@ -162,8 +162,8 @@ def _joined(
     else:
         beside = [*given, *(name for name, value in sources.items() if value is not None)]
         if beside:
-            mend = "Put it into the settings, or leave the settings out."
-            raise SettingsError(*(Fault(n, "it is given beside settings", "argument", mend) for n in beside))
+            hint = "Put it into the settings, or leave the settings out."
+            raise SettingsError(*(SettingsProblem(n, "it is given beside settings", "argument", hint) for n in beside))
     provider = create_provider(settings) if credentials_provider is None else _as_provider(credentials_provider)
     return kind(settings=settings, credentials_provider=provider, retry_policy=retry_policy, **options)
 
@@ -201,8 +201,8 @@ def create_provider(settings: OTSSettings | None = None, *, fetch: Fetch | None 
     chain = ChainProvider(_sources(settings, fetch, environ), pin=settings.credentials)
     if settings.role_arn is None:
         if settings.role_via:
-            mend = "Name the last role in role_arn."
-            raise SettingsError(Fault("role_via", "there is no role_arn", settings.origin("role_via"), mend))
+            hint = "Name the last role in role_arn."
+            raise SettingsError(SettingsProblem("role_via", "there is no role_arn", settings.origin("role_via"), hint))
         return chain
     common: dict[str, Any] = {
         "fetch": fetch,
@@ -233,10 +233,12 @@ def _assumed(settings: OTSSettings, setting: str, source: Any, arn: str, **optio
     try:
         return AssumeRoleProvider(source, arn, **options)
     except SettingsError as error:
-        faults = error.faults
-    names = [setting if fault.field == "role.arn" else fault.field.replace(".", "_") for fault in faults]
-    named = zip(names, faults, strict=True)
-    raise SettingsError(*(Fault(name, fault.reason, settings.origin(name), fault.mend) for name, fault in named))
+        problems = error.problems
+    names = [setting if problem.field == "role.arn" else problem.field.replace(".", "_") for problem in problems]
+    named = zip(names, problems, strict=True)
+    raise SettingsError(
+        *(SettingsProblem(name, problem.reason, settings.origin(name), problem.hint) for name, problem in named)
+    )
 
 
 @sealed(official)

@@ -314,7 +314,7 @@ def test_a_closed_port_fails_within_the_deadline() -> None:
 
 
 def test_a_certificate_that_certifi_does_not_know() -> None:
-    """An unknown authority is refused at once, and the error names the mend; with its bundle it is trusted."""
+    """An unknown authority is refused at once, and the error names the hint; with its bundle it is trusted."""
     with Emulator(tls=True) as emulator:
         keys = (emulator.access_key_id, emulator.access_key_secret, emulator.instance_name)
         with OTSClient(emulator.endpoint, *keys) as client:

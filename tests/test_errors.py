@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ots_config import errors
-from ots_config.errors import Fault, OTSConfigError, SettingsError, sealed, without_frames
+from ots_config.errors import OTSConfigError, SettingsError, SettingsProblem, sealed, without_frames
 from ots_config.sdk import official, tablestore
 
 
@@ -40,7 +40,7 @@ def every_error() -> list[OTSConfigError]:
         if issubclass(cls, errors.ServiceError):
             made.append(cls(503, "OTSServerBusy", "Server is busy.", "rid"))
         elif cls is SettingsError:
-            made.append(cls(Fault("endpoint", "it is missing", "nowhere", "Set OTS_ENDPOINT.")))
+            made.append(cls(SettingsProblem("endpoint", "it is missing", "nowhere", "Set OTS_ENDPOINT.")))
         else:
             made.append(cls("it went wrong"))
     return made
@@ -64,8 +64,10 @@ def test_official_types(error: OTSConfigError) -> None:
 
 
 def test_several_faults_are_told_together() -> None:
-    """A ``SettingsError`` lists field, reason, origin and mend of each fault."""
-    error = SettingsError(Fault("a", "bad", "argument", "Mend it."), Fault("b", "worse", "x.env line 3", "Leave it."))
+    """A ``SettingsError`` lists field, reason, origin and hint of each fault."""
+    error = SettingsError(
+        SettingsProblem("a", "bad", "argument", "Mend it."), SettingsProblem("b", "worse", "x.env line 3", "Leave it.")
+    )
     assert str(error).splitlines() == [
         "2 settings are wrong:",
         "- a: bad (from argument). Mend it.",

@@ -121,7 +121,7 @@ def test_several_faults_are_told_together(emulator: Emulator) -> None:
             encoding="utf9",
             socket_timeout=0,
         )
-    assert {fault.field for fault in caught.value.faults} == {"endpoint", "encoding", "socket_timeout"}
+    assert {problem.field for problem in caught.value.problems} == {"endpoint", "encoding", "socket_timeout"}
     assert isinstance(caught.value, ts.OTSClientError)
     frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     ours = [line for line in frames.format() if "ots_config" in line]

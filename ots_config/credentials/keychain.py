@@ -25,7 +25,7 @@ SERVICE: Final = "ots-config"
 INDEX: Final = "(profiles)"
 
 _PLAIN: Final = ("keyrings.alt.",)
-_MEND: Final = (
+_HINT: Final = (
     "install and unlock a keychain (on Linux gnome-keyring or KWallet in a D-Bus session), or take another source"
 )
 
@@ -143,7 +143,7 @@ class Keychain:
     def _call(self, doing: str, work: Callable[[KeyringBackend], Found]) -> Found | Failure:
         """Do something with the keychain in a thread, and wait for it no longer than allowed."""
         if self._stuck is not None and self._stuck.is_alive():
-            return missing(f"the keychain has not answered an earlier call yet; unlock it, or {_MEND}")
+            return missing(f"the keychain has not answered an earlier call yet; unlock it, or {_HINT}")
         results: list[Found | Failure] = []
         thread = threading.Thread(
             target=lambda: results.append(_done(doing, work, allow_plaintext=self._allow_plaintext)),
@@ -156,7 +156,7 @@ class Keychain:
             return results[0]
         self._stuck = thread
         return missing(
-            f"the keychain gave no answer within {self._timeout:g} s, perhaps because it waits to be unlocked: {_MEND}"
+            f"the keychain gave no answer within {self._timeout:g} s, perhaps because it waits to be unlocked: {_HINT}"
         )
 
     def __repr__(self) -> str:
@@ -244,11 +244,11 @@ def _done(doing: str, work: Callable[[KeyringBackend], Found], *, allow_plaintex
     try:
         from keyring import errors
     except ImportError:
-        return missing(f"the keyring library is not installed: pip install keyring, or {_MEND}")
+        return missing(f"the keyring library is not installed: pip install keyring, or {_HINT}")
     reasons = {
-        errors.NoKeyringError: f"there is no keychain on this machine: {_MEND}",
+        errors.NoKeyringError: f"there is no keychain on this machine: {_HINT}",
         errors.KeyringLocked: "the keychain is locked; unlock it and try again",
-        errors.InitError: f"the keychain cannot be opened: {_MEND}",
+        errors.InitError: f"the keychain cannot be opened: {_HINT}",
     }
     try:
         backend = _choose(allow_plaintext=allow_plaintext)
@@ -266,7 +266,7 @@ def _choose(*, allow_plaintext: bool) -> KeyringBackend | Failure:
     chosen = keyring.get_keyring()
     module = type(chosen).__module__
     if module.startswith("keyring.backends.fail"):
-        return missing(f"there is no keychain on this machine: {_MEND}")
+        return missing(f"there is no keychain on this machine: {_HINT}")
     if module.startswith("keyring.backends.null"):
         return missing("keyring is switched off on this machine: it is set to its null backend")
     if allow_plaintext:
@@ -277,7 +277,7 @@ def _choose(*, allow_plaintext: bool) -> KeyringBackend | Failure:
     if safe:
         return safe[0]
     names = ", ".join(type(backend).__name__ for backend in candidates) or "none"
-    return missing(f"the only keychain here is not safe ({names}): allow it in words, or {_MEND}")
+    return missing(f"the only keychain here is not safe ({names}): allow it in words, or {_HINT}")
 
 
 def _is_plain(backend: KeyringBackend) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ots_config.errors import Fault, SettingsError
+from ots_config.errors import SettingsError, SettingsProblem
 
 SESSION_NAME = "ots-config"
 SHORTEST_DURATION, LONGEST_DURATION, USUAL_DURATION = 900, 43200, 3600
@@ -84,29 +84,29 @@ def role_of(
         origin: Where the values came from, for messages.
 
     Raises:
-        SettingsError: If a value is not what the service takes, all faults together.
+        SettingsError: If a value is not what the service takes, all problems together.
     """
-    faults: list[Fault] = []
+    problems: list[SettingsProblem] = []
 
-    def fault(name: str, reason: str, mend: str) -> None:
-        faults.append(Fault(f"role.{name}", reason, origin, mend))
+    def problem(name: str, reason: str, hint: str) -> None:
+        problems.append(SettingsProblem(f"role.{name}", reason, origin, hint))
 
     name = str(session_name or SESSION_NAME)
     text = json.dumps(policy) if isinstance(policy, Mapping) else str(policy or "")
     outside = str(external_id or "")
     seconds = _whole(duration or USUAL_DURATION)
     if not isinstance(arn, str) or not _ARN.fullmatch(arn):
-        fault("arn", "it is no role's ARN", "Write acs:ram::<account id>:role/<role name>.")
+        problem("arn", "it is no role's ARN", "Write acs:ram::<account id>:role/<role name>.")
     if not _SESSION_NAME.fullmatch(name):
-        fault("session_name", "STS refuses it", "Use 2 to 64 letters, digits, dots, @, _ and -.")
+        problem("session_name", "STS refuses it", "Use 2 to 64 letters, digits, dots, @, _ and -.")
     if seconds is None or not SHORTEST_DURATION <= seconds <= LONGEST_DURATION:
-        fault("duration", "STS refuses it", f"Use {SHORTEST_DURATION} to {LONGEST_DURATION} seconds.")
+        problem("duration", "STS refuses it", f"Use {SHORTEST_DURATION} to {LONGEST_DURATION} seconds.")
     if len(text) > _LONGEST_POLICY:
-        fault("policy", f"it has {len(text)} characters", f"Use at most {_LONGEST_POLICY}.")
+        problem("policy", f"it has {len(text)} characters", f"Use at most {_LONGEST_POLICY}.")
     if outside and not _EXTERNAL_ID.fullmatch(outside):
-        fault("external_id", "STS refuses it", "Use 2 to 1224 letters, digits and +=,.@:/-_.")
-    if faults:
-        raise SettingsError(*faults)
+        problem("external_id", "STS refuses it", "Use 2 to 1224 letters, digits and +=,.@:/-_.")
+    if problems:
+        raise SettingsError(*problems)
     return Role(str(arn), name, seconds or USUAL_DURATION, text or None, outside or None)
 
 

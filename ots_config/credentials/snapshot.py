@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from ots_config.masking import mask
+from ots_config.errors import mask
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -75,7 +75,7 @@ class CloudSSOProvider:
         ends_at = _time(fields.get("cloud_sso_access_token_expire"))
         if not token or (ends_at is not None and ends_at <= now):
             ended = "has ended" if token else "was never done"
-            return kept_keys(fields, self.name, now, 0) or Failure(f"the CloudSSO sign-in {ended}: {self._mend()}")
+            return kept_keys(fields, self.name, now, 0) or Failure(f"the CloudSSO sign-in {ended}: {self._hint()}")
         reply = ask(
             self._fetch,
             "POST",
@@ -98,12 +98,12 @@ class CloudSSOProvider:
         )
         if isinstance(reply, Failure):
             signed_out = reply.http_status == 401
-            return replace(reply, reason=f"{reply.reason}; {self._mend()}") if signed_out else reply
+            return replace(reply, reason=f"{reply.reason}; {self._hint()}") if signed_out else reply
         keys = reply.fields.get("CloudCredential")
         keys = keys if isinstance(keys, dict) else {}
         return keys_in(keys, who="CloudSSO", source=self.name, offset=reply.offset, now=now)
 
-    def _mend(self) -> str:
+    def _hint(self) -> str:
         return f"sign in again with `aliyun configure --mode CloudSSO --profile {self._fields.get('name')}`"
 
     def describe(self) -> str:
@@ -265,8 +265,8 @@ class OAuthProvider:
     def _told(self, failure: Failure) -> Failure:
         if failure.transient:
             return failure
-        mend = f"sign in again with `aliyun configure --mode OAuth --profile {self._fields.get('name')}`"
-        return replace(failure, reason=f"{failure.reason}; {mend}")
+        hint = f"sign in again with `aliyun configure --mode OAuth --profile {self._fields.get('name')}`"
+        return replace(failure, reason=f"{failure.reason}; {hint}")
 
     def describe(self) -> str:
         """Tell the site."""

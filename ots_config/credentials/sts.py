@@ -28,7 +28,7 @@ from ots_config.credentials.variables import (
     switched_on,
     variable,
 )
-from ots_config.errors import CredentialsUnavailable, Fault, SettingsError
+from ots_config.errors import CredentialsUnavailable, SettingsError, SettingsProblem
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -72,17 +72,23 @@ class STSAddress:
                 reason = "it must be a host, without path or query"
             if reason:
                 raise SettingsError(
-                    Fault("sts_endpoint", reason, origin, "Write a host such as sts.cn-hangzhou.aliyuncs.com.")
+                    SettingsProblem(
+                        "sts_endpoint", reason, origin, "Write a host such as sts.cn-hangzhou.aliyuncs.com."
+                    )
                 )
             return url.rstrip("/") + "/"
         region = self.region or variable(self.environ, *STS_REGION)
         vpc = switched_on(self.environ, *STS_VPC) if self.vpc is None else self.vpc
         if vpc and not region:
             raise SettingsError(
-                Fault("sts_region", "the VPC address of STS needs a region", "nowhere", f"Set {STS_REGION[0]}.")
+                SettingsProblem(
+                    "sts_region", "the VPC address of STS needs a region", "nowhere", f"Set {STS_REGION[0]}."
+                )
             )
         if region and not region.replace("-", "").isalnum():
-            raise SettingsError(Fault("sts_region", "it is no region", "argument or environment", "Write cn-hangzhou."))
+            raise SettingsError(
+                SettingsProblem("sts_region", "it is no region", "argument or environment", "Write cn-hangzhou.")
+            )
         host = f"sts-vpc.{region}" if vpc else f"sts.{region}" if region else "sts"
         return f"https://{host}.aliyuncs.com/"
 

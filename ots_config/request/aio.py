@@ -24,12 +24,12 @@ from yarl import URL
 
 from ots_config.errors import (
     ConnectFailed,
-    Fault,
     RequestError,
     RequestInvalid,
     ResponseInvalid,
     ResponseLost,
     SettingsError,
+    SettingsProblem,
     UntrustedServer,
     without_frames,
 )
@@ -371,7 +371,7 @@ def _proxy_of(scheme: str, proxies: Mapping[str, str]) -> str | None:
     proxy = proxies.get(scheme) or proxies.get("all")
     if proxy is not None and urlsplit(proxy).scheme not in ("http", "https"):
         raise SettingsError(
-            Fault(
+            SettingsProblem(
                 "proxies",
                 "an asynchronous client speaks to HTTP proxies only",
                 "argument",

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from ots_config.errors import Fault
+from ots_config.errors import SettingsProblem
 from ots_config.settings import endpoint as endpoints
 from ots_config.settings.checks import unusual
 from ots_config.settings.ledger import Found
@@ -18,7 +18,7 @@ _KEYS = ("access_key_id", "access_key_secret")
 
 
 def agree(reading: Reading, rank: int) -> list[Found]:
-    """Derive what is missing from what is there, and add every contradiction to the reading's faults.
+    """Derive what is missing from what is there, and add every contradiction to the reading's problems.
 
     Args:
         reading: All that the other sources found; a token that belongs to other keys is taken out of it.
@@ -60,9 +60,9 @@ class _Agreement:
     def _derive(self, field: str, value: str, source: str) -> None:
         self.derived.append(Found(field, value, f"{DERIVED} {source}", self.rank))
 
-    def _fault(self, field: str, reason: str, mend: str) -> None:
+    def _fault(self, field: str, reason: str, hint: str) -> None:
         winner = self._winner(field)
-        self.reading.faults.append(Fault(field, reason, winner.origin if winner else "no source", mend))
+        self.reading.problems.append(SettingsProblem(field, reason, winner.origin if winner else "no source", hint))
 
     # --- endpoint, instance, region, network ----------------------------------------------------------
 
@@ -205,12 +205,12 @@ class _Agreement:
             )
 
     def _incomplete(self, key: Found | None, secret: Found | None, token: Found | None) -> None:
-        mend = "Give access_key_id and access_key_secret together, or neither."
+        hint = "Give access_key_id and access_key_secret together, or neither."
         if not self.reading.whole:
             return
         if key is not None:
-            self._fault("access_key_secret", f"it is not set, but access_key_id is ({key.origin})", mend)
+            self._fault("access_key_secret", f"it is not set, but access_key_id is ({key.origin})", hint)
         elif secret is not None:
-            self._fault("access_key_id", f"it is not set, but access_key_secret is ({secret.origin})", mend)
+            self._fault("access_key_id", f"it is not set, but access_key_secret is ({secret.origin})", hint)
         elif token is not None:
-            self._fault("sts_token", "it is set without the keys that it belongs to", mend)
+            self._fault("sts_token", "it is set without the keys that it belongs to", hint)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import PydanticBaseSettingsSource
 
-from ots_config.errors import Fault
+from ots_config.errors import SettingsProblem
 from ots_config.settings.ledger import DEFAULT, Found, show_loser
 from ots_config.settings.names import variable
 from ots_config.settings.problems import Refusal
@@ -24,19 +24,19 @@ class Problem(NamedTuple):
 
     name: str
     reason: str
-    mend: str
+    hint: str
 
 
 class Built(NamedTuple):
     """What a build leaves besides the values.
 
     Attributes:
-        faults: What is wrong, in the order of the fields; if there is any, the model holds nothing.
+        problems: What is wrong, in the order of the fields; if there is any, the model holds nothing.
         origins: Where each value came from that is not a default.
         overrode: Origin and masked value of each value that lost, by field.
     """
 
-    faults: list[Fault]
+    problems: list[SettingsProblem]
     origins: dict[str, str]
     overrode: dict[str, tuple[tuple[str, str], ...]]
 
@@ -57,7 +57,7 @@ def _problem(model: type[BaseModel], error: Any) -> Problem:
     name = ".".join(str(step) for step in error["loc"][:1])
     refusal = error.get("ctx", {}).get("error")
     if isinstance(refusal, Refusal):
-        return Problem(name, refusal.reason, refusal.mend)
+        return Problem(name, refusal.reason, refusal.hint)
     if error["type"] == "missing":
         return Problem(name, "it is not set", "Set it.")
     if name not in model.model_fields:
@@ -70,7 +70,7 @@ def build(model: BaseModel, reading: Reading, sources: Iterable[PydanticBaseSett
     for rank, source in enumerate(sources):
         for found in source.read() if isinstance(source, Source) else _foreign(source, reading, rank):
             reading.ledger.setdefault(found.field, []).append(found)
-    shape, faults = reading.layout, reading.faults
+    shape, faults = reading.layout, reading.problems
     winners = {name: found[0] for name, found in reading.ledger.items()}
     values = nest({name: found.value for name, found in winners.items() if found.origin != DEFAULT})
     problems: list[Problem] = []
@@ -82,13 +82,15 @@ def build(model: BaseModel, reading: Reading, sources: Iterable[PydanticBaseSett
             values[name] = part
     problems += fill(model, values)
     # Those that are missing come last: another fault is then their cause, and is told instead.
-    for name, reason, mend in sorted(
+    for name, reason, hint in sorted(
         problems, key=lambda problem: problem.name in _NEEDED and problem.name not in winners
     ):
         if name in _NEEDED and name not in winners and faults:
             continue
         origin = winners[name].origin if name in winners else "no source"
-        faults.append(Fault(name, reason, origin, mend if name in winners else f"{mend[:-1]} ({variable(name)})."))
+        faults.append(
+            SettingsProblem(name, reason, origin, hint if name in winners else f"{hint[:-1]} ({variable(name)}).")
+        )
     order = {name: place for place, name in enumerate((*shape.leaves, *shape.parts))}
     faults.sort(key=lambda fault: order.get(fault.field, len(order)))
     origins = {name: found.origin for name, found in winners.items() if found.origin != DEFAULT}

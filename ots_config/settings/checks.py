@@ -30,25 +30,25 @@ _PROVIDER = re.compile(r"[A-Za-z0-9_.+/-]+")
 _YES = {"true", "1", "yes", "on"}
 _NO = {"false", "0", "no", "off"}
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
-_PROXY_MEND = "Write it as http://HOST:PORT, or as a dictionary with the keys http and https."
+_PROXY_HINT = "Write it as http://HOST:PORT, or as a dictionary with the keys http and https."
 _UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def _text(value: Any, mend: str) -> str:
+def _text(value: Any, hint: str) -> str:
     if not isinstance(value, str):
-        raise Refusal("it is not text", mend)
+        raise Refusal("it is not text", hint)
     if not value:
-        raise Refusal("it is empty", mend)
+        raise Refusal("it is empty", hint)
     if _UNSPEAKABLE.search(value):
-        raise Refusal("it holds a line break or another control character", mend)
+        raise Refusal("it holds a line break or another control character", hint)
     return value
 
 
-def _matching(pattern: re.Pattern[str], letters: str, mend: str) -> Callable[[Any], str]:
+def _matching(pattern: re.Pattern[str], letters: str, hint: str) -> Callable[[Any], str]:
     def check(value: Any) -> str:
-        text = _text(value, mend)
+        text = _text(value, hint)
         if not pattern.fullmatch(text):
-            raise Refusal(f"it holds other characters than {letters}", mend)
+            raise Refusal(f"it holds other characters than {letters}", hint)
         return text
 
     return check
@@ -65,46 +65,46 @@ provider_name: Callable[[Any], str] = _matching(
 )
 
 
-def text(mend: str) -> Callable[[Any], str]:
+def text(hint: str) -> Callable[[Any], str]:
     """Return a check that accepts any text that is one line."""
-    return lambda value: _text(value, mend)
+    return lambda value: _text(value, hint)
 
 
-def hidden(mend: str) -> Callable[[Any], SecretStr]:
+def hidden(hint: str) -> Callable[[Any], SecretStr]:
     """Return a check that accepts any text that is one line and may hold a secret."""
 
     def check(value: Any) -> SecretStr:
         if not isinstance(value, SecretStr):
-            raise Refusal("it is not text", mend)
-        _text(value.get_secret_value(), mend)
+            raise Refusal("it is not text", hint)
+        _text(value.get_secret_value(), hint)
         return value
 
     return check
 
 
-def several(mend: str) -> Callable[[Any], tuple[str, ...]]:
+def several(hint: str) -> Callable[[Any], tuple[str, ...]]:
     """Return a check that accepts texts of one line each: a list of them, or one text with commas between."""
 
     def check(value: Any) -> tuple[str, ...]:
         parts = value.split(",") if isinstance(value, str) else value
         if not isinstance(parts, (list, tuple)) or not parts:
-            raise Refusal("it is neither a text nor a list of texts", mend)
-        return tuple(_text(part.strip() if isinstance(part, str) else part, mend) for part in parts)
+            raise Refusal("it is neither a text nor a list of texts", hint)
+        return tuple(_text(part.strip() if isinstance(part, str) else part, hint) for part in parts)
 
     return check
 
 
 def policy(value: Any) -> str:
     """Accept a RAM policy: a dictionary, or its JSON on any number of lines."""
-    mend = 'Write it as JSON, {"Version": "1", "Statement": [...]}.'
+    hint = 'Write it as JSON, {"Version": "1", "Statement": [...]}.'
     document = _mapping(value) if isinstance(value, str) else value
     if not isinstance(document, Mapping):
-        raise Refusal("it is no JSON object", mend)
+        raise Refusal("it is no JSON object", hint)
     try:
         return value if isinstance(value, str) and not _UNSPEAKABLE.search(value) else json.dumps(document)
     except (TypeError, ValueError, RecursionError):
         pass
-    raise Refusal("it cannot be written as JSON", mend)
+    raise Refusal("it cannot be written as JSON", hint)
 
 
 def endpoint(value: Any) -> str:
@@ -114,41 +114,41 @@ def endpoint(value: Any) -> str:
 
 def region(value: Any) -> str:
     """Accept a region's id, in lower case."""
-    mend = "Give the region's id, as in cn-hangzhou."
-    text = _text(value, mend).strip().lower()
+    hint = "Give the region's id, as in cn-hangzhou."
+    text = _text(value, hint).strip().lower()
     if not _REGION.fullmatch(text):
-        raise Refusal("it is not a region's id", mend)
+        raise Refusal("it is not a region's id", hint)
     return text
 
 
 def access_key_secret(value: Any) -> SecretStr:
     """Accept an AccessKey secret; it reaches no header, but a line break in it is always a slip."""
-    mend = "Copy the AccessKey secret again."
+    hint = "Copy the AccessKey secret again."
     if not isinstance(value, SecretStr):
-        raise Refusal("it is not text", mend)
-    text = _text(value.get_secret_value(), mend)
+        raise Refusal("it is not text", hint)
+    text = _text(value.get_secret_value(), hint)
     if text != text.strip():
-        raise Refusal("it begins or ends with white space", mend)
+        raise Refusal("it begins or ends with white space", hint)
     return value
 
 
 def sts_token(value: Any) -> SecretStr | None:
     """Accept an STS token; an empty one means none."""
-    mend = "Fetch the token again, and pass it on whole."
+    hint = "Fetch the token again, and pass it on whole."
     if not isinstance(value, SecretStr):
-        raise Refusal("it is not text", mend)
+        raise Refusal("it is not text", hint)
     text = value.get_secret_value()
     if not text:
         return None
     if not (text.isascii() and text.isprintable() and " " not in text):
-        raise Refusal("it holds characters that no HTTP header may hold", mend)
+        raise Refusal("it holds characters that no HTTP header may hold", hint)
     return value
 
 
 def encoding(value: Any) -> str:
     """Accept the name of a text encoding that Python has."""
-    mend = "Use utf8, which the service expects."
-    text = _text(value, mend).strip()
+    hint = "Use utf8, which the service expects."
+    text = _text(value, hint).strip()
     try:
         "a".encode(text)
     except (LookupError, ValueError):
@@ -156,7 +156,7 @@ def encoding(value: Any) -> str:
     else:
         known = True
     if not known:
-        raise Refusal("Python has no such text encoding", mend)
+        raise Refusal("Python has no such text encoding", hint)
     return text
 
 
@@ -190,7 +190,7 @@ def boolean(value: Any) -> bool:
     return word in _YES
 
 
-def _number(value: Any, mend: str) -> float:
+def _number(value: Any, hint: str) -> float:
     """Return a finite number; an int stays one, a bool is none."""
     number: float | None = None
     if isinstance(value, str):
@@ -203,22 +203,22 @@ def _number(value: Any, mend: str) -> float:
     elif isinstance(value, Real) and not isinstance(value, bool):
         number = float(value)
     if number is None:
-        raise Refusal("it is not a number", mend)
+        raise Refusal("it is not a number", hint)
     if isinstance(number, float) and not math.isfinite(number):
-        raise Refusal("it is not a finite number", mend)
+        raise Refusal("it is not a finite number", hint)
     return number
 
 
 def seconds(*, zero: bool = False) -> Callable[[Any], float]:
     """Return a check that accepts a positive number of seconds, or also zero."""
-    mend = f"Give {'no' if zero else 'a positive'} number of seconds{' below zero' if zero else ''}."
+    hint = f"Give {'no' if zero else 'a positive'} number of seconds{' below zero' if zero else ''}."
 
     def check(value: Any) -> float:
-        number = _number(value, mend)
+        number = _number(value, hint)
         if number < 0 or (number == 0 and not zero):
-            raise Refusal(f"{_brief(number)} is not positive", mend)
+            raise Refusal(f"{_brief(number)} is not positive", hint)
         if number > LONGEST:
-            raise Refusal(f"it is longer than {LONGEST:.0f} seconds", mend)
+            raise Refusal(f"it is longer than {LONGEST:.0f} seconds", hint)
         return number
 
     return check
@@ -229,12 +229,12 @@ _positive = seconds()
 
 def number(what: str) -> Callable[[Any], float]:
     """Return a check that accepts a number that is not below zero."""
-    mend = f"Give {what}, 0 or more."
+    hint = f"Give {what}, 0 or more."
 
     def check(value: Any) -> float:
-        accepted = _number(value, mend)
+        accepted = _number(value, hint)
         if not 0 <= accepted <= LONGEST:
-            raise Refusal(f"{_brief(accepted)} is out of range", mend)
+            raise Refusal(f"{_brief(accepted)} is out of range", hint)
         return accepted
 
     return check
@@ -260,14 +260,14 @@ def socket_timeout(value: Any) -> float | tuple[float, float]:
 
 def count(most: int) -> Callable[[Any], int]:
     """Return a check that accepts a whole number from 1 to ``most``."""
-    mend = f"Give a whole number from 1 to {most}."
+    hint = f"Give a whole number from 1 to {most}."
 
     def check(value: Any) -> int:
-        number = _number(value, mend)
+        number = _number(value, hint)
         if not isinstance(number, int):
-            raise Refusal("it is not a whole number", mend)
+            raise Refusal("it is not a whole number", hint)
         if not 1 <= number <= most:
-            raise Refusal(f"{_brief(number)} is out of range", mend)
+            raise Refusal(f"{_brief(number)} is out of range", hint)
         return number
 
     return check
@@ -281,9 +281,9 @@ def ca_bundle(value: Any) -> Path | None:
     """Accept the file of at least one certificate in PEM format."""
     if value is None:
         return None
-    mend = "Name a readable PEM file with the certificates of the authorities to trust."
+    hint = "Name a readable PEM file with the certificates of the authorities to trust."
     if not isinstance(value, (str, Path)) or not str(value).strip() or _UNSPEAKABLE.search(str(value)):
-        raise Refusal("it is not the name of a file", mend)
+        raise Refusal("it is not the name of a file", hint)
     path = Path(os.path.expanduser(value))  # noqa: PTH111 - pathlib's raises where there is no home
     try:
         text = path.read_bytes().decode("latin-1") if path.is_file() else None
@@ -291,9 +291,9 @@ def ca_bundle(value: Any) -> Path | None:
     except OSError as error:
         text, reason = None, f"the file cannot be read: {error.strerror}"
     if text is None:
-        raise Refusal(reason, mend)
+        raise Refusal(reason, hint)
     if not _certificates(text):
-        raise Refusal("the file holds no valid certificate in PEM format", mend)
+        raise Refusal("the file holds no valid certificate in PEM format", hint)
     return path
 
 
@@ -319,7 +319,7 @@ def proxies(value: Any) -> dict[str, str] | None:
     if isinstance(value, str):
         value = {"http": value, "https": value}
     if not isinstance(value, Mapping):
-        raise Refusal("it is neither a URL nor a dictionary", _PROXY_MEND)
+        raise Refusal("it is neither a URL nor a dictionary", _PROXY_HINT)
     return {_proxied(key): _proxy(url) for key, url in value.items()} or None
 
 
@@ -333,19 +333,19 @@ def _mapping(text: str) -> Any:
 def _proxied(key: Any) -> str:
     name = key.lower().removesuffix("://") if isinstance(key, str) else ""
     if name not in ("http", "https", "all"):
-        raise Refusal("a key is none of http, https, all", _PROXY_MEND)
+        raise Refusal("a key is none of http, https, all", _PROXY_HINT)
     return name
 
 
 def _proxy(url: Any) -> str:
-    text = _text(url, _PROXY_MEND).strip()
+    text = _text(url, _PROXY_HINT).strip()
     try:
         parts = urlsplit(text)
         sound = parts.scheme.lower() in _PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0
     except ValueError:
         sound = False
     if not sound or not text.isascii() or " " in text:
-        raise Refusal("it is not the URL of a proxy", _PROXY_MEND)
+        raise Refusal("it is not the URL of a proxy", _PROXY_HINT)
     return text
 
 
@@ -358,7 +358,7 @@ def unusual(instance: str) -> bool:
 
 
 def one_of(names: Collection[str], name: str) -> str:
-    """Return the mend for a name that does not exist among those that do."""
+    """Return the hint for a name that does not exist among those that do."""
     near = nearest(name, names)
     if near:
         return f"Did you mean {near}?"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, BeforeValidator, SecretStr
 
-from ots_config.masking import mask
+from ots_config.errors import mask
 from ots_config.settings.names import ALIASES, variable
 from ots_config.settings.problems import Refusal
 

@@ -11,8 +11,7 @@ from typing import Any, ClassVar, Self
 from pydantic import PrivateAttr, SerializerFunctionWrapHandler, field_serializer
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from ots_config.errors import Fault, SettingsError
-from ots_config.masking import mask
+from ots_config.errors import SettingsError, SettingsProblem, mask
 from ots_config.settings import building, checks, memory, names
 from ots_config.settings.agreement import DERIVED
 from ots_config.settings.fields import Fields
@@ -82,7 +81,7 @@ class OTSSettings(Fields):
         sts_vpc: Whether to ask the address inside a VPC.
 
     Raises:
-        SettingsError: If they cannot be used; it tells all faults together, and no value of a secret.
+        SettingsError: If they cannot be used; it tells all problems together, and no value of a secret.
     """
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
@@ -109,11 +108,11 @@ class OTSSettings(Fields):
         where = Where(env_file, secrets_dir, profile or arguments.get("_profile"))
         for underscored in ("_env_file", "_secrets_dir", "_profile"):
             arguments.pop(underscored, None)
-        faults, doubts = self._build(arguments, where)
+        problems, doubts = self._build(arguments, where)
         arguments.clear()
         del where, env_file, secrets_dir, profile
-        if faults:
-            raise SettingsError(*faults)
+        if problems:
+            raise SettingsError(*problems)
         warn(doubts)
 
     @classmethod
@@ -130,14 +129,14 @@ class OTSSettings(Fields):
             SettingsError: If they cannot be used.
         """
         settings = cls.__new__(cls)
-        faults, doubts = settings._build(arguments, None)  # noqa: SLF001 - its own class
+        problems, doubts = settings._build(arguments, None)  # noqa: SLF001 - its own class
         arguments.clear()
-        if faults:
-            raise SettingsError(*faults)
+        if problems:
+            raise SettingsError(*problems)
         warn(doubts)
         return settings
 
-    def _build(self, arguments: dict[str, Any], where: Where | None) -> tuple[list[Fault], list[str]]:
+    def _build(self, arguments: dict[str, Any], where: Where | None) -> tuple[list[SettingsProblem], list[str]]:
         """Fill this new object from all sources, or from arguments alone if ``where`` is None."""
         cls = type(self)
         environment = {} if where is None else names.environment()
@@ -149,7 +148,7 @@ class OTSSettings(Fields):
         reading = Reading(layout(cls), arguments, where or Where(), environment)
         sources = _explicit(cls, reading) if where is None else _all(cls, reading)
         built = building.build(self, reading, sources)
-        if built.faults:
+        if built.problems:
             object.__setattr__(self, "__dict__", {})  # the values may be sound each by itself, but not together
         else:
             self._origins, self._overrode = built.origins, built.overrode
@@ -158,7 +157,7 @@ class OTSSettings(Fields):
                 self._profile = reading.profile[0] if reading.profile else None
             if not reading.doubts and all(isinstance(source, Source) for source in sources):
                 memory.remember(key, reading.seen, self)
-        return built.faults, reading.doubts
+        return built.problems, reading.doubts
 
     @classmethod
     def settings_customise_sources(
@@ -199,9 +198,9 @@ class OTSSettings(Fields):
         """
         known = layout(type(self)).leaves
         if field not in known:
-            shown, mend = names.visible(field) or "argument", checks.one_of(known, field)
+            shown, hint = names.visible(field) or "argument", checks.one_of(known, field)
             del field
-            raise SettingsError(Fault(shown, "there is no such setting", "argument", mend))
+            raise SettingsError(SettingsProblem(shown, "there is no such setting", "argument", hint))
         return self._origins.get(field, DEFAULT)
 
     @property
@@ -283,7 +282,7 @@ class OTSSettings(Fields):
                 return cls(**arguments)
         finally:
             arguments.clear()
-        raise SettingsError(Fault("argument", "it is not a dictionary of settings", "argument", "Give one."))
+        raise SettingsError(SettingsProblem("argument", "it is not a dictionary of settings", "argument", "Give one."))
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **_: Any) -> Self:

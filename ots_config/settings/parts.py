@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, NoReturn
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from ots_config.errors import Fault, SettingsError
+from ots_config.errors import SettingsError, SettingsProblem
 from ots_config.settings import building, checks
 
 PolicyName = Literal["default", "write", "none", "no-delay"]
@@ -19,11 +19,11 @@ _tls_version = checks.choice("TLSv1.2", "TLSv1.3", aliases=_TLS_NAMES)
 
 def frozen(name: str) -> NoReturn:
     """Refuse to change a setting; pydantic's own error would show the new value."""
-    raise SettingsError(Fault(name, "settings cannot be changed", "argument", "Build new ones."))
+    raise SettingsError(SettingsProblem(name, "settings cannot be changed", "argument", "Build new ones."))
 
 
 class Part(BaseModel):
-    """Settings that belong together; faults are told as ours, which never repeat a value."""
+    """Settings that belong together; problems are told as ours, which never repeat a value."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -31,7 +31,7 @@ class Part(BaseModel):
         problems = building.fill(self, arguments)
         arguments.clear()
         if problems:
-            raise SettingsError(*(Fault(*problem[:2], "argument", problem.mend) for problem in problems))
+            raise SettingsError(*(SettingsProblem(*problem[:2], "argument", problem.hint) for problem in problems))
 
     def __setattr__(self, name: str, value: Any) -> None:
         del value

@@ -1,4 +1,4 @@
-"""How a setting is refused or doubted: by reason and mend, never by its value."""
+"""How a setting is refused or doubted: by reason and hint, never by its value."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class Refusal(ValueError):
 
     Attributes:
         reason: What is wrong, without the value.
-        mend: How to put it right.
+        hint: How to put it right.
     """
 
-    def __init__(self, reason: str, mend: str) -> None:
+    def __init__(self, reason: str, hint: str) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.mend = mend
+        self.hint = hint
 
 
 class SettingsWarning(UserWarning):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, SecretStr
 
-from ots_config.errors import Fault
+from ots_config.errors import SettingsProblem
 from ots_config.settings import files, names
 from ots_config.settings.checks import one_of
 from ots_config.settings.ledger import Found, Layout
@@ -74,7 +74,7 @@ class Reading:
         where: Which files the caller named.
         environment: The variables that start with ``OTS_``.
         ledger: The values found so far, the strongest first.
-        faults: What is wrong so far.
+        problems: What is wrong so far.
         doubts: What is doubtful so far.
         seen: Every file that was looked at, with its signature.
         whole: Whether every source could be read.
@@ -86,7 +86,7 @@ class Reading:
         self.where = where
         self.environment = environment
         self.ledger: dict[str, list[Found]] = {}
-        self.faults: list[Fault] = []
+        self.problems: list[SettingsProblem] = []
         self.doubts: list[str] = []
         self.seen: dict[Path, files.Signature] = {}
         self.whole: bool = True
@@ -98,7 +98,7 @@ class Reading:
     def unreadable(self, field: str, refusal: Refusal, origin: str) -> None:
         """Note a source that cannot be read: what it would have given is not called missing."""
         self.whole = False
-        self.faults.append(Fault(field, refusal.reason, origin, refusal.mend))
+        self.problems.append(SettingsProblem(field, refusal.reason, origin, refusal.hint))
 
     def spread(self, name: str, value: Any, origin: str, rank: int) -> list[Found]:
         """Return the leaves of a value: itself, or the parts of a nested one.
@@ -122,7 +122,7 @@ class Reading:
         if not isinstance(value, Mapping):
             shorthand = getattr(part, "shorthand", None)
             kinds = f"{f'a {shorthand}, ' if shorthand else ''}a dictionary or {part.__name__}"
-            self.faults.append(Fault(name, "it cannot be taken apart", origin, f"Give {kinds}."))
+            self.problems.append(SettingsProblem(name, "it cannot be taken apart", origin, f"Give {kinds}."))
             return []
         found: list[Found] = []
         for key, each in value.items():
@@ -135,8 +135,8 @@ class Reading:
     def _stray(self, name: str, part: type[BaseModel], key: Any, origin: str) -> None:
         shown = names.visible(key) if isinstance(key, str) else ""
         field = f"{name}.{shown}" if shown else name
-        mend = one_of(part.model_fields, str(key))
-        self.faults.append(Fault(field, f"there is no such setting in {name}", origin, mend))
+        hint = one_of(part.model_fields, str(key))
+        self.problems.append(SettingsProblem(field, f"there is no such setting in {name}", origin, hint))
 
     # --- what several sources look up -----------------------------------------------------------------
 
@@ -202,13 +202,13 @@ class Reading:
 
     def _broken(self, name: str, place: str) -> None:
         field = self.layout.variables.get(name)
-        mend = "Write NAME=value, and close each quote on the line that opens it."
+        hint = "Write NAME=value, and close each quote on the line that opens it."
         if field is not None:
-            self.faults.append(Fault(field, "the line cannot be read", place, mend))
+            self.problems.append(SettingsProblem(field, "the line cannot be read", place, hint))
         elif name.startswith(names.PREFIX):
-            self.faults.append(Fault("env_file", "the line cannot be read", place, mend))
+            self.problems.append(SettingsProblem("env_file", "the line cannot be read", place, hint))
         else:
-            self.doubts.append(f"{place} cannot be read and is left out. {mend}")
+            self.doubts.append(f"{place} cannot be read and is left out. {hint}")
 
 
 def _unfold(part: type[BaseModel], text: str) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic.fields import FieldInfo
 from pydantic_settings import PydanticBaseSettingsSource
 
-from ots_config.errors import Fault
+from ots_config.errors import SettingsProblem
 from ots_config.settings import files, names
 from ots_config.settings.agreement import agree
 from ots_config.settings.checks import one_of
@@ -106,8 +106,8 @@ class Arguments(Source):
             (field for field in layout.leaves if field.partition(".")[2] == name), ""
         )
         shown = names.visible(name) or near or "argument"
-        mend = f"Did you mean {near}?" if near else one_of(top, "")
-        self.reading.faults.append(Fault(shown, "there is no such setting", "argument", mend))
+        hint = f"Did you mean {near}?" if near else one_of(top, "")
+        self.reading.problems.append(SettingsProblem(shown, "there is no such setting", "argument", hint))
 
 
 class Environment(Source):
@@ -186,8 +186,8 @@ class Profile(Source):
             if key in reading.layout.leaves or key in reading.layout.parts:
                 found += self._one(key, value, place) if value != "" else []
             elif names.variable(key) not in names.NEIGHBOURS and (meant := self._meant(names.variable(key))):
-                mend = f"Did you mean {meant.removeprefix(names.PREFIX).lower()}?"
-                reading.doubts.append(f"{place}: {names.visible(key) or 'a name in it'} sets nothing. {mend}")
+                hint = f"Did you mean {meant.removeprefix(names.PREFIX).lower()}?"
+                reading.doubts.append(f"{place}: {names.visible(key) or 'a name in it'} sets nothing. {hint}")
         leaves = reading.layout.leaves
         if exposure and any(leaves[each.field].holds_secret(each.value) for each in found):
             reading.doubts.append(exposure)

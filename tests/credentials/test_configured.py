@@ -288,14 +288,14 @@ def test_what_sts_would_refuse(own: dict[str, Any], monkeypatch: pytest.MonkeyPa
     wrong = {"role_arn": "role/last", "role_session_name": "a b"}
     with pytest.raises(SettingsError) as caught:
         create_client(**own, **wrong)
-    assert [(fault.field, fault.origin) for fault in caught.value.faults] == [
+    assert [(problem.field, problem.origin) for problem in caught.value.problems] == [
         ("role_via", "environment variable OTS_ROLE_VIA"),
         ("role_session_name", "argument"),
     ]
     monkeypatch.delenv("OTS_ROLE_VIA")
     with pytest.raises(SettingsError) as caught:
         create_client(**own, **wrong)
-    assert [(fault.field, fault.origin) for fault in caught.value.faults] == [
+    assert [(problem.field, problem.origin) for problem in caught.value.problems] == [
         ("role_arn", "argument"),
         ("role_session_name", "argument"),
         ("role_duration", "environment variable OTS_ROLE_DURATION"),

@@ -12,7 +12,7 @@ import pytest
 
 from ots_config.credentials.snapshot import Credentials, CredentialsProvider
 from ots_config.credentials.static import StaticProvider
-from ots_config.masking import mask
+from ots_config.errors import mask
 
 SECRET, TOKEN = "S3cr3tM4rk", "T0k3nM4rk"
 ENDS = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)

@@ -104,12 +104,12 @@ REFUSED: list[tuple[str, object, str]] = [
 
 @pytest.mark.parametrize(("field", "value", "reason"), REFUSED)
 def test_refused(field: str, value: object, reason: str) -> None:
-    """What cannot be used is one fault, on its field, with reason and mend."""
+    """What cannot be used is one problem, on its field, with reason and hint."""
     with pytest.raises(SettingsError, match=reason) as caught:
         build(**{field: value})
-    (fault,) = caught.value.faults
-    assert (fault.field, fault.origin) == (field, "argument")
-    assert fault.mend.endswith((".", "?"))
+    (problem,) = caught.value.problems
+    assert (problem.field, problem.origin) == (field, "argument")
+    assert problem.hint.endswith((".", "?"))
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_keys_refused(field: str, value: object, reason: str) -> None:
     """Keys that would not fit a header, or were copied badly, are refused."""
     with pytest.raises(SettingsError, match=reason) as caught:
         build(**{**KEYS, field: value})
-    assert [fault.field for fault in caught.value.faults] == [field]
+    assert [problem.field for problem in caught.value.problems] == [field]
 
 
 def test_keys_accepted() -> None:
@@ -156,10 +156,10 @@ def test_keys_accepted() -> None:
     ],
 )
 def test_half_a_key(keys: dict[str, str], field: str) -> None:
-    """Keys that do not make a set are one fault."""
+    """Keys that do not make a set are one problem."""
     with pytest.raises(SettingsError, match=r"it is(?: not)? set") as caught:
         build(**keys)
-    assert [fault.field for fault in caught.value.faults] == [field]
+    assert [problem.field for problem in caught.value.problems] == [field]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_retry_refused(arguments: dict[str, Any], reason: str) -> None:
         SettingsError, match=reason if "deadlin" not in arguments else "Did you mean deadline"
     ) as caught:
         build(retry=arguments)
-    assert caught.value.faults[0].field == f"retry.{next(iter(arguments))}"
+    assert caught.value.problems[0].field == f"retry.{next(iter(arguments))}"
 
 
 def test_retry_accepted() -> None:
@@ -233,7 +233,7 @@ def test_anything(field: str, value: object) -> None:
     try:
         settings = OTSSettings.explicit(**arguments)
     except SettingsError as error:
-        assert error.faults  # noqa: PT017 - either outcome is right
+        assert error.problems  # noqa: PT017 - either outcome is right
         return
     for name in ("access_key_id", "instance_name", "region", "endpoint"):
         text = getattr(settings, name) or ""

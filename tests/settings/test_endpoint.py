@@ -172,7 +172,7 @@ def test_agreement() -> None:
     assert OTSSettings.explicit(endpoint=PUBLIC, instance_name="DEMO", region="cn-hangzhou").instance_name == "DEMO"
     with pytest.raises(SettingsError) as caught:
         OTSSettings.explicit(endpoint=PUBLIC, instance_name="other", region="cn-beijing", network="vpc")
-    assert [fault.field for fault in caught.value.faults] == ["instance_name", "region", "network"]
+    assert [problem.field for problem in caught.value.problems] == ["instance_name", "region", "network"]
     assert "whose instance is demo" in str(caught.value)
     assert "whose region is cn-hangzhou" in str(caught.value)
     custom = OTSSettings.explicit(endpoint="https://rows.example.com", instance_name="demo", region="cn-beijing")
@@ -192,10 +192,10 @@ def test_old_vpc_binding() -> None:
 
 
 def test_what_is_missing() -> None:
-    """Without endpoint, or without the instance of an unknown host, one fault says what to set."""
+    """Without endpoint, or without the instance of an unknown host, one problem says what to set."""
     with pytest.raises(SettingsError, match="without region and instance_name") as caught:
         OTSSettings.explicit()
-    assert len(caught.value.faults) == 1
+    assert len(caught.value.problems) == 1
     with pytest.raises(SettingsError, match="without region"):
         OTSSettings.explicit(instance_name="demo")
     with pytest.raises(SettingsError, match="instance_name: it is not set, and the endpoint does not name it"):

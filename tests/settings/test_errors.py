@@ -1,4 +1,4 @@
-"""Faults are told together, in the order of the fields, each with origin and mend; misspelt names are found."""
+"""Faults are told together, in the order of the fields, each with origin and hint; misspelt names are found."""
 
 import pickle
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ots_config.errors import Fault, SettingsError
+from ots_config.errors import SettingsError, SettingsProblem
 from ots_config.settings import OTSSettings, SettingsWarning
 
 Write = Callable[..., Path]
@@ -21,7 +21,7 @@ def test_all_faults_at_once(monkeypatch: pytest.MonkeyPatch, write: Write) -> No
     write("ots.toml", "[profiles.default]\nallow_http = 3\nregion = 'cn-beijing'\n")
     with pytest.raises(SettingsError) as caught:
         OTSSettings(endpoint=ENDPOINT, access_key_id="id", sgnature="v2", env_file="prod.env", secrets_dir="secrets")
-    assert [(fault.field, fault.origin) for fault in caught.value.faults] == [
+    assert [(problem.field, problem.origin) for problem in caught.value.problems] == [
         ("region", "profile [profiles.default] in ots.toml"),
         ("access_key_secret", "no source"),
         ("encoding", "prod.env line 2"),
@@ -36,18 +36,18 @@ def test_all_faults_at_once(monkeypatch: pytest.MonkeyPatch, write: Write) -> No
 
 
 def test_one_fault_reads_as_a_sentence() -> None:
-    """A single fault says field, reason, origin and mend in one line."""
+    """A single problem says field, reason, origin and hint in one line."""
     with pytest.raises(SettingsError) as caught:
         OTSSettings(endpoint=ENDPOINT, max_connection=0)
     assert str(caught.value) == (
         "max_connection: 0 is out of range (from argument). Give a whole number from 1 to 65535."
     )
     again = pickle.loads(pickle.dumps(caught.value))
-    assert again.faults == caught.value.faults
+    assert again.problems == caught.value.problems
 
 
 def test_one_cause_is_one_fault() -> None:
-    """What cannot be derived because of another fault is not called missing too."""
+    """What cannot be derived because of another problem is not called missing too."""
     for arguments, field in (
         ({"endpoint": "demo"}, "endpoint"),
         ({"region": "no region", "instance_name": "demo"}, "region"),
@@ -57,11 +57,11 @@ def test_one_cause_is_one_fault() -> None:
     ):
         with pytest.raises(SettingsError) as caught:
             OTSSettings.explicit(**arguments)
-        assert [fault.field for fault in caught.value.faults] == [field]
+        assert [problem.field for problem in caught.value.problems] == [field]
 
 
 @pytest.mark.parametrize(
-    ("name", "mend"),
+    ("name", "hint"),
     [
         ("endpiont", "Did you mean endpoint?"),
         ("end_point", "Did you mean endpoint?"),
@@ -70,12 +70,12 @@ def test_one_cause_is_one_fault() -> None:
         ("qqqq", "Choose one of access_key_id, access_key_secret, allow_http, cli_config_file,"),
     ],
 )
-def test_unknown_arguments(name: str, mend: str) -> None:
+def test_unknown_arguments(name: str, hint: str) -> None:
     """An unknown argument is a SettingsError with the nearest real name."""
     for build in (OTSSettings, OTSSettings.explicit):
         with pytest.raises(SettingsError, match="there is no such setting") as caught:
             build(**{"endpoint": ENDPOINT, name: 1})
-        assert caught.value.faults[0].mend.startswith(mend)
+        assert caught.value.problems[0].hint.startswith(hint)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +130,6 @@ def test_misspelt_profile_entry(write: Write) -> None:
 
 
 def test_faults_say_what_they_are() -> None:
-    """A fault is plain data."""
-    fault = Fault("field", "it is wrong", "argument", "Mend it.")
-    assert str(fault) == "field: it is wrong (from argument). Mend it."
+    """A problem is plain data."""
+    problem = SettingsProblem("field", "it is wrong", "argument", "Mend it.")
+    assert str(problem) == "field: it is wrong (from argument). Mend it."

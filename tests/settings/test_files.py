@@ -79,11 +79,11 @@ def test_default_env_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_missing_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A named env file that is missing is one fault, and what it might have given is not called missing too."""
+    """A named env file that is missing is one problem, and what it might have given is not called missing too."""
     with pytest.raises(SettingsError) as caught:
         OTSSettings(env_file="prod.env")
-    (fault,) = caught.value.faults
-    assert (fault.field, fault.reason, fault.origin) == (
+    (problem,) = caught.value.problems
+    assert (problem.field, problem.reason, problem.origin) == (
         "env_file",
         "prod.env: no such file or directory",
         "argument",
@@ -120,11 +120,11 @@ def test_impossible_env_file() -> None:
 
 
 def test_broken_lines(write: Write) -> None:
-    """A line that cannot be read is named: a fault if it is about a setting, else a warning."""
+    """A line that cannot be read is named: a problem if it is about a setting, else a warning."""
     with pytest.raises(SettingsError) as caught:
         OTSSettings(**BASE, env_file=write("prod.env", '\nOTS_ACCESS_KEY_SECRET="abc\n'))
-    (fault,) = (fault for fault in caught.value.faults if "line" in fault.origin)
-    assert (fault.field, fault.origin) == ("access_key_secret", "prod.env line 2")
+    (problem,) = (problem for problem in caught.value.problems if "line" in problem.origin)
+    assert (problem.field, problem.origin) == ("access_key_secret", "prod.env line 2")
     with pytest.raises(SettingsError, match=r"env_file: the line cannot be read \(from prod.env line 1\)"):
         OTSSettings(**BASE, env_file=write("prod.env", "OTS_NEW abc\n"))
     with pytest.warns(SettingsWarning, match=r"prod\.env line 2 cannot be read"):
@@ -133,7 +133,7 @@ def test_broken_lines(write: Write) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are a POSIX matter")
 def test_files_that_others_can_read(write: Write) -> None:
-    """Env file, secrets file and profile that everybody can read get a warning with the mend, if they hold secrets."""
+    """Env file, secrets file and profile that everybody can read get a warning with the hint, if they hold secrets."""
     line = "OTS_ACCESS_KEY_SECRET=abc\n"
     with pytest.warns(SettingsWarning, match=r"prod\.env .*mode 0644.*chmod 600 prod\.env"):
         OTSSettings(**KEY, env_file=write("prod.env", line, 0o644))
@@ -236,15 +236,15 @@ def test_profile_places(write: Write, tmp_path: Path, monkeypatch: pytest.Monkey
     ],
 )
 def test_profile_faults(write: Write, text: str, reason: str) -> None:
-    """An ots.toml that cannot be used, or without the profile that was named, is one fault."""
+    """An ots.toml that cannot be used, or without the profile that was named, is one problem."""
     write("ots.toml", text)
     with pytest.raises(SettingsError, match=reason) as caught:
         OTSSettings(profile="prd")
-    assert len(caught.value.faults) == 1
+    assert len(caught.value.problems) == 1
 
 
 def test_profile_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A profile without any ots.toml, and an ots.toml that was named and is missing, are faults."""
+    """A profile without any ots.toml, and an ots.toml that was named and is missing, are problems."""
     with pytest.raises(SettingsError, match=r"there is no ots\.toml; looked at ots\.toml, "):
         OTSSettings(**BASE, profile="prod")
     monkeypatch.setenv("OTS_CONFIG_FILE", "my.toml")

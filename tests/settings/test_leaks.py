@@ -45,7 +45,7 @@ def frames(error: BaseException) -> Iterator[types.FrameType]:
 
 def shapes(error: SettingsError) -> Iterator[object]:
     """Yield everything that can be made of an error."""
-    yield from (str(error), repr(error), error.args, error.faults, vars(error), error.message)
+    yield from (str(error), repr(error), error.args, error.problems, vars(error), error.message)
     yield pickle.dumps(error)
     yield str(pickle.loads(pickle.dumps(error)))
     yield [error.__cause__, error.__context__]
@@ -104,7 +104,7 @@ def debug(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=["plain", "line", "hash", "bytes", "list", "dict"],
 )
 def test_arguments(field: str, other: dict[str, object], value: object) -> None:
-    """As an argument of any field, in any type, alone or beside another fault."""
+    """As an argument of any field, in any type, alone or beside another problem."""
     build(**{**BASE, **other, **nested(field, value)})
 
 

@@ -143,12 +143,12 @@ def test_a_token_stays_with_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_secret_stays_with_its_id(monkeypatch: pytest.MonkeyPatch, write: Write) -> None:
-    """An overridden id takes its secret with it: the mixture is a fault, not a wrong signature later."""
+    """An overridden id takes its secret with it: the mixture is a problem, not a wrong signature later."""
     monkeypatch.setenv("OTS_ACCESS_KEY_ID", "new")
     write(".env", "OTS_ACCESS_KEY_ID=old\nOTS_ACCESS_KEY_SECRET=old-secret\n")
     with pytest.raises(SettingsError, match="belongs to another access_key_id") as caught:
         OTSSettings(**BASE)
-    assert caught.value.faults[0].origin == ".env line 2"
+    assert caught.value.problems[0].origin == ".env line 2"
     write(".env", "OTS_ACCESS_KEY_ID=new\nOTS_ACCESS_KEY_SECRET=secret\n")
     assert OTSSettings(**BASE).origin("access_key_secret") == ".env line 2"
     write(".env", "OTS_ACCESS_KEY_SECRET=secret\n")

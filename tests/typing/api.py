@@ -86,7 +86,7 @@ def failures(error: Exception) -> None:
         assert_type(error.elapsed, float)
         assert_type(error.request_ids, tuple[str, ...])
     if isinstance(error, SettingsError):
-        assert_type([fault.field for fault in error.faults], list[str])
+        assert_type([problem.field for problem in error.problems], list[str])
 
 
 def credentials() -> None:

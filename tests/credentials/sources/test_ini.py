@@ -240,7 +240,7 @@ def test_refusals_of_sts_say_which_section(folder: Path, ini: Any, sealed: Any) 
 def test_a_file_that_others_can_read_is_warned_about_once(
     folder: Path, ini: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One warning for each file with secrets, with the mend; none if only the owner can read it."""
+    """One warning for each file with secrets, with the hint; none if only the owner can read it."""
     path = write(folder / "credentials", "[default]\naccess_key_id = a\naccess_key_secret = MARKED\n")
     ini().fetch_credentials()
     assert not caplog.records

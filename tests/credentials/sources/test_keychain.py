@@ -188,7 +188,7 @@ def test_names_that_no_entry_may_have(memory: Memory, name: str) -> None:
     ids=["none", "locked", "init", "set", "os"],
 )
 def test_keychains_that_fail(memory: Memory, failure: Exception, kind: type[Exception], told: str, sealed: Any) -> None:
-    """Each failure is one sentence with the mend; what the backend said is not repeated."""
+    """Each failure is one sentence with the hint; what the backend said is not repeated."""
     memory.failure = failure
     keychain = Keychain()
     for act in (keychain.read, lambda: keychain.store(KEYS), keychain.delete, keychain.list):
@@ -427,7 +427,7 @@ def test_a_real_secret_service(tmp_path: Path) -> None:
 
 
 def test_a_real_secret_service_that_is_locked(tmp_path: Path) -> None:
-    """A daemon that nobody can unlock, as on a server without a screen, is told in one sentence with the mend."""
+    """A daemon that nobody can unlock, as on a server without a screen, is told in one sentence with the hint."""
     start = f"gnome-keyring-daemon --start --components=secrets --control-directory={tmp_path}"
     done = with_a_secret_service(tmp_path, start, LOCKED)
     assert done.stdout.strip().endswith("told"), done.stderr

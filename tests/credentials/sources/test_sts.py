@@ -125,10 +125,14 @@ def test_wrong_arguments(assume: Any, options: dict[str, Any], cloud: Any) -> No
 
 
 def test_all_wrong_arguments_are_told_together(assume: Any) -> None:
-    """One error tells every fault, with its mend, and none of the values."""
+    """One error tells every fault, with its hint, and none of the values."""
     with pytest.raises(SettingsError) as caught:
         assume(duration=1, session_name="!!private!!", external_id="!")
-    assert [fault.field for fault in caught.value.faults] == ["role.session_name", "role.duration", "role.external_id"]
+    assert [problem.field for problem in caught.value.problems] == [
+        "role.session_name",
+        "role.duration",
+        "role.external_id",
+    ]
     assert "private" not in str(caught.value)
 
 
