@@ -14,28 +14,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ots_config.async_client import AsyncOTSClient
-    from ots_config.bulk import BulkReport, FailedRow
-    from ots_config.client import OTSClient
-    from ots_config.credentials.cache import SharedCache
+    from ots_config.client.async_client import AsyncOTSClient
+    from ots_config.client.bulk import BulkReport, FailedRow
+    from ots_config.client.scan import AsyncScan, Scan
+    from ots_config.client.sync_client import OTSClient
     from ots_config.credentials.chain import ChainProvider
-    from ots_config.credentials.environment import EnvironmentProvider
-    from ots_config.credentials.foreign import CallableProvider, ForeignProvider
+    from ots_config.credentials.credentials import Credentials, CredentialsProvider
+    from ots_config.credentials.expiry import State
+    from ots_config.credentials.file_watch import FileWatchingProvider
     from ots_config.credentials.health import Health, MaskedCredentials
     from ots_config.credentials.identity import Identity
-    from ots_config.credentials.ini import INIProvider
-    from ots_config.credentials.keychain import Keychain, KeyringProvider
-    from ots_config.credentials.lifetime import State
-    from ots_config.credentials.metadata import ECSRoleProvider
-    from ots_config.credentials.oidc import OIDCRoleProvider
-    from ots_config.credentials.process import ProcessProvider
-    from ots_config.credentials.profiles import ProfileProvider
-    from ots_config.credentials.refresh import Refreshing
-    from ots_config.credentials.reload import Reloading
-    from ots_config.credentials.snapshot import Credentials, CredentialsProvider
-    from ots_config.credentials.static import StaticProvider
+    from ots_config.credentials.providers.aliyun_cli import ProfileProvider
+    from ots_config.credentials.providers.ecs import ECSRoleProvider
+    from ots_config.credentials.providers.environment import EnvironmentProvider
+    from ots_config.credentials.providers.external import CallableProvider, ForeignProvider
+    from ots_config.credentials.providers.keyring import Keychain, KeyringProvider
+    from ots_config.credentials.providers.oidc import OIDCRoleProvider
+    from ots_config.credentials.providers.process import ProcessProvider
+    from ots_config.credentials.providers.sdk_profile import INIProvider
+    from ots_config.credentials.providers.static import StaticProvider
+    from ots_config.credentials.providers.uri import URIProvider
+    from ots_config.credentials.refresh import RefreshingProvider
+    from ots_config.credentials.shared_cache import SharedCache
     from ots_config.credentials.sts import AssumeRoleProvider
-    from ots_config.credentials.uri import URIProvider
     from ots_config.emulator.embedded import Emulator
     from ots_config.errors import (
         AuthenticationFailed,
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
         UntrustedServer,
     )
     from ots_config.factory import create_async_client, create_client, create_provider, identity
-    from ots_config.request.retry import (
+    from ots_config.request.retry_policy import (
         DefaultRetryPolicy,
         NoDelayRetryPolicy,
         NoRetryPolicy,
@@ -63,7 +64,6 @@ if TYPE_CHECKING:
         RetryPolicy,
         WriteRetryPolicy,
     )
-    from ots_config.scan import AsyncScan, Scan
     from ots_config.settings import OTSSettings, RetrySettings, TLSSettings
 
 __all__ = [
@@ -85,6 +85,7 @@ __all__ = [
     "Emulator",
     "EnvironmentProvider",
     "FailedRow",
+    "FileWatchingProvider",
     "ForeignProvider",
     "Health",
     "INIProvider",
@@ -100,8 +101,7 @@ __all__ = [
     "OTSSettings",
     "ProcessProvider",
     "ProfileProvider",
-    "Refreshing",
-    "Reloading",
+    "RefreshingProvider",
     "RequestError",
     "RequestInvalid",
     "ResponseInvalid",
@@ -128,28 +128,28 @@ __all__ = [
 ]
 
 _HOMES = {
-    "async_client": ("AsyncOTSClient",),
-    "bulk": ("BulkReport", "FailedRow"),
-    "client": ("OTSClient",),
-    "credentials.cache": ("SharedCache",),
+    "client.async_client": ("AsyncOTSClient",),
+    "client.bulk": ("BulkReport", "FailedRow"),
+    "client.sync_client": ("OTSClient",),
+    "credentials.shared_cache": ("SharedCache",),
     "credentials.chain": ("ChainProvider",),
-    "credentials.environment": ("EnvironmentProvider",),
-    "credentials.foreign": ("CallableProvider", "ForeignProvider"),
+    "credentials.providers.environment": ("EnvironmentProvider",),
+    "credentials.providers.external": ("CallableProvider", "ForeignProvider"),
     "credentials.health": ("Health", "MaskedCredentials"),
     "credentials.identity": ("Identity",),
-    "credentials.ini": ("INIProvider",),
-    "credentials.keychain": ("Keychain", "KeyringProvider"),
-    "credentials.lifetime": ("State",),
-    "credentials.metadata": ("ECSRoleProvider",),
-    "credentials.oidc": ("OIDCRoleProvider",),
-    "credentials.process": ("ProcessProvider",),
-    "credentials.profiles": ("ProfileProvider",),
-    "credentials.refresh": ("Refreshing",),
-    "credentials.reload": ("Reloading",),
-    "credentials.snapshot": ("Credentials", "CredentialsProvider"),
-    "credentials.static": ("StaticProvider",),
+    "credentials.providers.sdk_profile": ("INIProvider",),
+    "credentials.providers.keyring": ("Keychain", "KeyringProvider"),
+    "credentials.expiry": ("State",),
+    "credentials.providers.ecs": ("ECSRoleProvider",),
+    "credentials.providers.oidc": ("OIDCRoleProvider",),
+    "credentials.providers.process": ("ProcessProvider",),
+    "credentials.providers.aliyun_cli": ("ProfileProvider",),
+    "credentials.refresh": ("RefreshingProvider",),
+    "credentials.file_watch": ("FileWatchingProvider",),
+    "credentials.credentials": ("Credentials", "CredentialsProvider"),
+    "credentials.providers.static": ("StaticProvider",),
     "credentials.sts": ("AssumeRoleProvider",),
-    "credentials.uri": ("URIProvider",),
+    "credentials.providers.uri": ("URIProvider",),
     "emulator.embedded": ("Emulator",),
     "errors": (
         "AuthenticationFailed",
@@ -169,7 +169,7 @@ _HOMES = {
         "UntrustedServer",
     ),
     "factory": ("create_async_client", "create_client", "create_provider", "identity"),
-    "request.retry": (
+    "request.retry_policy": (
         "DefaultRetryPolicy",
         "NoDelayRetryPolicy",
         "NoRetryPolicy",
@@ -177,7 +177,7 @@ _HOMES = {
         "RetryPolicy",
         "WriteRetryPolicy",
     ),
-    "scan": ("AsyncScan", "Scan"),
+    "client.scan": ("AsyncScan", "Scan"),
     "settings": ("OTSSettings", "RetrySettings", "TLSSettings"),
 }
 _LAZY = {name: home for home, names in _HOMES.items() for name in names}

@@ -17,7 +17,7 @@
 
 Whatever a client operation raises is one of these *and* a ``tablestore.OTSServiceError`` (for ``ServiceError``)
 or ``tablestore.OTSClientError`` (for all others), so ``except`` clauses written for the official SDK keep
-working; ``ots_config.sdk.official`` adds those types. Reading this module loads no other library.
+working; ``ots_config.sdk.as_sdk_error`` adds those types. Reading this module loads no other library.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class RequestError(OTSConfigError):
         source: Where that key came from.
         reads: Whether the operation only reads.
         repeatable: Whether sending it twice leaves what sending it once does.
-        at_once: Whether it failed on a connection kept from before, so that a new one is likely to do.
+        on_reused_connection: Whether it failed on a connection kept from before, so that a new one is likely to do.
         retry_after: Seconds that the answer asked to wait (``Retry-After``), None if it did not.
     """
 
@@ -155,7 +155,7 @@ class RequestError(OTSConfigError):
     may_have_happened: bool = False
     reads: bool = False
     repeatable: bool = False
-    at_once: bool = False
+    on_reused_connection: bool = False
     code: str = ""
     request_id: str = ""
     retry_after: float | None = None
@@ -248,7 +248,7 @@ def without_frames(error: OTSConfigError) -> OTSConfigError:
     return error
 
 
-def sealed(
+def without_secret_frames(
     present: Callable[[OTSConfigError], OTSConfigError] = without_frames,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let our errors leave a function that takes secrets without a frame that shows them to a debugger or a log.

@@ -7,36 +7,42 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ots_config.assembly import Assembly, identity_of, setting_arguments
-from ots_config.client import OTSClient
+from ots_config.client.assembly import Assembly, identity_of, setting_arguments
+from ots_config.client.sync_client import OTSClient
 from ots_config.credentials import variables
-from ots_config.credentials.cache import SharedCache
 from ots_config.credentials.chain import ChainProvider
-from ots_config.credentials.environment import EnvironmentProvider
-from ots_config.credentials.fetch import Fetch
-from ots_config.credentials.foreign import CallableProvider, ForeignProvider
+from ots_config.credentials.credentials import Credentials, CredentialsProvider
+from ots_config.credentials.file_watch import FileWatchingProvider
+from ots_config.credentials.http import Fetch
 from ots_config.credentials.identity import Identity, caller_identity
-from ots_config.credentials.ini import INIProvider
-from ots_config.credentials.keychain import Keychain, KeyringProvider
-from ots_config.credentials.metadata import ECSRoleProvider
-from ots_config.credentials.oidc import OIDCRoleProvider
-from ots_config.credentials.process import ProcessProvider
-from ots_config.credentials.profiles import ProfileProvider
-from ots_config.credentials.refresh import Refreshing
-from ots_config.credentials.reload import Reloading
-from ots_config.credentials.snapshot import Credentials, CredentialsProvider
-from ots_config.credentials.static import StaticProvider
+from ots_config.credentials.providers.aliyun_cli import ProfileProvider
+from ots_config.credentials.providers.ecs import ECSRoleProvider
+from ots_config.credentials.providers.environment import EnvironmentProvider
+from ots_config.credentials.providers.external import CallableProvider, ForeignProvider
+from ots_config.credentials.providers.keyring import Keychain, KeyringProvider
+from ots_config.credentials.providers.oidc import OIDCRoleProvider
+from ots_config.credentials.providers.process import ProcessProvider
+from ots_config.credentials.providers.sdk_profile import INIProvider
+from ots_config.credentials.providers.static import StaticProvider
+from ots_config.credentials.providers.uri import URIProvider
+from ots_config.credentials.refresh import RefreshingProvider
+from ots_config.credentials.shared_cache import SharedCache
 from ots_config.credentials.sts import AssumeRoleProvider
-from ots_config.credentials.uri import URIProvider
-from ots_config.errors import CredentialsRefused, CredentialsUnavailable, SettingsError, SettingsProblem, sealed
+from ots_config.errors import (
+    CredentialsRefused,
+    CredentialsUnavailable,
+    SettingsError,
+    SettingsProblem,
+    without_secret_frames,
+)
 from ots_config.request.transport import Fetcher
-from ots_config.sdk import official
+from ots_config.sdk import as_sdk_error
 from ots_config.settings import OTSSettings
 
 if TYPE_CHECKING:
     from os import PathLike
 
-    from ots_config.async_client import AsyncOTSClient
+    from ots_config.client.async_client import AsyncOTSClient
 
     FileNames = str | PathLike[str] | list[str | PathLike[str]] | tuple[str | PathLike[str], ...] | None
 
@@ -61,7 +67,7 @@ _CLIENT_OPTIONS = frozenset(
 )
 
 
-@sealed(official)
+@without_secret_frames(as_sdk_error)
 def create_client(
     *,
     settings: OTSSettings | None = None,
@@ -102,7 +108,7 @@ def create_client(
     return client
 
 
-@sealed(official)
+@without_secret_frames(as_sdk_error)
 def create_async_client(
     *,
     settings: OTSSettings | None = None,
@@ -136,7 +142,9 @@ def create_async_client(
     Raises:
         SettingsError: If a setting is missing or cannot be used; all of them are told together.
     """
-    from ots_config.async_client import AsyncOTSClient  # it loads aiohttp, which a client in threads does not need
+    from ots_config.client.async_client import (
+        AsyncOTSClient,  # it loads aiohttp, which a client in threads does not need
+    )
 
     client = _joined(
         AsyncOTSClient, settings, (env_file, secrets_dir, profile), credentials_provider, retry_policy, arguments
@@ -178,8 +186,10 @@ def _greet(client: Assembly, credentials: Any) -> None:
     logger.info("client of instance %s at %s, as %s from %s", settings.instance_name, settings.endpoint, key, source)
 
 
-@sealed(official)
-def create_provider(settings: OTSSettings | None = None, *, fetch: Fetch | None = None) -> ChainProvider | Refreshing:
+@without_secret_frames(as_sdk_error)
+def create_provider(
+    settings: OTSSettings | None = None, *, fetch: Fetch | None = None
+) -> ChainProvider | RefreshingProvider:
     """Return the provider that these settings lead to: a chain of every source, or a role assumed with it.
 
     The chain is: the settings' own keys; the environment (``OTS_*``, then ``ALIBABA_CLOUD_*``); the command
@@ -241,7 +251,7 @@ def _assumed(settings: OTSSettings, setting: str, source: Any, arn: str, **optio
     )
 
 
-@sealed(official)
+@without_secret_frames(as_sdk_error)
 def identity(credentials: Any = None, *, settings: OTSSettings | None = None, fetch: Fetch | None = None) -> Identity:
     """Return whose keys these are, as STS tells it: GetCallerIdentity, which needs no permission.
 
@@ -306,9 +316,9 @@ def _sources(settings: OTSSettings, fetch: Fetch, environ: variables.Overlaid) -
     sources += [
         _kept_fresh(process, settings),
         _kept_fresh(OIDCRoleProvider(**given), settings),
-        Reloading(keychain),
-        Reloading(cli, paths=cli.paths),
-        Reloading(ini, paths=ini.paths),
+        FileWatchingProvider(keychain),
+        FileWatchingProvider(cli, paths=cli.paths),
+        FileWatchingProvider(ini, paths=ini.paths),
         _kept_fresh(URIProvider(**given), settings),
         _kept_fresh(ECSRoleProvider(allow_v1=settings.ecs_v1, disabled=settings.ecs_disabled, **given), settings),
     ]
@@ -331,7 +341,7 @@ def _own_keys(settings: OTSSettings) -> Any:
     static = _static(settings, origin)
     if not settings.files:
         return static
-    return Reloading(_KeysInFiles(settings, origin), paths=settings.files, instant=True)
+    return FileWatchingProvider(_KeysInFiles(settings, origin), paths=settings.files, instant=True)
 
 
 def _static(settings: OTSSettings, origin: str) -> StaticProvider:
@@ -374,8 +384,8 @@ class _KeysInFiles:
         return self._origin
 
 
-def _kept_fresh(source: Any, settings: OTSSettings) -> Refreshing:
-    return Refreshing(SharedCache(source) if settings.credentials_cache else source)
+def _kept_fresh(source: Any, settings: OTSSettings) -> RefreshingProvider:
+    return RefreshingProvider(SharedCache(source) if settings.credentials_cache else source)
 
 
 def _as_provider(given: Any) -> Any:
@@ -383,13 +393,13 @@ def _as_provider(given: Any) -> Any:
     if isinstance(given, Credentials):
         return StaticProvider.of(given)
     if callable(getattr(given, "fetch_credentials", None)):
-        return Refreshing(given)
+        return RefreshingProvider(given)
     if type(given).__module__.startswith("ots_config."):
         return given
     if callable(getattr(given, "get_credentials", None)) or callable(getattr(given, "get_credential", None)):
         return ForeignProvider(given)
     if callable(given):
-        return Refreshing(CallableProvider(given), max_age=_CALLABLE_PERIOD)
+        return RefreshingProvider(CallableProvider(given), max_age=_CALLABLE_PERIOD)
     raise CredentialsUnavailable(
         f"{type(given).__name__} is no credentials provider: it has no get_credentials() and cannot be called"
     )

@@ -54,7 +54,7 @@ with _later("numpy", "aiohttp"), warnings.catch_warnings():
     from tablestore.credentials import StaticCredentialsProvider
     from tablestore.protocol import OTSProtocol
 
-__all__ = ["OTSProtocol", "StaticCredentialsProvider", "official", "pb2", "tablestore"]
+__all__ = ["OTSProtocol", "StaticCredentialsProvider", "as_sdk_error", "pb2", "tablestore"]
 
 if "request_context" not in signature(OTSProtocol.make_request).parameters:  # pragma: no cover
     raise ImportError(
@@ -83,7 +83,7 @@ def _revive_official(cls: type[OTSConfigError], args: tuple[Any, ...], state: di
     return _revive(_official_type(cls), args, state)
 
 
-def official(error: OTSConfigError) -> OTSConfigError:
+def as_sdk_error(error: OTSConfigError) -> OTSConfigError:
     """Make an error of ours also one of the official SDK's, so that ``except OTSServiceError`` catches it.
 
     The same object is returned, with its traceback, cause and notes: only its class gains a base.

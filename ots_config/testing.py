@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from ots_config.client import OTSClient
+    from ots_config.client.sync_client import OTSClient
     from ots_config.emulator import Emulator
 
 _instances = count(1)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ots_config import errors
-from ots_config.errors import OTSConfigError, SettingsError, SettingsProblem, sealed, without_frames
-from ots_config.sdk import official, tablestore
+from ots_config.errors import OTSConfigError, SettingsError, SettingsProblem, without_frames, without_secret_frames
+from ots_config.sdk import as_sdk_error, tablestore
 
 
 def tree(cls: type, depth: int = 0) -> list[tuple[int, str]]:
@@ -50,7 +50,7 @@ def every_error() -> list[OTSConfigError]:
 def test_official_types(error: OTSConfigError) -> None:
     """Each error gains the official type that it stands for, stays of its own, and pickles with its fields."""
     before = type(error)
-    shown = official(error)
+    shown = as_sdk_error(error)
     assert shown is error
     wanted = tablestore.OTSServiceError if issubclass(before, errors.ServiceError) else tablestore.OTSClientError
     assert isinstance(shown, wanted)
@@ -59,7 +59,7 @@ def test_official_types(error: OTSConfigError) -> None:
     copy = pickle.loads(pickle.dumps(shown))
     assert type(copy) is type(shown)
     assert (str(copy), vars(copy)) == (str(shown), vars(shown))
-    assert official(shown) is shown
+    assert as_sdk_error(shown) is shown
     assert shown.get_error_message() == shown.message  # type: ignore[attr-defined]
 
 
@@ -76,9 +76,9 @@ def test_several_faults_are_told_together() -> None:
 
 
 def test_a_sealed_function_shows_no_frames() -> None:
-    """An error leaves a sealed function without the frames that held the secret, and without what caused it."""
+    """An error leaves a decorated function without the frames that held the secret, and without what caused it."""
 
-    @sealed()
+    @without_secret_frames()
     def connect(secret: str) -> None:
         try:
             raise KeyError(secret)

@@ -29,13 +29,14 @@ from ots_config import (
     WriteRetryPolicy,
 )
 from ots_config.emulator.http import Limits
-from ots_config.request import invoke, recovery
+from ots_config.request import call as invoke
+from ots_config.request import retry_decision as recovery
+from ots_config.request.attempt import Exchange
+from ots_config.request.call import Invoker
 from ots_config.request.connection import Answer
-from ots_config.request.exchange import Exchange
-from ots_config.request.invoke import Invoker
 from ots_config.request.operations import OPERATIONS
-from ots_config.request.recovery import RetryBudget
-from ots_config.request.retry import RetryEvent
+from ots_config.request.retry_decision import RetryBudget
+from ots_config.request.retry_policy import RetryEvent
 from ots_config.request.signing import Signer, content_md5, header_lines, sign_response
 from ots_config.sdk import tablestore as ts
 
@@ -415,9 +416,9 @@ def test_a_throttle_is_ridden_out_in_real_time(emulator: Emulator) -> None:
 # --- restarts, idle connections, slowness ---------------------------------------------------------------------------
 
 
-def wait_until(condition: Callable[[], bool], patience: float = 30.0) -> None:
+def wait_until(condition: Callable[[], bool], timeout: float = 30.0) -> None:
     """Return when a condition holds; fail if it does not in time."""
-    ends = time.monotonic() + patience
+    ends = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < ends, "this does not happen"
         time.sleep(0.005)

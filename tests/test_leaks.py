@@ -22,7 +22,8 @@ from ots_config import (
     OTSConfigError,
     StaticProvider,
 )
-from ots_config.request import exchange, signing
+from ots_config.request import attempt as exchange
+from ots_config.request import signing
 from ots_config.request.connection import Connection
 from ots_config.request.signing import SIGNATURE_V2, SIGNATURE_V4, Signer
 from ots_config.sdk import tablestore as ts

@@ -30,12 +30,12 @@ from ots_config import (
     NoDelayRetryPolicy,
     OTSClient,
     OTSSettings,
-    Refreshing,
+    RefreshingProvider,
     create_async_client,
     create_client,
     create_provider,
 )
-from ots_config.credentials.lifetime import State
+from ots_config.credentials.expiry import State
 from ots_config.credentials.sts import Pace
 from ots_config.request.transport import Fetcher
 from ots_config.sdk import tablestore as ts
@@ -436,7 +436,7 @@ def test_an_outage_with_life_left(emulator: Emulator, base: dict[str, Any]) -> N
         endpoint=emulator.endpoint,
         pace=Pace(sleep=lambda _: None),
     )
-    provider = Refreshing(source, clock=clock)
+    provider = RefreshingProvider(source, clock=clock)
     with create_client(**base, credentials_provider=provider) as client:
         emulator.fault(operation="sts", kind="status", status=503, body="down")
         emulator.clear_log()
@@ -462,7 +462,7 @@ def test_an_outage_after_the_end(emulator: Emulator, base: dict[str, Any]) -> No
     source = AssumeRoleProvider(
         Credentials(*OLD), ROLE, fetch=Fetcher(), endpoint=emulator.endpoint, pace=Pace(sleep=lambda _: None)
     )
-    provider = Refreshing(source, clock=clock)
+    provider = RefreshingProvider(source, clock=clock)
     with create_client(**base, credentials_provider=provider) as client:
         emulator.fault(operation="sts", kind="status", status=503, body="down")
         emulator.clear_log()
@@ -528,7 +528,7 @@ def test_fork_during_a_refresh(emulator: Emulator, base: dict[str, Any], age: fl
     """A child that is forked while its parent refreshes can call at once; so can the parent when it is done."""
     clock, fetch = Clock(), GatedFetch()
     source = AssumeRoleProvider(Credentials(*OLD), ROLE, fetch=fetch, endpoint=emulator.endpoint)
-    provider = Refreshing(source, clock=clock)
+    provider = RefreshingProvider(source, clock=clock)
     with create_client(**base, credentials_provider=provider) as client:
         client.list_table()
         fetch.gate.clear()

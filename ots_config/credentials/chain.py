@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ots_config.credentials.flight import BACKGROUND, Flight, translated
+from ots_config.credentials.expiry import AGE_CLOCK, State
 from ots_config.credentials.forking import reset_after_fork
 from ots_config.credentials.health import Health
-from ots_config.credentials.lifetime import AGE_CLOCK, State
-from ots_config.credentials.refresh import Refreshing
+from ots_config.credentials.refresh import RefreshingProvider
+from ots_config.credentials.single_flight import BACKGROUND, Flight, translated
 from ots_config.errors import CredentialsError, CredentialsRefused, CredentialsUnavailable
 
 if TYPE_CHECKING:
+    from ots_config.credentials.credentials import Credentials
     from ots_config.credentials.logbook import Rotation
-    from ots_config.credentials.snapshot import Credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class ChainProvider:
         raise failure
 
     def force_refresh(self, rejected: Credentials, timeout: float | None = None) -> Credentials:
-        """Have the provider renew credentials that the service refused; see ``Refreshing.force_refresh``."""
+        """Have the provider renew credentials that the service refused; see ``RefreshingProvider.force_refresh``."""
         winner = self._winner
         if winner is None or winner.renewing is None:
             return self.get_credentials(timeout)
@@ -164,7 +164,7 @@ class ChainProvider:
         raise failure
 
     def on_rotate(self, callback: Rotation) -> Callable[[], None]:
-        """Call ``callback(old, new)``, both masked, when the credentials are replaced; see ``Refreshing.on_rotate``."""
+        """Call ``callback(old, new)``, both masked, when the credentials are replaced."""
         ends = [provider.on_rotate(callback) for provider in self._asked if isinstance(provider, _RENEWING)]
 
         def end() -> None:
@@ -300,7 +300,7 @@ class ChainProvider:
         self.__init__(**state)  # type: ignore[misc]
 
 
-_RENEWING = (Refreshing, ChainProvider)
+_RENEWING = (RefreshingProvider, ChainProvider)
 
 
 class _Winner:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from ots_config.credentials.outcome import Failure
+from ots_config.credentials.result import Failure
 
 logger = logging.getLogger("ots_config.credentials")
 

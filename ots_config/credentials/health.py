@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ots_config.credentials.lifetime import State
-    from ots_config.credentials.snapshot import Credentials
+    from ots_config.credentials.credentials import Credentials
+    from ots_config.credentials.expiry import State
 
 
 @dataclass(frozen=True, slots=True)

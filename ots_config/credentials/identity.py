@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ots_config.credentials.foreign import snapshot_from
-from ots_config.credentials.outcome import Failure, hand_out
+from ots_config.credentials.providers.external import snapshot_from
+from ots_config.credentials.result import Failure, hand_out
 from ots_config.credentials.sts import STS, Pace, STSAddress, call_sts
 from ots_config.errors import SettingsError
 
 if TYPE_CHECKING:
-    from ots_config.credentials.fetch import Fetch
-    from ots_config.credentials.snapshot import Credentials
+    from ots_config.credentials.credentials import Credentials
+    from ots_config.credentials.http import Fetch
 
 
 @dataclass(frozen=True, slots=True)

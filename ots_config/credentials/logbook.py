@@ -8,12 +8,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ots_config.credentials.flight import translated
+from ots_config.credentials.expiry import State, same_keys
 from ots_config.credentials.health import Health, MaskedCredentials
-from ots_config.credentials.lifetime import State, same_keys
+from ots_config.credentials.single_flight import translated
 
 if TYPE_CHECKING:
-    from ots_config.credentials.snapshot import Credentials
+    from ots_config.credentials.credentials import Credentials
     from ots_config.errors import CredentialsError
 
 Rotation = Callable[[MaskedCredentials, MaskedCredentials], object]

@@ -9,11 +9,11 @@ from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ots_config.credentials.flight import BACKGROUND, Flight, translated
+from ots_config.credentials.credentials import Credentials
+from ots_config.credentials.expiry import AGE_CLOCK, Backoff, Held, same_keys
 from ots_config.credentials.forking import reset_after_fork
-from ots_config.credentials.lifetime import AGE_CLOCK, Backoff, Held, same_keys
 from ots_config.credentials.logbook import Logbook
-from ots_config.credentials.snapshot import Credentials
+from ots_config.credentials.single_flight import BACKGROUND, Flight, translated
 from ots_config.errors import CredentialsError, CredentialsRefused
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _LOST = 300.0
 _FORGOTTEN = 60.0
 
 
-class Refreshing:
+class RefreshingProvider:
     """Credentials of a source, fetched when needed and renewed before they end.
 
     While the credentials live, ``get_credentials`` returns them at once and never raises: when they grow old, one

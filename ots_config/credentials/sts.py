@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
-from ots_config.credentials.fetch import Fetch, Reply, Timeouts, ask, fault_of_url, keys_in
-from ots_config.credentials.foreign import described, snapshot_from
-from ots_config.credentials.outcome import Failure, hand_out
+from ots_config.credentials.http import Fetch, Reply, Timeouts, ask, fault_of_url, keys_in
+from ots_config.credentials.providers.external import described, snapshot_from
+from ots_config.credentials.result import Failure, hand_out
 from ots_config.credentials.role import Role, role_of
-from ots_config.credentials.rpc import sign_rpc
+from ots_config.credentials.rpc_signature import sign_rpc
 from ots_config.credentials.variables import (
     ROLE_ARN,
     ROLE_DURATION,
@@ -33,7 +33,7 @@ from ots_config.errors import CredentialsUnavailable, SettingsError, SettingsPro
 if TYPE_CHECKING:
     from tenacity import RetryCallState
 
-    from ots_config.credentials.snapshot import Credentials
+    from ots_config.credentials.credentials import Credentials
 
 STS = "STS"
 _VERSION = "2015-04-01"
@@ -240,7 +240,7 @@ class AssumeRoleProvider:
     """The keys of a role, assumed with the keys of another source.
 
     The source may be any provider, a role too: so roles chain. Each call of ``fetch_credentials`` asks the source and
-    then STS; keep the answer by wrapping it in ``Refreshing``. The end of the keys is told in this machine's time,
+    then STS; keep the answer by wrapping it in ``RefreshingProvider``. Their end is told in this machine's time,
     corrected by the ``Date`` of STS if the two differ.
 
     Args:

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from ots_config.credentials.rpc import percent_encode, sign_rpc
+from ots_config.credentials.rpc_signature import percent_encode, sign_rpc
 from ots_config.emulator.messages import Answer, Request
 
 ERRORS: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(

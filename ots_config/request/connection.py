@@ -102,7 +102,7 @@ class Connection:
         except OSError as error:
             self.close()
             unsent = ConnectFailed(f"{self._host} closed the connection before the request was sent: {told(error)}")
-            unsent.at_once = kept
+            unsent.on_reused_connection = kept
             raise unsent from None
         try:
             answer, reusable = self._read_answer(connected, ends)
@@ -116,7 +116,7 @@ class Connection:
                 raise ResponseLost(f"{self._host} did not answer within {read_timeout:g} s") from None
             how = "in the middle of its answer" if received else "without an answer"
             lost = ResponseLost(f"{self._host} closed the connection {how}: {told(error)}")
-            lost.at_once = kept and not received
+            lost.on_reused_connection = kept and not received
             raise lost from None
         except ValueError as error:
             self.close()

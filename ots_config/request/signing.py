@@ -22,7 +22,7 @@ from ots_config.errors import RequestInvalid, ResponseInvalid
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ots_config.credentials.snapshot import Credentials
+    from ots_config.credentials.credentials import Credentials
 
 API_VERSION = "2015-12-31"
 PREFIX = "x-ots-"

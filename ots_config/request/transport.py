@@ -337,7 +337,7 @@ def _without_query(record: logging.LogRecord) -> bool:
 
 
 class Fetcher:
-    """The small HTTP callable that credential sources are given; see ``ots_config.credentials.fetch``.
+    """The small HTTP callable that credential sources are given; see ``ots_config.credentials.http``.
 
     Args:
         ca_bundle: A PEM file of authorities to trust in place of certifi's.

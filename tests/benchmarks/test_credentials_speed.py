@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from ots_config.credentials.chain import ChainProvider
-from ots_config.credentials.environment import EnvironmentProvider
-from ots_config.credentials.refresh import Refreshing
-from ots_config.credentials.reload import Reloading
-from ots_config.credentials.snapshot import Credentials
-from ots_config.credentials.static import StaticProvider
+from ots_config.credentials.credentials import Credentials
+from ots_config.credentials.file_watch import FileWatchingProvider
+from ots_config.credentials.providers.environment import EnvironmentProvider
+from ots_config.credentials.providers.static import StaticProvider
+from ots_config.credentials.refresh import RefreshingProvider
 
 pytestmark = pytest.mark.benchmark(group="cached credentials", min_rounds=2000)
 
@@ -39,17 +39,17 @@ def measure(benchmark: Any, provider: Any) -> None:
 
 def test_refreshing(benchmark: Any) -> None:
     """Temporary credentials while they are fresh: at most 0.3 microseconds."""
-    measure(benchmark, Refreshing(Temporary()))
+    measure(benchmark, RefreshingProvider(Temporary()))
 
 
 def test_chain_of_refreshing(benchmark: Any) -> None:
     """The same, found by a chain."""
-    measure(benchmark, ChainProvider([EnvironmentProvider({}), Refreshing(Temporary())]))
+    measure(benchmark, ChainProvider([EnvironmentProvider({}), RefreshingProvider(Temporary())]))
 
 
 def test_reloading(benchmark: Any, tmp_path: Path) -> None:
     """Keys in a file that is looked at once a second."""
-    measure(benchmark, Reloading(Temporary(), paths=[tmp_path / "keys"]))
+    measure(benchmark, FileWatchingProvider(Temporary(), paths=[tmp_path / "keys"]))
 
 
 def test_static(benchmark: Any) -> None:
@@ -68,12 +68,12 @@ def test_environment_looked_at_once_a_second(benchmark: Any, monkeypatch: pytest
     """Keys from the environment, looked at once a second."""
     monkeypatch.setenv("OTS_ACCESS_KEY_ID", "LTAI5tExampleKey0001")
     monkeypatch.setenv("OTS_ACCESS_KEY_SECRET", "secret")
-    measure(benchmark, Reloading(EnvironmentProvider(), period=1))
+    measure(benchmark, FileWatchingProvider(EnvironmentProvider(), period=1))
 
 
 def test_the_clock_alone(benchmark: Any) -> None:
     """What of the first is the clock: the share that no implementation can save."""
-    provider = Refreshing(Temporary())
+    provider = RefreshingProvider(Temporary())
     benchmark.pedantic(provider._clock, rounds=500, iterations=2000, warmup_rounds=5)
 
 
@@ -124,7 +124,7 @@ def test_64_threads_in_the_last_quarter(benchmark: Any) -> None:
         fetched = False
 
     age = [0.0]
-    provider = Refreshing(Slow(), clock=lambda: age[0])
+    provider = RefreshingProvider(Slow(), clock=lambda: age[0])
     provider.get_credentials()
     age[0] = 3500.0
 

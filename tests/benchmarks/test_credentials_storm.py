@@ -30,7 +30,7 @@ from ots_config import (
     Credentials,
     Emulator,
     OTSSettings,
-    Refreshing,
+    RefreshingProvider,
     create_client,
     create_provider,
 )
@@ -89,7 +89,7 @@ class Ours:
         self._clock = Ahead()
         self._duration = duration
         role = AssumeRoleProvider(KEY, ROLE, fetch=Fetcher(), endpoint=emulator.endpoint, duration=duration)
-        self.provider = Refreshing(role, clock=self._clock)
+        self.provider = RefreshingProvider(role, clock=self._clock)
         self.get = self.provider.get_credentials
 
     def pass_by(self, seconds: float) -> None:

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from ots_config.credentials.snapshot import Credentials
+from ots_config.credentials.credentials import Credentials
 from ots_config.plainbuffer import Marker, encode_row
 from ots_config.request.signing import Signer
 from ots_config.sdk import tablestore

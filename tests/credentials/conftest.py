@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ots_config.credentials.snapshot import Credentials
+from ots_config.credentials.credentials import Credentials
 
 MARK = "S3cr3tM4rk"
 PATIENCE = 20.0  # seconds until a test that hangs fails

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from ots_config.credentials.chain import ChainProvider
-from ots_config.credentials.environment import EnvironmentProvider
-from ots_config.credentials.lifetime import State
-from ots_config.credentials.refresh import Refreshing
-from ots_config.credentials.snapshot import Credentials
-from ots_config.credentials.static import StaticProvider
+from ots_config.credentials.credentials import Credentials
+from ots_config.credentials.expiry import State
+from ots_config.credentials.providers.environment import EnvironmentProvider
+from ots_config.credentials.providers.static import StaticProvider
+from ots_config.credentials.refresh import RefreshingProvider
 from ots_config.errors import CredentialsError, CredentialsRefused, CredentialsUnavailable
 
 MARK = "S3cr3tM4rk"
@@ -231,7 +231,7 @@ async def test_100_tasks_search_once_and_the_loop_runs_on() -> None:
 
 @pytest.mark.asyncio
 async def test_a_slow_winner_is_asked_beside_the_loop() -> None:
-    """A winner that may take long and is nobody's Refreshing is asked on another thread, within the deadline."""
+    """A winner that may take long and refreshes nothing is asked on another thread, within the deadline."""
     gate = threading.Event()
     a = Fake("a", keys("a"))
     chain = ChainProvider([a])
@@ -248,7 +248,7 @@ def test_a_refreshing_winner_is_renewed_through_the_chain(scripted: Any, clock: 
     """Refresh, forced refresh, rotation and health of the winner are had through the chain."""
     source = scripted(instant=True)
     told: list[Any] = []
-    renewing = Refreshing(source, clock=clock, wall=clock.wall)
+    renewing = RefreshingProvider(source, clock=clock, wall=clock.wall)
     chain = ChainProvider([Fake("a"), renewing])
     end = chain.on_rotate(lambda *pair: told.append(pair))
     refused = chain.get_credentials()

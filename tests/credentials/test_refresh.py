@@ -10,22 +10,22 @@ from typing import Any
 
 import pytest
 
-from ots_config.credentials.flight import BACKGROUND, Background, Flight
+from ots_config.credentials.credentials import Credentials
+from ots_config.credentials.expiry import AGE_CLOCK, State, refresh_window
 from ots_config.credentials.health import MaskedCredentials
-from ots_config.credentials.lifetime import AGE_CLOCK, State, refresh_window
-from ots_config.credentials.refresh import Refreshing
-from ots_config.credentials.snapshot import Credentials
+from ots_config.credentials.refresh import RefreshingProvider
+from ots_config.credentials.single_flight import BACKGROUND, Background, Flight
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable
 
 PATIENCE = 20.0
 
 
-def refreshing(source: Any, **options: Any) -> Refreshing:
+def refreshing(source: Any, **options: Any) -> RefreshingProvider:
     """Wrap a scripted source, on its clock."""
-    return Refreshing(source, clock=source.clock, wall=source.clock.wall, **options)
+    return RefreshingProvider(source, clock=source.clock, wall=source.clock.wall, **options)
 
 
-def landed(provider: Refreshing) -> None:
+def landed(provider: RefreshingProvider) -> None:
     """Wait until no fetch is under way."""
     flight = provider._flight
     if flight is not None:
@@ -289,7 +289,7 @@ def test_health_tells_each_state(scripted: Any, clock: Any) -> None:
     assert (health.state, health.last_error, health.failures) == (State.STALE, "STS says no", 1)
     clock.advance(100)
     assert provider.health().state is State.EXPIRED
-    assert repr(provider) == "<Refreshing scripted: expired>"
+    assert repr(provider) == "<RefreshingProvider scripted: expired>"
     assert provider.describe() == "a script"
 
 
@@ -438,13 +438,13 @@ def test_a_source_may_have_only_get_credentials(clock: Any) -> None:
         answer: Any = Credentials("LTAI5tExampleKey0001", "secret")
 
     source = Plain()
-    assert Refreshing(source, clock=clock, wall=clock.wall).get_credentials() is source.answer
+    assert RefreshingProvider(source, clock=clock, wall=clock.wall).get_credentials() is source.answer
     del Plain.name
-    assert Refreshing(source).name == "Plain"
+    assert RefreshingProvider(source).name == "Plain"
     Plain.name = "plain"
     source.answer = ("id", "secret")
     with pytest.raises(CredentialsRefused, match="plain: the source returned tuple, no Credentials"):
-        Refreshing(source, clock=clock, wall=clock.wall).get_credentials()
+        RefreshingProvider(source, clock=clock, wall=clock.wall).get_credentials()
 
 
 def test_a_copy_fetches_for_itself(scripted: Any) -> None:

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from ots_config.credentials.refresh import Refreshing
+from ots_config.credentials.refresh import RefreshingProvider
 from ots_config.errors import CredentialsRefused
 
 PATIENCE = 20.0
 
 
-def refreshing(source: Any, **options: Any) -> Refreshing:
+def refreshing(source: Any, **options: Any) -> RefreshingProvider:
     """Wrap a scripted source, on its clock."""
-    return Refreshing(source, clock=source.clock, wall=source.clock.wall, **options)
+    return RefreshingProvider(source, clock=source.clock, wall=source.clock.wall, **options)
 
 
 async def until(event: Any) -> int:

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from ots_config.credentials.lifetime import State
-from ots_config.credentials.refresh import Refreshing
+from ots_config.credentials.expiry import State
+from ots_config.credentials.refresh import RefreshingProvider
 from ots_config.errors import ConnectFailed, CredentialsError, CredentialsRefused, CredentialsUnavailable
 
 PATIENCE = 20.0
 
 
-def refreshing(source: Any, **options: Any) -> Refreshing:
+def refreshing(source: Any, **options: Any) -> RefreshingProvider:
     """Wrap a scripted source, on its clock."""
-    return Refreshing(source, clock=source.clock, wall=source.clock.wall, **options)
+    return RefreshingProvider(source, clock=source.clock, wall=source.clock.wall, **options)
 
 
 def test_50_calls_in_an_outage_with_life_left(scripted: Any, clock: Any) -> None:

@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 
 from ots_config.credentials.chain import ChainProvider
-from ots_config.credentials.environment import EnvironmentProvider
-from ots_config.credentials.flight import BACKGROUND
-from ots_config.credentials.lifetime import State
-from ots_config.credentials.refresh import Refreshing
+from ots_config.credentials.expiry import State
+from ots_config.credentials.providers.environment import EnvironmentProvider
+from ots_config.credentials.refresh import RefreshingProvider
+from ots_config.credentials.single_flight import BACKGROUND
 
 PATIENCE = 20.0
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
 
 
-def refreshing(source: Any, **options: Any) -> Refreshing:
+def refreshing(source: Any, **options: Any) -> RefreshingProvider:
     """Wrap a scripted source, on its clock."""
-    return Refreshing(source, clock=source.clock, wall=source.clock.wall, **options)
+    return RefreshingProvider(source, clock=source.clock, wall=source.clock.wall, **options)
 
 
 def in_a_child(call: Callable[[], str]) -> str:
@@ -142,7 +142,7 @@ def test_a_pickle_holds_the_source_and_no_secret(scripted: Any, mark: str) -> No
 
 def test_a_default_provider_pickles_without_clocks(scripted: Any) -> None:
     """Clocks that were not given are not pickled: another machine has its own."""
-    provider = Refreshing(scripted())
+    provider = RefreshingProvider(scripted())
     assert "clock" not in provider.__getstate__()
     assert pickle.loads(pickle.dumps(provider)).name == "scripted"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ots_config.credentials.snapshot import Credentials
+from ots_config.credentials.credentials import Credentials
 from ots_config.emulator.compression import MAX_INFLATED, inflated
 from ots_config.emulator.messages import Answer, Request
 from ots_config.emulator.replies import ServiceFault

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ots_config.credentials.snapshot import Credentials
+from ots_config.credentials.credentials import Credentials
 from ots_config.emulator import Emulator
 from ots_config.emulator.faults import KINDS, FaultInvalid, Faults, read_order
 from ots_config.errors import ResponseInvalid

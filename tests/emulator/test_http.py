@@ -8,7 +8,7 @@ from typing import Self
 
 import pytest
 
-from ots_config.credentials.snapshot import Credentials
+from ots_config.credentials.credentials import Credentials
 from ots_config.emulator import Emulator, Limits
 from ots_config.request.signing import Signer
 from ots_config.sdk import tablestore

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ots_config.credentials.snapshot import Credentials
+from ots_config.credentials.credentials import Credentials
 from ots_config.emulator import Emulator
 from ots_config.emulator.dispatch import IMPLEMENTED
 from ots_config.emulator.messages import Answer, Request

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from ots_config.credentials.rpc import sign_rpc
+from ots_config.credentials.rpc_signature import sign_rpc
 from ots_config.emulator import Emulator
 from ots_config.sdk import tablestore
 

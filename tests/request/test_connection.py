@@ -154,7 +154,7 @@ def test_a_reset_after_the_request_may_have_happened(server: Any) -> None:
     with pytest.raises(ResponseLost) as caught:
         exchange(to(server))
     assert caught.value.may_have_happened
-    assert not caught.value.at_once
+    assert not caught.value.on_reused_connection
 
 
 def test_a_kept_connection_that_breaks_says_so(server: Any) -> None:
@@ -164,7 +164,7 @@ def test_a_kept_connection_that_breaks_says_so(server: Any) -> None:
     exchange(connection)
     with pytest.raises(ResponseLost) as caught:
         exchange(connection)
-    assert caught.value.at_once
+    assert caught.value.on_reused_connection
 
 
 def test_an_answer_cut_short_is_lost(server: Any) -> None:
@@ -174,7 +174,7 @@ def test_an_answer_cut_short_is_lost(server: Any) -> None:
     exchange(connection)
     with pytest.raises(ResponseLost, match="middle") as caught:
         exchange(connection)
-    assert not caught.value.at_once
+    assert not caught.value.on_reused_connection
 
 
 def test_a_silent_server_is_lost_after_the_timeout(server: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ots_config.credentials.snapshot import Credentials
+from ots_config.credentials.credentials import Credentials
 from ots_config.errors import RequestInvalid, ResponseInvalid
 from ots_config.request.signing import (
     Signer,

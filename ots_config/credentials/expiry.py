@@ -1,0 +1,137 @@
+"""How long credentials live, measured so that neither a stepped clock nor a suspended machine deceives."""
+
+from __future__ import annotations
+
+import math
+import random
+import sys
+import time
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ots_config.credentials.credentials import Credentials
+
+
+class State(Enum):
+    """How usable credentials are."""
+
+    FRESH = "fresh"
+    """In use; nothing needs doing."""
+    STALE = "stale"
+    """In use, and being renewed in the background."""
+    EXPIRED = "expired"
+    """Not usable, or not there yet: callers wait for new ones."""
+
+
+def _choose_clock() -> Callable[[], float]:
+    """Return a clock that no one sets and that runs on while the machine sleeps, as the service's does."""
+    if sys.platform == "linux":
+        clock = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+    elif sys.platform == "darwin":
+        clock = partial(time.clock_gettime, time.CLOCK_MONOTONIC)
+    else:
+        return time.monotonic
+    try:
+        clock()
+    except OSError:  # a sandbox may know fewer clocks than its kernel
+        return time.monotonic
+    return clock
+
+
+AGE_CLOCK: Callable[[], float] = _choose_clock()
+
+
+def refresh_window(lifetime: float) -> float:
+    """Return how many seconds before the end a refresh begins: a quarter of the lifetime, at most 15 minutes."""
+    return min(900.0, 0.25 * lifetime)
+
+
+class Backoff:
+    """When something that was just tried may be tried again: after a pause that doubles, is capped and half jitter.
+
+    Attributes:
+        count: How many times in a row.
+        until: The moment on the age clock.
+    """
+
+    __slots__ = ("_first", "_most", "count", "until")
+
+    def __init__(self, first: float, most: float) -> None:
+        self._first = first
+        self._most = most
+        self.reset()
+
+    def reset(self) -> None:
+        """Allow the next try at once."""
+        self.count = 0
+        self.until = -math.inf
+
+    def extend(self, now: float) -> None:
+        """Count one more try."""
+        pause = min(self._most, self._first * 2.0 ** min(self.count, 30))
+        self.count += 1
+        self.until = now + pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+
+
+def same_keys(one: Credentials, other: Credentials) -> bool:
+    """Tell whether two snapshots hold the same keys; their end may have been told anew, a moment off."""
+    return (
+        one.access_key_id == other.access_key_id
+        and one.sts_token == other.sts_token
+        and one.access_key_secret == other.access_key_secret
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Credentials with their moments on the age clock.
+
+    Attributes:
+        credentials: The snapshot.
+        stale_at: When a refresh should begin.
+        ends_at: When they can no longer be used.
+        look_at: Until when a caller may take them without a further look.
+    """
+
+    credentials: Credentials
+    stale_at: float
+    ends_at: float
+    look_at: float
+
+    @classmethod
+    def until(cls, credentials: Credentials, now: float, remaining: float, max_age: float) -> Held:
+        """Return credentials that still live for so many seconds.
+
+        Args:
+            credentials: The snapshot.
+            now: The moment on the age clock.
+            remaining: Seconds until they end; infinite if they do not.
+            max_age: Seconds after which they are asked for again all the same.
+        """
+        # The spread keeps a fleet that started together from refreshing together.
+        window = refresh_window(remaining) * random.uniform(0.8, 1.0)  # noqa: S311 - no secret
+        stale_at = now + min(remaining - window if remaining < math.inf else math.inf, max_age)
+        return cls(credentials, stale_at, now + remaining, stale_at)
+
+    def state(self, now: float) -> State:
+        """Return the state at a moment of the age clock."""
+        if now >= self.ends_at:
+            return State.EXPIRED
+        return State.STALE if now >= self.stale_at else State.FRESH
+
+    def looked_at_next(self, moment: float) -> Held:
+        """Return the same, to be looked at again at that moment or when they end."""
+        return replace(self, look_at=min(moment, self.ends_at))
+
+    def not_before(self, moment: float) -> Held:
+        """Return the same, stale from that moment at the earliest, if they live so long."""
+        return replace(self, stale_at=max(self.stale_at, min(moment, self.ends_at)))
+
+    def stale_from(self, moment: float) -> Held:
+        """Return the same, stale from that moment at the latest."""
+        return replace(self, stale_at=min(self.stale_at, moment))

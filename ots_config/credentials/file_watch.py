@@ -1,0 +1,78 @@
+"""Reads credentials anew when the file they are in changes, or from time to time where no change can be seen."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ots_config.credentials.refresh import RefreshingProvider
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ots_config.credentials.credentials import Credentials
+
+# What tells one content of a file from another; the change time catches writers that put the old mtime back.
+Fingerprint = tuple[tuple[int, int, int, int] | None, ...]
+
+
+class FileWatchingProvider(RefreshingProvider):
+    """Credentials that someone may change where they lie: a profile file, an env file, a keyring entry.
+
+    With ``paths`` the files are looked at every ``period`` seconds and read only when one of them changed. Without,
+    the source is read every ``period`` seconds in the background. If what is there now cannot be read, the last
+    good credentials stay in use, which is logged once, and another change is tried at once.
+
+    Args:
+        source: An object with ``name`` and ``get_credentials()`` or ``fetch_credentials()`` that reads anew each time.
+        paths: The files that the source reads, whether they exist or not.
+        period: Seconds between two looks; 1 with paths, 60 without.
+        options: As for ``RefreshingProvider``.
+    """
+
+    __slots__ = ("_check_every", "_paths", "_period", "_tried")
+
+    def __init__(
+        self,
+        source: Any,
+        *,
+        paths: Iterable[str | os.PathLike[str]] = (),
+        period: float | None = None,
+        **options: Any,
+    ) -> None:
+        self._paths = tuple(Path(path) for path in paths)
+        self._period = period
+        self._tried: Fingerprint = ()
+        if self._paths:
+            self._check_every = 1.0 if period is None else period
+        else:
+            self._check_every = math.inf
+            options["max_age"] = 60.0 if period is None else period
+        super().__init__(source, **options)
+
+    def _changed(self) -> bool:
+        return bool(self._paths) and self._fingerprint() != self._tried
+
+    def _ask(self) -> Credentials:
+        # Taken before the file is read: a change in between is seen at the next look.
+        self._tried = self._fingerprint()
+        return super()._ask()
+
+    def _fingerprint(self) -> Fingerprint:
+        return tuple(_fingerprint(path) for path in self._paths)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if not self._paths:
+            del state["max_age"]
+        return {**state, "paths": self._paths, "period": self._period}
+
+
+def _fingerprint(path: Path) -> tuple[int, int, int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - a microsecond counts here
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino

@@ -1,0 +1,216 @@
+"""The RAM role of the ECS instance that the program runs on, told by the instance's metadata service."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from ots_config.credentials.http import (
+    Fetch,
+    Timeouts,
+    fault_of_url,
+    keys_in,
+    read_object,
+    refusal,
+    send,
+    server_offset,
+)
+from ots_config.credentials.result import Failure, hand_out, missing
+from ots_config.credentials.variables import (
+    METADATA_DISABLED,
+    METADATA_ENDPOINT,
+    METADATA_ROLE,
+    METADATA_V1_DISABLED,
+    switched_on,
+    variable,
+)
+
+if TYPE_CHECKING:
+    from ots_config.credentials.credentials import Credentials
+    from ots_config.credentials.http import FetchResponse
+
+WHO = "the metadata service"
+METADATA_ADDRESS = "http://100.100.100.200"
+# Off the cloud nothing answers: the first question must not hold up a program that has no role anyway.
+PROBE = Timeouts(connect=0.3, read=0.5)
+# Once it has given a token or keys, the service is known to be there, and deserves patience under load.
+KNOWN = Timeouts(connect=1.0, read=3.0)
+_TOKEN_LIFETIME = 21600
+_TOKEN_MARGIN = 300
+_ROLES = "/latest/meta-data/ram/security-credentials/"
+
+
+class ECSRoleProvider:
+    """The keys of the RAM role that is attached to this ECS instance.
+
+    Version 2 of the metadata service is spoken: a token is fetched first, kept for almost its six hours, and sent with
+    each question. Version 1, which any request that a program can be tricked into reaches, is spoken only if
+    ``allow_v1`` says so, ``ALIBABA_CLOUD_IMDSV1_DISABLED`` does not forbid it, and the service answers that it has no
+    tokens. Off the cloud the first question is given up within a second, and the source does not apply.
+
+    Args:
+        fetch: The HTTP callable; it must not use a proxy for this address.
+        role_name: The role; ``ALIBABA_CLOUD_ECS_METADATA`` if not given, else the service is asked.
+        allow_v1: Whether to fall back to version 1.
+        disabled: Whether the service is never asked; ``ALIBABA_CLOUD_ECS_METADATA_DISABLED`` says the same.
+        endpoint: The service's URL; ``ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT`` if not given, else
+            ``http://100.100.100.200``.
+        environ: The environment; None is this process's.
+        probe: Timeouts until the service has shown that it is there.
+        clock: Our time, as ``time.time`` tells it.
+        monotonic: A clock that only goes forward.
+    """
+
+    name = "ecs"
+
+    def __init__(
+        self,
+        *,
+        fetch: Fetch,
+        role_name: str | None = None,
+        allow_v1: bool = False,
+        disabled: bool = False,
+        endpoint: str | None = None,
+        environ: Mapping[str, str] | None = None,
+        probe: Timeouts = PROBE,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._fetch = fetch
+        self._role_name = role_name
+        self._allow_v1 = allow_v1
+        self._disabled = disabled
+        self._endpoint = endpoint
+        self._environ = environ
+        self._probe = probe
+        self._clock = clock
+        self._monotonic = monotonic
+        self._forget()
+
+    def _forget(self) -> None:
+        self._known = False
+        self._token: tuple[str, float] | None = None
+        self._listed: str | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Let the configuration travel, and neither the token nor what was learnt on this machine."""
+        return {**self.__dict__, "_known": False, "_token": None, "_listed": None}
+
+    def fetch_credentials(self) -> Credentials:
+        """Ask the service.
+
+        Raises:
+            CredentialsUnavailable: If it is switched off, nothing that is the service can be reached, or the instance
+                has no role.
+            CredentialsRefused: If it answers anything else than keys, or was there before and now is not.
+        """
+        if self._disabled:
+            return hand_out(missing("it is switched off"))
+        if switched_on(self._environ, METADATA_DISABLED):
+            return hand_out(missing(f"{METADATA_DISABLED} is set"))
+        outcome = self._ask()
+        if isinstance(outcome, Failure) and outcome.transient and (self._known or outcome.http_status is not None):
+            outcome = self._ask()
+        return hand_out(outcome)
+
+    def _ask(self) -> Credentials | Failure:
+        address = self._address()
+        if reason := fault_of_url(address, http="private"):
+            return Failure(f"the metadata service's address cannot be used: {reason}")
+        given = self._role_name or variable(self._environ, METADATA_ROLE)
+        role = given or self._listed or self._list(address)
+        if isinstance(role, Failure):
+            return role
+        answer = self._get(address, _ROLES + quote(role, safe=""))
+        if isinstance(answer, Failure):
+            return answer
+        if answer.status == 404 and not given and self._listed:
+            # Another role was attached meanwhile: the next fetch asks for its name.
+            self._listed = None
+            return Failure(f"{WHO} no longer has a role {role}", http_status=404, transient=True)
+        if answer.status == 404:
+            return Failure(f"{WHO} has no role {role}", http_status=404)
+        found = self._keys(answer, role)
+        if not isinstance(found, Failure):
+            self._known = True
+            self._listed = None if given else role
+        return found
+
+    def _keys(self, answer: FetchResponse, role: str) -> Credentials | Failure:
+        fields = read_object(answer, WHO)
+        if isinstance(fields, Failure) or answer.status != 200 or fields.get("Code", "Success") != "Success":
+            failure = refusal(answer, fields, who=WHO)
+            return replace(failure, reason=f"role {role}: {failure.reason}")
+        now = self._clock()
+        offset = server_offset(answer.headers, now)
+        return keys_in(fields, who=WHO, source=self.name, offset=offset, now=now)
+
+    def _list(self, address: str) -> str | Failure:
+        """Ask which role is attached."""
+        answer = self._get(address, _ROLES)
+        if isinstance(answer, Failure):
+            return answer
+        if answer.status == 404:
+            return missing("no RAM role is attached to this ECS instance")
+        names = answer.body[:1024].decode("ascii", "replace").split()
+        if answer.status != 200 or len(names) != 1 or not names[0].replace("-", "").replace("_", "").isalnum():
+            transient = answer.status >= 500
+            reason = f"{WHO} gave no name of a role"
+            return Failure(reason, http_status=answer.status, transient=transient)
+        return names[0]
+
+    def _get(self, address: str, path: str) -> FetchResponse | Failure:
+        """Ask one question with a token; a token that is no longer taken is replaced once."""
+        headers = self._headers(address)
+        if isinstance(headers, Failure):
+            return headers
+        answer = self._send("GET", address + path, headers)
+        if not isinstance(answer, Failure) and answer.status == 401 and headers:
+            self._token = None
+            headers = self._headers(address)
+            return headers if isinstance(headers, Failure) else self._send("GET", address + path, headers)
+        return answer
+
+    def _headers(self, address: str) -> dict[str, str] | Failure:
+        """Return the header with the token, fetched if need be; none if version 1 may and must be spoken."""
+        if self._token is None or self._monotonic() >= self._token[1]:
+            lifetime = {"x-aliyun-ecs-metadata-token-ttl-seconds": str(_TOKEN_LIFETIME)}
+            answer = self._send("PUT", f"{address}/latest/api/token", lifetime)
+            if isinstance(answer, Failure):
+                return answer
+            token = answer.body[:4096].decode("ascii", "replace").strip()
+            if answer.status != 200 or not token or not token.isprintable() or " " in token or token[0] == "<":
+                return self._without_token(answer.status)
+            self._token = (token, self._monotonic() + _TOKEN_LIFETIME - _TOKEN_MARGIN)
+            self._known = True
+        return {"x-aliyun-ecs-metadata-token": self._token[0]}
+
+    def _without_token(self, status: int) -> dict[str, str] | Failure:
+        if self._allow_v1 and not switched_on(self._environ, METADATA_V1_DISABLED):
+            return {}
+        # Somewhere else than on an instance, anything may live at this address: what has never behaved like the
+        # service, and was not asked for by name, is not taken for it.
+        reason = f"{WHO} gave no token, and version 1 without tokens is not allowed"
+        named = self._role_name or self._endpoint or variable(self._environ, METADATA_ROLE, METADATA_ENDPOINT)
+        return Failure(reason, applies=self._known or bool(named), http_status=status, transient=status >= 500)
+
+    def _send(self, method: str, url: str, headers: Mapping[str, str]) -> FetchResponse | Failure:
+        timeouts = KNOWN if self._known else self._probe
+        # A PUT without a body must still say so: some servers wait for one otherwise.
+        body = b"" if method == "PUT" else None
+        answer = send(self._fetch, method, url, who=WHO, headers=headers, body=body, timeouts=timeouts)
+        return replace(answer, applies=self._known) if isinstance(answer, Failure) else answer
+
+    def _address(self) -> str:
+        return (self._endpoint or variable(self._environ, METADATA_ENDPOINT) or METADATA_ADDRESS).rstrip("/")
+
+    def describe(self) -> str:
+        """Tell the address and the role."""
+        role = self._role_name or variable(self._environ, METADATA_ROLE)
+        return f"{f'role {role}' if role else 'the role of this ECS instance'} at {self._address()}"
+
+    def __repr__(self) -> str:
+        return f"<ECSRoleProvider: {self.describe()}>"

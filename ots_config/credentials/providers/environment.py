@@ -1,0 +1,112 @@
+"""Credentials from environment variables, read when they are asked for."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ots_config.credentials.credentials import Credentials
+from ots_config.errors import CredentialsRefused, CredentialsUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Family(NamedTuple):
+    """Variables that belong together.
+
+    Attributes:
+        access_key_id: Name of the variable with the AccessKey ID.
+        access_key_secret: Name of the variable with the AccessKey secret.
+        token: Name of the variable with the STS token, which need not be set.
+    """
+
+    access_key_id: str
+    access_key_secret: str
+    token: str
+
+
+FAMILIES = (
+    Family("OTS_ACCESS_KEY_ID", "OTS_ACCESS_KEY_SECRET", "OTS_STS_TOKEN"),
+    *(
+        Family(f"{prefix}_ACCESS_KEY_ID", f"{prefix}_ACCESS_KEY_SECRET", f"{prefix}_SECURITY_TOKEN")
+        for prefix in ("ALIBABA_CLOUD", "ALIBABACLOUD", "ALICLOUD")  # the older ones as Alibaba Cloud's CLI reads them
+    ),
+)
+"""The variables that are read, the first family of which anything is set decides."""
+
+
+class EnvironmentProvider:
+    """The key that this process's environment holds now.
+
+    One family of variables is used whole or not at all: a key of one is never joined to a token of another. A
+    variable that is empty counts as unset.
+
+    Args:
+        environ: The environment; None is this process's.
+    """
+
+    name = "environment"
+    instant = True
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        self._environ = environ
+        self._last: tuple[Family, Credentials] | None = None
+
+    def get_credentials(self) -> Credentials:
+        """Read the variables; as long as they stay the same, so does the snapshot.
+
+        Raises:
+            CredentialsUnavailable: If none of them is set.
+            CredentialsRefused: If a family is set by half, or to what cannot be used.
+        """
+        for family in FAMILIES:
+            found = self._read(family)
+            if isinstance(found, Credentials):
+                return found
+            if found:
+                raise CredentialsRefused(found)
+        *others, last = (family.access_key_id for family in FAMILIES)
+        raise CredentialsUnavailable(f"none of {', '.join(others)} and {last} is set")
+
+    def _read(self, family: Family) -> Credentials | str | None:
+        """Return the credentials of a family, or what is wrong with it, or None if nothing of it is set.
+
+        Nothing is raised here: a traceback would show the variables.
+        """
+        environ = os.environ if self._environ is None else self._environ
+        key_id = environ.get(family.access_key_id, "").strip()
+        secret = environ.get(family.access_key_secret, "").strip()
+        token = environ.get(family.token, "").strip()
+        if not (key_id or secret or token):
+            return None
+        last = self._last
+        if (
+            last is not None
+            and last[0] is family
+            and last[1].access_key_id == key_id
+            and last[1].access_key_secret == secret
+            and (last[1].sts_token or "") == token
+        ):
+            return last[1]
+        absent = [name for name, value in zip(family, (key_id, secret), strict=False) if not value]
+        if absent:
+            present = [name for name, value in zip(family, (key_id, secret, token), strict=True) if value]
+            verb = "are" if len(present) > 1 else "is"
+            return f"{' and '.join(present)} {verb} set, but {' and '.join(absent)} not: set both or neither"
+        try:
+            found = Credentials(key_id, secret, token, source=f"{self.name} {family.access_key_id}")
+        except ValueError as error:  # its text names what is wrong, never the value
+            return f"{family.access_key_id} and its companions cannot be used: {error}"
+        self._last = family, found
+        return found
+
+    def describe(self) -> str:
+        """Tell which variables are read."""
+        return "variables " + ", ".join(family.access_key_id for family in FAMILIES)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_environ": self._environ, "_last": None}
+
+    def __repr__(self) -> str:
+        return f"<EnvironmentProvider: {self.describe()}>"

@@ -1,0 +1,320 @@
+"""Keys in the keychain of the operating system, through the ``keyring`` library; nothing else imports it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from ots_config.credentials.http import keys_in
+from ots_config.credentials.result import Failure, hand_out, missing
+from ots_config.errors import CredentialsError, CredentialsRefused
+
+if TYPE_CHECKING:
+    from keyring.backend import KeyringBackend
+
+    from ots_config.credentials.credentials import Credentials
+
+Found = TypeVar("Found")
+
+SERVICE: Final = "ots-config"
+# The entry that remembers which profiles are stored, as keychains cannot list theirs.
+INDEX: Final = "(profiles)"
+
+_PLAIN: Final = ("keyrings.alt.",)
+_HINT: Final = (
+    "install and unlock a keychain (on Linux gnome-keyring or KWallet in a D-Bus session), or take another source"
+)
+
+logger = logging.getLogger("ots_config.credentials")
+
+
+class Keychain:
+    """The entries of this library in the keychain.
+
+    A person finds them under the service ``ots-config``, one for each profile, with the profile as user name. The
+    secret is one JSON object with ``access_key_id``, ``access_key_secret`` and, for temporary keys, ``sts_token`` and
+    ``expires_at``: one entry, so that id and secret can never be of two different keys.
+
+    Each call runs in a thread of its own and is given up after ``timeout``: a keychain that waits for a password
+    nobody is there to type must not hold up a program.
+
+    Args:
+        service: The service's name.
+        timeout: Seconds that a call may take.
+        allow_plaintext: Whether to use backends that keep secrets in readable files.
+    """
+
+    def __init__(self, service: str = SERVICE, *, timeout: float = 3.0, allow_plaintext: bool = False) -> None:
+        self.service = service
+        self._timeout = timeout
+        self._allow_plaintext = allow_plaintext
+        self._stuck: threading.Thread | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_stuck": None}
+
+    def read(self, profile: str = "default") -> Credentials:
+        """Return the keys of a profile.
+
+        Raises:
+            CredentialsUnavailable: If there is no keychain, or no such entry in it.
+            CredentialsRefused: If the entry holds no keys.
+        """
+        return hand_out(self._read(profile))
+
+    def store(self, credentials: Credentials, profile: str = "default") -> None:
+        """Store keys as a profile, in place of what is there.
+
+        Raises:
+            CredentialsUnavailable: If there is no keychain.
+            CredentialsRefused: If the profile's name cannot be used or the keychain does not take it.
+        """
+        _named(profile)
+
+        def put(backend: KeyringBackend) -> None:
+            backend.set_password(self.service, profile, _written(credentials))
+            names = _index(backend, self.service)
+            if profile not in names:
+                backend.set_password(self.service, INDEX, json.dumps(sorted({*names, profile})))
+
+        hand_out(self._call("storing", put))
+
+    def delete(self, profile: str = "default") -> bool:
+        """Delete a profile.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            CredentialsUnavailable: If there is no keychain.
+            CredentialsRefused: If the keychain does not let it go.
+        """
+        _named(profile)
+
+        def remove(backend: KeyringBackend) -> bool:
+            there = backend.get_password(self.service, profile) is not None
+            if there:
+                backend.delete_password(self.service, profile)
+            names = _index(backend, self.service)
+            if profile in names:
+                names.remove(profile)
+                if names:
+                    backend.set_password(self.service, INDEX, json.dumps(names))
+                else:
+                    backend.delete_password(self.service, INDEX)
+            return there
+
+        return hand_out(self._call("deleting", remove))
+
+    def list(self) -> list[str]:
+        """Return the names of the profiles that were stored here and are still there.
+
+        Raises:
+            CredentialsUnavailable: If there is no keychain.
+            CredentialsRefused: If it cannot be read.
+        """
+
+        def names(backend: KeyringBackend) -> list[str]:
+            known = _index(backend, self.service)
+            return [name for name in known if backend.get_password(self.service, name) is not None]
+
+        return hand_out(self._call("listing", names))
+
+    def backend(self) -> str:
+        """Return the name of the keychain that is used.
+
+        Raises:
+            CredentialsUnavailable: If there is none.
+        """
+        return hand_out(self._call("looking", lambda backend: type(backend).__module__ + "." + type(backend).__name__))
+
+    def _read(self, profile: str) -> Credentials | Failure:
+        text = self._call("reading", lambda backend: backend.get_password(self.service, profile))
+        if isinstance(text, Failure):
+            return text
+        if text is None:
+            return missing(f"the keychain has no entry {profile} of service {self.service}")
+        return _parsed(text, f"the keychain's entry {profile} of service {self.service}", f"keyring {profile}")
+
+    def _call(self, doing: str, work: Callable[[KeyringBackend], Found]) -> Found | Failure:
+        """Do something with the keychain in a thread, and wait for it no longer than allowed."""
+        if self._stuck is not None and self._stuck.is_alive():
+            return missing(f"the keychain has not answered an earlier call yet; unlock it, or {_HINT}")
+        results: list[Found | Failure] = []
+        thread = threading.Thread(
+            target=lambda: results.append(_done(doing, work, allow_plaintext=self._allow_plaintext)),
+            name="ots-config-keyring",
+            daemon=True,
+        )
+        thread.start()
+        thread.join(self._timeout)
+        if results:
+            return results[0]
+        self._stuck = thread
+        return missing(
+            f"the keychain gave no answer within {self._timeout:g} s, perhaps because it waits to be unlocked: {_HINT}"
+        )
+
+    def __repr__(self) -> str:
+        return f"<Keychain {self.service}>"
+
+
+class KeyringProvider:
+    """The keys of a profile in the keychain; see ``Keychain``.
+
+    ``fetch_credentials`` reads the keychain. ``get_credentials`` keeps what it read and reads again when that is older
+    than ``period``, so that keys that were replaced are noticed; if the keychain then does not answer, what
+    was read before stays in use.
+
+    Args:
+        profile: The entry's name.
+        keychain: Where to look.
+        period: Seconds after which the entry is read again.
+        monotonic: A clock that only goes forward.
+    """
+
+    name = "keyring"
+
+    def __init__(
+        self,
+        profile: str = "default",
+        *,
+        keychain: Keychain | None = None,
+        period: float = 60.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.profile = profile
+        self.keychain = keychain or Keychain()
+        self.period = period
+        self._monotonic = monotonic
+        self._kept: tuple[Credentials, float] | None = None
+        self._troubled = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Let the configuration travel, and not the keys."""
+        return {**self.__dict__, "_kept": None, "_troubled": False}
+
+    def fetch_credentials(self) -> Credentials:
+        """Read the keychain.
+
+        Raises:
+            CredentialsUnavailable: If there is no keychain, or no such entry in it.
+            CredentialsRefused: If the entry holds no keys.
+        """
+        return self.keychain.read(self.profile)
+
+    def get_credentials(self) -> Credentials:
+        """Return what was read within the period, else read the keychain.
+
+        Raises:
+            CredentialsUnavailable: As ``fetch_credentials``, if nothing was read before.
+            CredentialsRefused: As ``fetch_credentials``, if nothing was read before.
+        """
+        kept, now = self._kept, self._monotonic()
+        if kept is not None and now < kept[1]:
+            return kept[0]
+        try:
+            found = self.fetch_credentials()
+        except CredentialsError as error:
+            if kept is None:
+                raise
+            if not self._troubled:
+                logger.warning("%s: %s; what was read before stays in use", self.name, error)
+            self._troubled = True
+            self._kept = (kept[0], now + self.period)
+            return kept[0]
+        self._troubled = False
+        self._kept = (found, now + self.period)
+        return found
+
+    def describe(self) -> str:
+        """Name the entry."""
+        return f"entry {self.profile} of service {self.keychain.service} in the keychain"
+
+    def __repr__(self) -> str:
+        return f"<KeyringProvider: {self.describe()}>"
+
+
+def _done(doing: str, work: Callable[[KeyringBackend], Found], *, allow_plaintext: bool) -> Found | Failure:
+    """Do the work with the backend to use; runs in the thread, and raises nothing."""
+    try:
+        from keyring import errors
+    except ImportError:
+        return missing(f"the keyring library is not installed: pip install keyring, or {_HINT}")
+    reasons = {
+        errors.NoKeyringError: f"there is no keychain on this machine: {_HINT}",
+        errors.KeyringLocked: "the keychain is locked; unlock it and try again",
+        errors.InitError: f"the keychain cannot be opened: {_HINT}",
+    }
+    try:
+        backend = _choose(allow_plaintext=allow_plaintext)
+        return backend if isinstance(backend, Failure) else work(backend)
+    except Exception as error:  # noqa: BLE001 - a backend raises what its system does, and its text may hold anything
+        reason = next((told for kind, told in reasons.items() if isinstance(error, kind)), "")
+        told = f"{doing} in the keychain failed with {type(error).__name__}"
+        return Failure(told) if not reason and isinstance(error, errors.KeyringError) else missing(reason or told)
+
+
+def _choose(*, allow_plaintext: bool) -> KeyringBackend | Failure:
+    """Return the backend that keyring chose, or the best in its chain that keeps secrets secret."""
+    import keyring
+
+    chosen = keyring.get_keyring()
+    module = type(chosen).__module__
+    if module.startswith("keyring.backends.fail"):
+        return missing(f"there is no keychain on this machine: {_HINT}")
+    if module.startswith("keyring.backends.null"):
+        return missing("keyring is switched off on this machine: it is set to its null backend")
+    if allow_plaintext:
+        return chosen
+    chained = getattr(chosen, "backends", None) if module.startswith("keyring.backends.chainer") else None
+    candidates = [chosen] if chained is None else list(chained)
+    safe = [backend for backend in candidates if not _is_plain(backend)]
+    if safe:
+        return safe[0]
+    names = ", ".join(type(backend).__name__ for backend in candidates) or "none"
+    return missing(f"the only keychain here is not safe ({names}): allow it in words, or {_HINT}")
+
+
+def _is_plain(backend: KeyringBackend) -> bool:
+    kind = type(backend)
+    return f"{kind.__module__}.".startswith(_PLAIN) or "plaintext" in kind.__name__.lower()
+
+
+def _named(profile: str) -> None:
+    if not profile or profile == INDEX or not profile.isprintable():
+        message = f"a profile in the keychain cannot be named {profile!r}"
+        raise CredentialsRefused(message)
+
+
+def _index(backend: KeyringBackend, service: str) -> list[str]:
+    try:
+        names = json.loads(backend.get_password(service, INDEX) or "[]")
+    except ValueError:
+        names = []
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def _written(credentials: Credentials) -> str:
+    fields = {
+        "access_key_id": credentials.access_key_id,
+        "access_key_secret": credentials.access_key_secret,
+        "sts_token": credentials.sts_token,
+        "expires_at": credentials.expires_at.isoformat() if credentials.expires_at else None,
+    }
+    return json.dumps({name: value for name, value in fields.items() if value})
+
+
+def _parsed(text: str, who: str, source: str) -> Credentials | Failure:
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        shape = '{"access_key_id": "...", "access_key_secret": "..."}'
+        return Failure(f"{who} is not of the form {shape}")
+    return keys_in(fields, who=who, source=source, lifetime=None, token=False)

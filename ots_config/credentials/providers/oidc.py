@@ -1,0 +1,150 @@
+"""A role assumed with the OIDC token of the platform, as pods of a Kubernetes cluster do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ots_config.credentials.result import Failure, hand_out, missing
+from ots_config.credentials.role import Role, role_of
+from ots_config.credentials.sts import Pace, STSAddress, call_sts, role_keys
+from ots_config.credentials.variables import (
+    OIDC_PROVIDER_ARN,
+    OIDC_ROLE_ARN,
+    OIDC_TOKEN_FILE,
+    ROLE_SESSION_NAME,
+    variable,
+)
+from ots_config.errors import SettingsError
+
+if TYPE_CHECKING:
+    from ots_config.credentials.credentials import Credentials
+    from ots_config.credentials.http import Fetch
+
+_SHORTEST_TOKEN, _LONGEST_TOKEN = 4, 20000
+
+
+class OIDCRoleProvider:
+    """The keys of a role, assumed with a token that the platform writes to a file.
+
+    The request is unsigned and travels in the body of a POST. The file is read again at each fetch, as platforms
+    replace the token. What is not given as argument is read from ``ALIBABA_CLOUD_ROLE_ARN``,
+    ``ALIBABA_CLOUD_OIDC_PROVIDER_ARN``, ``ALIBABA_CLOUD_OIDC_TOKEN_FILE`` and ``ALIBABA_CLOUD_ROLE_SESSION_NAME``
+    when credentials are fetched; unless the first three are all there, the source does not apply.
+
+    Args:
+        fetch: The HTTP callable.
+        role_arn: The role.
+        provider_arn: The OIDC provider, ``acs:ram::<account>:oidc-provider/<name>``.
+        token_file: The file with the token.
+        session_name: For the audit log; ``ots-config`` if nothing else is said.
+        duration: Seconds that the keys live, 900 to 43200; an hour if not given.
+        policy: Text or object of a policy that narrows the role.
+        endpoint: As for ``AssumeRoleProvider``.
+        region: As for ``AssumeRoleProvider``.
+        vpc: As for ``AssumeRoleProvider``.
+        environ: The environment; None is this process's.
+        pace: How hard one fetch tries.
+    """
+
+    name = "oidc"
+
+    def __init__(
+        self,
+        *,
+        fetch: Fetch,
+        role_arn: str | None = None,
+        provider_arn: str | None = None,
+        token_file: Path | str | None = None,
+        session_name: str | None = None,
+        duration: float | str | None = None,
+        policy: str | Mapping[str, Any] | None = None,
+        endpoint: str | None = None,
+        region: str | None = None,
+        vpc: bool | None = None,
+        environ: Mapping[str, str] | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        self._fetch = fetch
+        self._role_arn = role_arn
+        self._provider_arn = provider_arn
+        self._token_file = token_file
+        self._session_name = session_name
+        self._duration = duration
+        self._policy = policy
+        self._address = STSAddress(endpoint, region, vpc, environ)
+        self._environ = environ
+        self._pace = pace or Pace()
+
+    def fetch_credentials(self) -> Credentials:
+        """Read the token and hand it to STS.
+
+        Raises:
+            CredentialsUnavailable: If not all that is needed is set.
+            CredentialsRefused: If the token cannot be read, STS refuses it or cannot be reached.
+        """
+        return hand_out(self._assumed())
+
+    def _assumed(self) -> Credentials | Failure:
+        provider_arn, token_file = self._provider(), self._file()
+        needed = {OIDC_ROLE_ARN: self._arn(), OIDC_PROVIDER_ARN: provider_arn, OIDC_TOKEN_FILE: token_file}
+        absent = [name for name, value in needed.items() if not value]
+        if absent:
+            return missing(f"{', '.join(absent)} {'is' if len(absent) == 1 else 'are'} not set")
+        try:
+            role, url = self._role(), self._address.url()
+        except SettingsError as error:
+            return Failure(error.message)
+        token = _read_token(Path(token_file).expanduser())
+        if isinstance(token, Failure):
+            return token
+        form = {**role.form(), "OIDCProviderArn": provider_arn, "OIDCToken": token}
+        reply = call_sts(self._fetch, url, "AssumeRoleWithOIDC", form, signer=None, pace=self._pace)
+        if isinstance(reply, Failure):
+            return replace(reply, reason=f"{role.arn}, assumed with the token in {token_file}: {reply.reason}")
+        return role_keys(reply, role, source=self.name, now=self._pace.clock())
+
+    def _arn(self) -> str:
+        return self._role_arn or variable(self._environ, OIDC_ROLE_ARN)
+
+    def _provider(self) -> str:
+        return self._provider_arn or variable(self._environ, OIDC_PROVIDER_ARN)
+
+    def _file(self) -> str:
+        return str(self._token_file or variable(self._environ, OIDC_TOKEN_FILE))
+
+    def _role(self) -> Role:
+        return role_of(
+            self._arn(),
+            session_name=self._session_name or variable(self._environ, ROLE_SESSION_NAME[1]),
+            duration=self._duration,
+            policy=self._policy,
+            origin=f"argument or environment variable {OIDC_ROLE_ARN}",
+        )
+
+    def describe(self) -> str:
+        """Tell the role, the provider, the file and the address."""
+        try:
+            role, where = str(self._role()), self._address.url().rstrip("/")
+        except SettingsError:
+            role, where = self._arn() or "no role", "no address"
+        provider, token_file = self._provider() or "no provider", self._file() or "no token file"
+        return f"{role} at {where}, with the token of {provider} in {token_file}"
+
+    def __repr__(self) -> str:
+        return f"<OIDCRoleProvider: {self.describe()}>"
+
+
+def _read_token(path: Path) -> str | Failure:
+    """Read a token and strip what editors and platforms put around it."""
+    try:
+        token = path.read_text("ascii").strip()
+    except OSError as error:
+        return Failure(f"the OIDC token file {path} cannot be read: {error.strerror or type(error).__name__}")
+    except UnicodeDecodeError:
+        return Failure(f"the OIDC token file {path} holds no token: it has bytes that are not ASCII")
+    if not _SHORTEST_TOKEN <= len(token) <= _LONGEST_TOKEN or len(token.split()) != 1:
+        return Failure(f"the OIDC token file {path} holds no token of {_SHORTEST_TOKEN} to {_LONGEST_TOKEN} characters")
+    return token

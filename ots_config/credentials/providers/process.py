@@ -1,0 +1,188 @@
+"""Keys that a program of the user's prints, by the convention of the Aliyun CLI."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, TYPE_CHECKING
+
+from ots_config.credentials.http import keys_in
+from ots_config.credentials.result import Failure, hand_out, missing, told
+from ots_config.credentials.variables import PROCESS_DISABLED, switched_on
+
+if TYPE_CHECKING:
+    from ots_config.credentials.credentials import Credentials
+
+LARGEST_OUTPUT = 1 << 20
+# After the program has ended, what it left running may hold its output open.
+_GRACE = 2.0
+
+
+class ProcessProvider:
+    """The keys that a program prints.
+
+    The command is split as a shell would split it, and run without one. It has a minute, after which it and what it
+    started are killed. It prints one JSON object: ``mode`` (``AK`` or ``StsToken``), ``access_key_id``,
+    ``access_key_secret``, ``sts_token`` and ``expiration``. Nothing of that is ever shown; of what it writes to
+    stderr, a little is, when it fails.
+
+    Args:
+        command: A command line, or the program and its arguments.
+        timeout: Seconds that the program may take.
+        environ: The program's environment; None is this process's. ``ALIBABA_CLOUD_DISABLE_EXTERNAL_PROCESS`` in it
+            forbids to run anything.
+        clock: Our time, as ``time.time`` tells it.
+    """
+
+    name = "process"
+
+    def __init__(
+        self,
+        command: str | Sequence[str] | None,
+        *,
+        timeout: float = 60.0,
+        environ: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._command = command
+        self._timeout = timeout
+        self._environ = environ
+        self._clock = clock
+
+    def fetch_credentials(self) -> Credentials:
+        """Run the program once.
+
+        Raises:
+            CredentialsUnavailable: If there is no command.
+            CredentialsRefused: If running programs is forbidden, or the program fails or prints no keys.
+        """
+        return hand_out(self._printed())
+
+    def _printed(self) -> Credentials | Failure:
+        arguments = _split(self._command)
+        if isinstance(arguments, Failure):
+            return arguments
+        if switched_on(self._environ, PROCESS_DISABLED):
+            return Failure(f"{PROCESS_DISABLED} forbids to run {arguments[0]}")
+        who = f"the program {arguments[0]}"
+        output = _run(arguments, who, self._timeout, self._environ)
+        return output if isinstance(output, Failure) else _keys(output, who, self.name, self._clock())
+
+    def describe(self) -> str:
+        """Name the program; its arguments may hold secrets, so only a mark of them is told."""
+        arguments = _split(self._command)
+        if isinstance(arguments, Failure):
+            return "no program"
+        if len(arguments) == 1:
+            return f"program {arguments[0]}"
+        from hashlib import sha256
+
+        mark = sha256(repr(arguments[1:]).encode()).hexdigest()[:8]
+        return f"program {arguments[0]} with arguments {mark}"
+
+    def __repr__(self) -> str:
+        return f"<ProcessProvider: {self.describe()}>"
+
+
+def _split(command: str | Sequence[str] | None) -> list[str] | Failure:
+    """Split a command line into the program and its arguments."""
+    if not isinstance(command, str):
+        return list(command) if command else missing("no program is configured")
+    try:
+        # Windows paths have backslashes, which POSIX rules would take for escapes.
+        arguments = shlex.split(command, posix=os.name != "nt")
+    except ValueError:
+        return Failure("the program's command line has an open quotation mark")
+    if os.name == "nt":
+        arguments = [argument.strip('"') for argument in arguments]
+    return arguments or missing("no program is configured")
+
+
+def _run(arguments: list[str], who: str, timeout: float, environ: Mapping[str, str] | None) -> bytes | Failure:
+    """Run a program and return what it printed."""
+    deadline = time.monotonic() + timeout
+    try:
+        process = subprocess.Popen(  # noqa: S603 - the user's own command, split and without a shell
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=None if environ is None else dict(environ),
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+        return Failure(f"{who} cannot be run: {reason}")
+    output, errors = bytearray(), bytearray()
+    readers = [
+        threading.Thread(target=_drain, args=streams, name="ots-config-process", daemon=True)
+        for streams in ((process.stdout, output), (process.stderr, errors))
+    ]
+    for reader in readers:
+        reader.start()
+    try:
+        status = process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        _kill(process)
+        return Failure(f"{who} was killed: it had not ended after {timeout:g} s", transient=True)
+    except BaseException:
+        _kill(process)
+        output.clear()
+        raise
+    patience = min(deadline, time.monotonic() + _GRACE)
+    for reader in readers:
+        reader.join(max(0.05, patience - time.monotonic()))
+    if status != 0:
+        said = told(bytes(errors).decode("utf-8", "replace"), _secrets_in(output), limit=200)
+        ended = f"ended with status {status}" if status > 0 else f"was ended by signal {-status}"
+        return Failure(f"{who} {ended}{f': {said}' if said else ''}")
+    return bytes(output)
+
+
+def _drain(stream: IO[bytes], kept: bytearray) -> None:
+    """Read a stream to its end, however long, and keep no more than credentials need."""
+    with contextlib.suppress(OSError, ValueError), stream:
+        while piece := stream.read1(65536):  # type: ignore[attr-defined]
+            kept += piece[: max(0, LARGEST_OUTPUT + 1 - len(kept))]
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a program and everything in its session."""
+    with contextlib.suppress(OSError):
+        if os.name == "nt":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(5)
+
+
+def _secrets_in(output: bytearray) -> list[str]:
+    """Return the long words that a program printed, so that they are not repeated from its stderr either."""
+    words = bytes(output).decode("utf-8", "replace").replace('"', " ").replace(",", " ").split()
+    return [word for word in words if len(word) >= 8]
+
+
+def _keys(output: bytes, who: str, source: str, now: float) -> Credentials | Failure:
+    """Read the keys that a program printed."""
+    if len(output) > LARGEST_OUTPUT:
+        return Failure(f"{who} printed more than credentials need")
+    try:
+        fields = json.loads(output)
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        return Failure(f"{who} printed {'no JSON object' if output.strip() else 'nothing'}")
+    mode = str(fields.get("mode") or "").lower()
+    if mode not in {"", "ak", "ststoken"}:
+        return Failure(f"{who} printed a mode that is neither AK nor StsToken")
+    if mode == "ak":
+        fields = {name: value for name, value in fields.items() if name != "sts_token"}
+    return keys_in(fields, who=who, source=source, token=mode == "ststoken", now=now)

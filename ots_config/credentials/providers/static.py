@@ -1,0 +1,56 @@
+"""Credentials that were given as they are."""
+
+from __future__ import annotations
+
+from ots_config.credentials.credentials import Credentials
+from ots_config.errors import CredentialsRefused
+
+
+class StaticProvider:
+    """The credentials of a client's arguments; they never change.
+
+    Args:
+        access_key_id: The AccessKey ID.
+        access_key_secret: The AccessKey secret.
+        sts_token: The STS token of temporary keys.
+        source: Where they came from, for messages.
+
+    Raises:
+        CredentialsRefused: If they cannot be used.
+    """
+
+    name = "arguments"
+    instant = True
+
+    def __init__(
+        self,
+        access_key_id: str,
+        access_key_secret: str,
+        sts_token: str | None = None,
+        *,
+        source: str = "arguments",
+    ) -> None:
+        try:
+            self._credentials, fault = Credentials(access_key_id, access_key_secret, sts_token, source=source), ""
+        except ValueError as error:
+            fault = str(error)
+        if fault:
+            raise CredentialsRefused(f"{source}: {fault}")
+
+    @classmethod
+    def of(cls, credentials: Credentials) -> StaticProvider:
+        """Hand out a snapshot that is there already."""
+        provider = cls.__new__(cls)
+        provider._credentials = credentials  # noqa: SLF001 - it is one of ours
+        return provider
+
+    def get_credentials(self) -> Credentials:
+        """Return the credentials."""
+        return self._credentials
+
+    def describe(self) -> str:
+        """Tell the masked key and where it came from."""
+        return f"key {self._credentials.masked_id} from {self._credentials.source}"
+
+    def __repr__(self) -> str:
+        return f"<StaticProvider: {self.describe()}>"

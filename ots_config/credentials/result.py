@@ -1,0 +1,151 @@
+"""What a look at a source came to: credentials, or why there are none, told without secrets.
+
+A failure is a value until the last moment, so that the frames which hold answers, tokens and forms have returned
+before anything is raised and no traceback can show them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
+
+from ots_config.errors import CredentialsError, CredentialsRefused, CredentialsUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ots_config.credentials.credentials import Credentials
+
+Found = TypeVar("Found")
+
+_OPAQUE = re.compile(r"(?=[A-Za-z0-9+=_%~-]*[0-9])[A-Za-z0-9+=_%~-]{20,}")
+_SIGNED_TEXT = re.compile(r"(server\s+)?string\s*to\s*sign.*", re.IGNORECASE | re.DOTALL)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+_CODE = re.compile(r"[A-Za-z0-9._-]{1,100}")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a source gave no credentials.
+
+    Attributes:
+        reason: One sentence without secrets.
+        applies: Whether the source is configured here; if not, a chain asks the next one.
+        code: The server's error code.
+        request_id: The server's id of the request.
+        recommend: The server's link to more about the error.
+        http_status: The status of the answer, if there was one.
+        transient: Whether the same request may succeed a moment later.
+        reached: Whether anything answered at all.
+        wait: Seconds that the server asked to wait.
+        offset: Seconds that the server's clock is ahead of ours, if it told its time.
+        told_whole: Whether the reason has the status and the ids in it already.
+    """
+
+    reason: str
+    applies: bool = True
+    code: str = ""
+    request_id: str = ""
+    recommend: str = ""
+    http_status: int | None = None
+    transient: bool = False
+    reached: bool = True
+    wait: float | None = None
+    offset: float | None = None
+    told_whole: bool = False
+
+    @property
+    def throttled(self) -> bool:
+        """Whether the server refused only because it has too much to do."""
+        return self.code.startswith("Throttling") or self.http_status == 429
+
+    def error(self) -> CredentialsError:
+        """Return the error to raise; besides the message it has ``code``, ``request_id`` and ``recommend``."""
+        details = [f"HTTP {self.http_status}"] if self.http_status not in {None, 200} else []
+        details += [f"request {self.request_id}"] if self.request_id else []
+        details += [f"see {self.recommend}"] if self.recommend else []
+        text = self.reason if self.told_whole or not details else f"{self.reason} ({', '.join(details)})"
+        error = CredentialsRefused(text) if self.applies else CredentialsUnavailable(text)
+        error.http_status = self.http_status
+        vars(error).update(
+            code=self.code, request_id=self.request_id, recommend=self.recommend, transient=self.transient
+        )
+        return error
+
+
+def missing(reason: str) -> Failure:
+    """Return the failure of a source that is not configured here."""
+    return Failure(reason, applies=False)
+
+
+def hand_out(outcome: Found | Failure) -> Found:
+    """Return what was found, or raise why nothing was.
+
+    Raises:
+        CredentialsUnavailable: If the source is not configured here.
+        CredentialsRefused: If it is and failed.
+    """
+    if isinstance(outcome, Failure):
+        raise outcome.error()
+    return outcome
+
+
+def asked_within(where: str, ask: Callable[[], Credentials]) -> Credentials | Failure:
+    """Ask a source that something configured relies on.
+
+    Its failure is told with the place that relies on it, and is never that the source does not apply: what is
+    configured and fails must not make a chain drift to another identity.
+    """
+    try:
+        return ask()
+    except CredentialsError as error:
+        known = vars(error)
+        return Failure(
+            f"{where}: {error.message}",
+            code=known.get("code", ""),
+            request_id=known.get("request_id", ""),
+            recommend=known.get("recommend", ""),
+            http_status=error.http_status,
+            transient=known.get("transient", False),
+            told_whole=True,
+        )
+
+
+def told(text: object, secrets: Iterable[str | None] = (), *, limit: int = 300) -> str:
+    """Make a text from elsewhere fit for an error message.
+
+    Args:
+        text: What a server or a program said.
+        secrets: What must not be repeated, in whatever encoding.
+        limit: How many characters are shown.
+
+    Returns:
+        One line without control characters, known secrets, signed texts and long opaque words.
+    """
+    line = " ".join(str(text)[: 20 * limit].split())
+    line = "".join(character for character in line if character.isprintable())
+    for secret in secrets:
+        if secret:
+            once = quote(secret, safe="-_.~")
+            for form in (quote(once, safe="-_.~"), once, secret):
+                line = line.replace(form, "****")
+    line = _SIGNED_TEXT.sub("", line).rstrip(" :,")
+    line = _OPAQUE.sub("****", line)
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def told_code(value: object) -> str:
+    """Return an error code if it looks like one, else nothing."""
+    return value if isinstance(value, str) and _CODE.fullmatch(value) and not _OPAQUE.search(value) else ""
+
+
+def told_request_id(value: object) -> str:
+    """Return a request id if it looks like one, else nothing."""
+    return value if isinstance(value, str) and _REQUEST_ID.fullmatch(value) else ""
+
+
+def told_link(value: object, secrets: Iterable[str | None] = ()) -> str:
+    """Return a link to the server's documentation if it is one, else nothing."""
+    return told(value, secrets, limit=200) if isinstance(value, str) and value.startswith("https://") else ""

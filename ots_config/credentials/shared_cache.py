@@ -1,0 +1,243 @@
+"""Temporary credentials in a file that the processes of one user on one machine share."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from ots_config.credentials.credentials import Credentials
+from ots_config.credentials.expiry import refresh_window, same_keys
+from ots_config.credentials.lock import FileLock
+from ots_config.errors import CredentialsRefused
+
+logger = logging.getLogger("ots_config.credentials")
+
+_VERSION = 1
+_LARGEST = 1 << 16  # bytes; credentials are a few hundred
+
+
+def cache_directory() -> Path:
+    """Return where this user's caches go: ``$XDG_CACHE_HOME``, or what is usual on the platform."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "ots-config" / "credentials"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """Credentials and when they were fetched, in seconds since 1970."""
+
+    credentials: Credentials
+    fetched_at: float
+
+    def is_fresh(self, now: float) -> bool:
+        """Tell whether they are not yet so old that whoever holds them would look for newer ones."""
+        ends = self.credentials.expires_at
+        if ends is None or self.fetched_at > now + 60:  # the clock was set back: the end cannot be trusted
+            return False
+        return ends.timestamp() - now > refresh_window(ends.timestamp() - self.fetched_at)
+
+
+class SharedCache:
+    """A source whose credentials are fetched once for all processes; wrap it in ``RefreshingProvider``.
+
+    The file holds secrets as plain text, readable by its owner only; that is why nothing is kept unless you ask for
+    it. A file that is damaged, belongs to someone else or can be read by others is not believed, which is logged
+    once. If nothing can be kept, each process fetches for itself.
+
+    Credentials that this object has handed out before are not taken from the file again: whoever asks once more
+    wants newer ones.
+
+    Args:
+        source: An object with ``name`` and ``fetch_credentials()`` whose credentials expire.
+        directory: Where the files lie; the user's cache directory by default.
+        identity: What tells this source's credentials from those of any other, without secrets; by default what
+            ``source.describe()`` says.
+        wait: Seconds to wait for another process that is fetching, before this one fetches all the same.
+        sleep: How to wait for it.
+        wall: The time of day, in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        identity: str | None = None,
+        wait: float = 30.0,
+        sleep: Callable[[float], object] = time.sleep,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._source = source
+        self._directory = directory
+        self._identity = identity
+        self._wait = wait
+        self._sleep = sleep
+        self._wall = wall
+        self.name: str = getattr(source, "name", None) or type(source).__name__
+        self._last: Credentials | None = None
+        self._warned = False
+
+    def fetch_credentials(self) -> Credentials:
+        """Return what another process has fetched in the meantime, or fetch and leave it to the others.
+
+        Raises:
+            CredentialsError: If the source raises it.
+        """
+        who = self._who()  # once: what a source tells of itself may change while it fetches
+        path = self._path_of(who)
+        found = self._usable(path, who)
+        if found is None:
+            with self._locked(path):
+                found = self._usable(path, who) or self._fetch(path, who)
+        self._last = found
+        return found
+
+    @property
+    def path(self) -> Path:
+        """The file: its name is a digest of who the credentials are for."""
+        return self._path_of(self._who())
+
+    def describe(self) -> str:
+        """Tell what the source looks at, without secrets."""
+        describe = getattr(self._source, "describe", None)
+        return str(describe()) if describe else self.name
+
+    def __repr__(self) -> str:
+        return f"<SharedCache of {self._source!r}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_last": None}
+
+    def _who(self) -> str:
+        return f"{self.name}\n{self.describe() if self._identity is None else self._identity}"
+
+    def _path_of(self, who: str) -> Path:
+        directory = cache_directory() if self._directory is None else Path(self._directory)
+        return directory / f"{sha256(who.encode()).hexdigest()[:32]}.json"
+
+    def _fetch(self, path: Path, who: str) -> Credentials:
+        credentials = self._source.fetch_credentials()
+        if not isinstance(credentials, Credentials):
+            raise CredentialsRefused(f"{self.name}: the source returned {type(credentials).__name__}, no Credentials")
+        if credentials.expires_at is not None:  # permanent keys are not ours to spread
+            try:
+                _write(path, _Entry(credentials, self._wall()), who)
+            except OSError as error:
+                self._warn(path, f"cannot be written ({error.strerror})")
+        return credentials
+
+    def _usable(self, path: Path, who: str) -> Credentials | None:
+        entry = self._read(path, who)
+        if entry is None or not entry.is_fresh(self._wall()):
+            return None
+        if self._last is not None and same_keys(self._last, entry.credentials):
+            return None
+        return entry.credentials
+
+    def _read(self, path: Path, who: str) -> _Entry | None:
+        try:
+            found = _read(path, who)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            found = f"cannot be read ({error.strerror})"
+        if isinstance(found, _Entry):
+            return found
+        self._warn(path, found)
+        return None
+
+    @contextmanager
+    def _locked(self, path: Path) -> Iterator[None]:
+        lock = FileLock(path.with_suffix(".lock"), wait=self._wait, sleep=self._sleep)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            got = lock.acquire()
+        except OSError as error:
+            self._warn(path, f"cannot be locked ({error.strerror})")
+            yield
+            return
+        if not got:
+            self._warn(path, f"is locked by another process for more than {self._wait:g} s")
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _warn(self, path: Path, reason: str) -> None:
+        if not self._warned:
+            self._warned = True
+            logger.warning("%s: the shared credentials in %s are not used: the file %s", self.name, path, reason)
+
+
+def _read(path: Path, who: str) -> _Entry | str:
+    """Return what a file holds, or why it is not believed."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            return "is no regular file"
+        if sys.platform != "win32":
+            if status.st_uid != os.geteuid():
+                return "belongs to another user"
+            if stat.S_IMODE(status.st_mode) & 0o077:
+                return "can be read or written by others"
+        content = file.read(_LARGEST + 1)
+    entry = _parse(content, who) if len(content) <= _LARGEST else None
+    return entry or "is damaged"
+
+
+def _parse(content: bytes, who: str) -> _Entry | None:
+    try:
+        fields = json.loads(content)
+        if fields["version"] != _VERSION or fields["who"] != who:
+            return None
+        expires_at = datetime.fromtimestamp(float(fields["expires_at"]), UTC)
+        keys = fields["access_key_id"], fields["access_key_secret"], fields["sts_token"]
+        return _Entry(Credentials(*keys, expires_at, str(fields["source"])), float(fields["fetched_at"]))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError, RecursionError):
+        return None
+
+
+def _write(path: Path, entry: _Entry, who: str) -> None:
+    """Replace the file at one stroke; no moment shows half of it, and none shows it to others."""
+    credentials = entry.credentials
+    content = json.dumps(
+        {
+            "version": _VERSION,
+            "who": who,
+            "access_key_id": credentials.access_key_id,
+            "access_key_secret": credentials.access_key_secret,
+            "sts_token": credentials.sts_token,
+            "expires_at": credentials.expires_at and credentials.expires_at.timestamp(),
+            "source": credentials.source,
+            "fetched_at": entry.fetched_at,
+        }
+    )
+    new = path.with_suffix(".new")
+    with suppress(FileNotFoundError):  # left by a process that died; the lock is ours
+        new.unlink()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        with os.fdopen(os.open(new, flags, 0o600), "w", encoding="utf-8") as file:
+            file.write(content)
+        new.replace(path)
+    except OSError:
+        with suppress(OSError):
+            new.unlink()
+        raise

@@ -1,0 +1,54 @@
+"""What becomes of an answer that is no success."""
+
+import logging
+import time
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from ots_config.client.assembly import read_error
+from ots_config.credentials.credentials import Credentials
+from ots_config.errors import RequestError, ResponseInvalid
+from ots_config.request.attempt import Exchange
+from ots_config.request.connection import Answer
+from ots_config.request.operations import OPERATIONS
+from ots_config.request.signing import Signer
+
+KEY = Credentials("id", "secret", source="test")
+
+
+def judged(**headers: str) -> RequestError:
+    """Return what becomes of a gateway's page with these headers."""
+    exchange = Exchange(signer=Signer("demo"), read_error=read_error, logger=logging.getLogger("test"))
+    _, key, now = exchange.sign(OPERATIONS["GetRow"], b"", KEY)
+    answer = Answer(503, "Service Unavailable", headers, b"<html>busy</html>")
+    outcome: Any = exchange.judge(OPERATIONS["GetRow"], answer, KEY, key, now)
+    return outcome
+
+
+def test_a_gateway_page() -> None:
+    """A page that is not the service's own is told by its status, not by its text."""
+    error = judged()
+    assert isinstance(error, ResponseInvalid)
+    assert (error.http_status, error.retry_after) == (503, None)
+    assert "busy" not in str(error)
+
+
+def test_retry_after_in_seconds() -> None:
+    """``Retry-After: 7`` is seven seconds."""
+    assert judged(**{"retry-after": "7"}).retry_after == 7
+
+
+def test_retry_after_as_a_date() -> None:
+    """``Retry-After`` may be a date, and one of the past asks for no wait."""
+    ahead = judged(**{"retry-after": formatdate(time.time() + 100, usegmt=True)}).retry_after
+    assert ahead is not None
+    assert 0 < ahead <= 100
+    assert judged(**{"retry-after": "Fri, 31 Dec 1999 23:59:59 GMT"}).retry_after == 0
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "", "1.5", "٣"])
+def test_a_malformed_retry_after_is_ignored(text: str) -> None:
+    """What is neither seconds nor a date is as good as none."""
+    assert judged(**{"retry-after": text}).retry_after is None

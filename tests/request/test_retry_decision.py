@@ -1,0 +1,202 @@
+"""What follows a failed attempt, decided without sending or waiting."""
+
+import time
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from ots_config.errors import AuthenticationFailed, ConnectFailed, RequestError, ResponseLost, ServiceError, Throttled
+from ots_config.request.operations import OPERATIONS
+from ots_config.request.retry_decision import Recovery, RetryBudget, Step
+from ots_config.request.retry_policy import DefaultRetryPolicy, NoRetryPolicy, RetryPolicy, WriteRetryPolicy
+
+BUSY = ("OTSServerBusy", "Server is busy.")
+
+
+def busy(retry_after: float | None = None) -> Throttled:
+    """Return a throttle."""
+    error = Throttled(503, *BUSY, "rid")
+    error.retry_after = retry_after
+    return error
+
+
+def recovery(
+    name: str = "PutRow",
+    *,
+    repeatable: bool = False,
+    policy: RetryPolicy | None = None,
+    budget: RetryBudget | None = None,
+    deadline: float | None = 60.0,
+) -> Recovery:
+    """Return the recovery of a call that began just now."""
+    made = Recovery(
+        OPERATIONS[name],
+        policy=policy or DefaultRetryPolicy(),
+        budget=budget or RetryBudget(),
+        started=time.monotonic(),
+        deadline=deadline,
+    )
+    made.repeatable = repeatable
+    return made
+
+
+def test_a_throttle_is_waited_out() -> None:
+    """A refused write is tried again after a delay."""
+    assert recovery().after(busy()).delay > 0
+
+
+def test_retry_after_is_honoured() -> None:
+    """The service's own ``Retry-After`` is waited for if it is longer."""
+    assert recovery().after(busy(retry_after=17)).delay == 17
+
+
+def test_a_delay_beyond_the_deadline_is_not_begun() -> None:
+    """Nobody sleeps towards a deadline that will be over: the error is raised at once."""
+    with pytest.raises(Throttled):
+        recovery(deadline=5.0).after(busy(retry_after=10))
+
+
+def test_without_a_deadline_the_policy_alone_ends_it() -> None:
+    """``deadline=None`` sets no limit of time."""
+    assert recovery(deadline=None).after(busy(retry_after=10_000)).delay == 10_000
+
+
+def test_a_lost_unsafe_write_is_raised_whatever_the_policy_says() -> None:
+    """No policy sends a write twice that may have happened, unless that is safe."""
+
+    class Always(RetryPolicy):
+        def should_retry(self, retry_times: int, exception: Any, api_name: str) -> bool:
+            return True
+
+    with pytest.raises(ResponseLost) as caught:
+        recovery("UpdateRow", policy=Always()).after(ResponseLost("lost"))
+    assert caught.value.may_have_happened
+    assert recovery("UpdateRow", policy=Always(), repeatable=True).after(ResponseLost("lost"))
+
+
+def test_a_lost_read_did_nothing() -> None:
+    """The error of a read that is given up does not say that something may have happened."""
+    with pytest.raises(ResponseLost) as caught:
+        recovery("GetRow", policy=NoRetryPolicy()).after(ResponseLost("lost"))
+    assert not caught.value.may_have_happened
+    assert "carried out" not in str(caught.value)
+
+
+def test_a_conditional_write_after_an_uncertain_one_may_have_happened() -> None:
+    """A condition that fails on a retry may fail on what the first sending did, and the error says so."""
+    call = recovery("PutRow", repeatable=True, policy=WriteRetryPolicy())
+    call.after(ResponseLost("lost"))
+    with pytest.raises(ServiceError) as caught:
+        call.after(ServiceError(403, "OTSConditionCheckFail", "Condition check failed.", "r2"))
+    assert caught.value.may_have_happened
+    assert "may have been carried out" in str(caught.value)
+
+
+def test_a_stale_connection_is_replaced_at_once_once() -> None:
+    """What failed unsent on a kept connection is sent again without a delay, the first time only."""
+    call = recovery("UpdateRow")
+    error = ConnectFailed("closed")
+    error.on_reused_connection = True
+    assert call.after(error) == Step(0.0)
+    assert call.after(error).delay > 0
+
+
+def test_a_lost_write_on_a_kept_connection_is_not_repeated() -> None:
+    """The whole request was sent, so it may have been carried out, kept connection or not."""
+    error = ResponseLost("closed")
+    error.on_reused_connection = True
+    with pytest.raises(ResponseLost):
+        recovery("PutRow", repeatable=True).after(error)
+    assert recovery("GetRow").after(error) == Step(0.0)
+
+
+def test_a_refused_key_is_refreshed_once() -> None:
+    """Authentication is healed once; the second refusal is raised."""
+    call = recovery()
+    refused = AuthenticationFailed(403, "OTSAuthFailed", "The AccessKeyID does not exist.", "r1")
+    assert call.after(refused) == Step(0.0, refresh=True)
+    with pytest.raises(AuthenticationFailed):
+        call.after(AuthenticationFailed(403, "OTSAuthFailed", "Signature mismatch.", "r2"))
+
+
+def test_a_wrong_clock_is_corrected_once() -> None:
+    """The server's date is taken over once; the second refusal is raised."""
+    call = recovery(policy=NoRetryPolicy())
+    refused = AuthenticationFailed(403, "OTSAuthFailed", "Mismatch between system time and x-ots-date: x.", "r1")
+    refused.clock_offset = 1200.0
+    assert call.after(refused) == Step(0.0, clock_offset=1200.0)
+    with pytest.raises(AuthenticationFailed):
+        call.after(refused)
+
+
+def test_the_error_tells_the_whole_call() -> None:
+    """The last error carries attempts, request ids and elapsed time."""
+    call = recovery(policy=DefaultRetryPolicy(max_retry_times=1))
+    call.after(busy())
+    with pytest.raises(Throttled) as caught:
+        call.after(Throttled(503, *BUSY, "rid2"))
+    error = caught.value
+    assert (error.attempts, error.request_ids, error.operation) == (2, ("rid", "rid2"), "PutRow")
+    assert "2 attempts" in str(error)
+
+
+# --- the budget -----------------------------------------------------------------------------------------------
+
+
+def test_a_budget_lends_and_then_waits() -> None:
+    """Its tokens are free at first; then each retry waits for its own."""
+    budget = RetryBudget(per_second=10.0)
+    waits = [budget.reserve(60.0) for _ in range(13)]
+    assert waits[:9] == [0.0] * 9
+    late = [wait for wait in waits[10:] if wait is not None]
+    assert len(late) == 3
+    assert all(later > earlier > 0 for earlier, later in pairwise(late))
+
+
+def test_a_token_that_comes_too_late_is_not_taken() -> None:
+    """A call whose deadline is nearer than its token fails now, and takes no token from others."""
+    budget = RetryBudget(per_second=1.0)
+    assert budget.reserve(0.1) == 0.0
+    assert budget.reserve(0.1) is None
+    assert budget.reserve(0.1) is None
+
+
+def test_calls_earn_retries() -> None:
+    """Each call allows a tenth of a retry."""
+    budget = RetryBudget(share=0.1, per_second=0.0)
+    while budget.reserve(1.0) is not None:
+        pass
+    for _ in range(11):
+        budget.count_call()
+    assert budget.reserve(0.0) == 0.0
+    assert budget.reserve(0.0) is None
+
+
+def test_a_budget_that_does_not_wait() -> None:
+    """``waits=False`` fails at once when there is no token."""
+    budget = RetryBudget(per_second=1.0, waits=False)
+    assert budget.reserve(60.0) == 0.0
+    assert budget.reserve(60.0) is None
+
+
+def test_an_empty_budget_raises_the_error() -> None:
+    """A call without a token in time raises what happened, not something about budgets."""
+    budget = RetryBudget(share=0.0, per_second=0.001)
+    call = recovery(budget=budget, deadline=30.0)
+    budget.reserve(0.0)
+    with pytest.raises(RequestError, match="OTSServerBusy"):
+        call.after(busy())
+
+
+def test_an_error_tells_whether_anything_was_sent() -> None:
+    """What never reached the server says so, unless an earlier attempt of the same call did."""
+    state = recovery(policy=NoRetryPolicy())
+    with pytest.raises(ConnectFailed) as never:
+        state.after(ConnectFailed("refused"))
+    assert not never.value.sent
+    state = recovery(policy=DefaultRetryPolicy(1))
+    state.after(busy())
+    with pytest.raises(ConnectFailed) as later:
+        state.after(ConnectFailed("refused"))
+    assert later.value.sent
