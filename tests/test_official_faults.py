@@ -104,7 +104,7 @@ def ours(emulator: Emulator) -> Iterator[Make]:
 
 
 @pytest.fixture
-def as_sdk_error(emulator: Emulator) -> Iterator[Make]:
+def official(emulator: Emulator) -> Iterator[Make]:
     """Make official clients; their connections are closed after the test, and their log handlers taken away."""
     made: list[Any] = []
     handlers = logging.getLogger("tablestore-client").handlers
@@ -224,7 +224,7 @@ def test_b01_update_row_is_a_write_that_the_write_policy_retries(
     assert FastWrites().should_retry(0, lost, "GetTimeseriesData")
     if SEEN:
         emulator.fault(operation="UpdateRow", kind="error", code="OTSTimeout", count=1)
-        other = as_sdk_error(retry_policy=OfficialFastWrites())
+        other = official(retry_policy=OfficialFastWrites())
         assert requests_of(emulator, lambda: other.update_row("t", change, ts.Condition("IGNORE"))) == 1
         assert not OfficialFastWrites().should_retry(0, lost, "GetTimeseriesData")
 
@@ -467,7 +467,7 @@ def test_b15_json_operations_are_retried_and_verified(
     if SEEN:
         emulator.fault(operation="ListKnowledgeBase", kind="error", code="OTSServerBusy", count=1)
         assert requests_of(emulator, lambda: official().list_knowledge_base({})) == 1
-        assert as_sdk_error(end_point=impostor.endpoint).list_knowledge_base({})["a"] == 1
+        assert official(end_point=impostor.endpoint).list_knowledge_base({})["a"] == 1
 
 
 # --- what is verified ----------------------------------------------------------------------------------------------
@@ -537,7 +537,7 @@ def test_b10_a_malformed_authorization_is_one_clear_error(
     error = error_of(ours(endpoint=impostor.endpoint, retry_policy=NoRetryPolicy()).list_table)
     assert isinstance(error, ResponseInvalid)
     if SEEN and header == "OTS testid":
-        raw = error_of(as_sdk_error(end_point=impostor.endpoint).list_table, Exception)
+        raw = error_of(official(end_point=impostor.endpoint).list_table, Exception)
         assert type(raw) is ValueError
 
 
@@ -574,7 +574,7 @@ def test_b18_extra_headers_are_signed_by_name(
     assert wire_signature_holds(impostor.asked[-1])
     assert {name.lower() for name in extra} <= impostor.asked[-1][1].keys()
     if SEEN:
-        as_sdk_error(end_point=impostor.endpoint, extra_headers=extra).list_table()
+        official(end_point=impostor.endpoint, extra_headers=extra).list_table()
         assert not wire_signature_holds(impostor.asked[-1])
 
 
@@ -591,10 +591,10 @@ def test_b24_a_trailing_slash_is_not_doubled(impostor: Impostor, ours: Make, off
     assert impostor.asked[-1][0] == "/ListTable"
     if SEEN:
         with suppress(Exception):
-            as_sdk_error(end_point=impostor.endpoint + "/").list_table()
+            official(end_point=impostor.endpoint + "/").list_table()
         # What Python's own server makes of two slashes differs between its versions; the request line had them.
         urls: list[str] = []
-        client = as_sdk_error(end_point=impostor.endpoint + "/")
+        client = official(end_point=impostor.endpoint + "/")
         client.connection.pool.urlopen = lambda _, url, **__: urls.append(url)
         error_of(client.list_table, Exception)
         assert urls == [impostor.endpoint + "//ListTable"]
@@ -605,7 +605,7 @@ def test_b25_an_empty_token_is_no_token(impostor: Impostor, ours: Make, official
     ours(endpoint=impostor.endpoint, sts_token="").list_table()
     assert "x-ots-ststoken" not in impostor.asked[-1][1]
     if SEEN:
-        as_sdk_error(end_point=impostor.endpoint, sts_token="").list_table()
+        official(end_point=impostor.endpoint, sts_token="").list_table()
         assert impostor.asked[-1][1]["x-ots-ststoken"] == ""
 
 
@@ -664,7 +664,7 @@ def test_b33_proxies_are_honoured_and_nothing_else_of_the_environment(
     assert error_of(client.list_table).http_status == 307
     assert len(impostor.asked) == count + 1
     if SEEN:
-        error_of(as_sdk_error(end_point=f"http://{host}").list_table, urllib3.exceptions.HTTPError)
+        error_of(official(end_point=f"http://{host}").list_table, urllib3.exceptions.HTTPError)
         assert len(impostor.asked) == count + 1
 
 

@@ -93,7 +93,7 @@ def test_a_function_that_raises(shows_no_secret: Any) -> None:
         message = "cannot open the vault with MARKEDpassword"
         raise RuntimeError(message)
 
-    with pytest.raises(CredentialsRefused, match=r"raised RuntimeError at test_foreign\.py:\d+$") as caught:
+    with pytest.raises(CredentialsRefused, match=r"raised RuntimeError at test_external\.py:\d+$") as caught:
         CallableProvider(fails).fetch_credentials()
     shows_no_secret(caught.value)
 
