@@ -31,9 +31,9 @@ from ots_config import (
 from ots_config.emulator.http import Limits
 from ots_config.request import call as invoke
 from ots_config.request import retry_decision as recovery
-from ots_config.request.attempt import Exchange
-from ots_config.request.call import Invoker
-from ots_config.request.connection import Answer
+from ots_config.request.attempt import Authenticator
+from ots_config.request.call import Caller
+from ots_config.request.connection import HTTPResponse
 from ots_config.request.operations import OPERATIONS
 from ots_config.request.retry_decision import RetryBudget
 from ots_config.request.retry_policy import RetryEvent
@@ -296,8 +296,8 @@ class Service:
         """Let the simulated time pass."""
         await asyncio.sleep(seconds)
 
-    async def send(self, path: str, headers: Any, body: bytes, left: float | None) -> Answer:
-        """Answer, or fail as ordered."""
+    async def send(self, path: str, headers: Any, body: bytes, left: float | None) -> HTTPResponse:
+        """HTTPResponse, or fail as ordered."""
         now = asyncio.get_running_loop().time()
         self.times.append(now)
         error = self.failing(now)
@@ -310,13 +310,13 @@ class Service:
             "x-ots-contentmd5": content_md5(b""),
         }
         answer["authorization"] = f"OTS testid:{sign_response(b'testsecret', path, header_lines(answer.items()))}"
-        return Answer(200, "OK", answer, b"")
+        return HTTPResponse(200, "OK", answer, b"")
 
 
 def simulate(
     monkeypatch: pytest.MonkeyPatch,
     service: Service,
-    script: Callable[[Callable[[], Coroutine[Any, Any, Answer]]], Coroutine[Any, Any, None]],
+    script: Callable[[Callable[[], Coroutine[Any, Any, HTTPResponse]]], Coroutine[Any, Any, None]],
     **budget: Any,
 ) -> None:
     """Run a script with a call to make as often as it likes, by the simulated clock."""
@@ -326,9 +326,9 @@ def simulate(
         monkeypatch.setattr(recovery, "time", clock)
         logger = logging.getLogger("simulated")
         monkeypatch.setattr(logger, "disabled", True)
-        invoker = Invoker(
+        invoker = Caller(
             waiting=service,
-            exchange=Exchange(signer=Signer("demo"), read_error=lambda _: None, logger=logger),
+            authenticator=Authenticator(signer=Signer("demo"), read_error=lambda _: None, logger=logger),
             policy=DefaultRetryPolicy(),
             budget=RetryBudget(**budget),
             deadline=60.0,
@@ -354,7 +354,7 @@ def test_an_outage_is_not_multiplied(monkeypatch: pytest.MonkeyPatch, waits: boo
     service = Service(refused_connection)
     arrivals: list[float] = []
 
-    async def outage(call: Callable[[], Coroutine[Any, Any, Answer]]) -> None:
+    async def outage(call: Callable[[], Coroutine[Any, Any, HTTPResponse]]) -> None:
         loop = asyncio.get_running_loop()
 
         async def arrive() -> None:
@@ -387,7 +387,7 @@ def test_a_few_threads_ride_out_a_throttle(monkeypatch: pytest.MonkeyPatch) -> N
     service = Service(lambda now: Throttled(503, "OTSServerBusy", "Server is busy.") if now < 1020 else None)
     done: list[float] = []
 
-    async def throttled(call: Callable[[], Coroutine[Any, Any, Answer]]) -> None:
+    async def throttled(call: Callable[[], Coroutine[Any, Any, HTTPResponse]]) -> None:
         async def work() -> None:
             while asyncio.get_running_loop().time() < 1025:
                 await call()

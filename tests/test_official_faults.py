@@ -193,7 +193,7 @@ def signed_headers(path: str, body: bytes, at: datetime | None = None) -> dict[s
 
 
 def signed(path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Answer a ListTable, or a JSON operation, properly."""
+    """HTTPResponse a ListTable, or a JSON operation, properly."""
     content = pb2.ListTableResponse(table_names=["t"]).SerializeToString() if path == "/ListTable" else b'{"a":1}'
     return 200, signed_headers(path, content), content
 

@@ -31,11 +31,11 @@ from ots_config.errors import (
     SettingsProblem,
     without_secret_frames,
 )
-from ots_config.request.attempt import Exchange
-from ots_config.request.call import Invoker
-from ots_config.request.connection import Answer
+from ots_config.request.attempt import Authenticator
+from ots_config.request.call import Caller
+from ots_config.request.connection import HTTPResponse
 from ots_config.request.idempotency import is_repeatable
-from ots_config.request.io import Waiting
+from ots_config.request.io import CallIO
 from ots_config.request.logs import logger_named
 from ots_config.request.operations import OPERATIONS, Operation
 from ots_config.request.retry_decision import RetryBudget
@@ -130,9 +130,9 @@ class Assembly:
             sign_date=None if auto_update_v4_sign else sign_date,
         )
         retry = settings.retry
-        self._invoker = Invoker(
+        self._caller = Caller(
             waiting=waiting,
-            exchange=Exchange(signer=signer, read_error=read_error, logger=self.logger),
+            authenticator=Authenticator(signer=signer, read_error=read_error, logger=self.logger),
             policy=self.retry_policy,
             budget=RetryBudget(retry.budget_share, retry.budget_rate, waits=retry.budget_waits),
             deadline=retry.deadline,
@@ -142,7 +142,7 @@ class Assembly:
 
     def _connect(
         self, provider: CredentialsProvider, session: Any, timeout: tuple[float, float], options: dict[str, Any]
-    ) -> Waiting:
+    ) -> CallIO:
         """Make the transport, and return the way to wait for it."""
         raise NotImplementedError
 
@@ -157,7 +157,7 @@ class Assembly:
     def _wire(self) -> Wire:
         """Return what a bulk write needs of this client."""
         encode, again = self.protocol.encoder.encode_request, self.retry_policy.retry_writes
-        return Wire(self._invoker, encode, self._decoded, self.logger, retry_writes=again)
+        return Wire(self._caller, encode, self._decoded, self.logger, retry_writes=again)
 
     # --- the official SDK's two ways to the wire ---
 
@@ -166,16 +166,16 @@ class Assembly:
         operation, body = self._encoded(api_name, args, kwargs)
         if api_name in BATCHES:
             return await self._call_batch(operation, body, args[0])
-        answer = await self._invoker.call(operation, body, partial(is_repeatable, api_name, args))
+        answer = await self._caller.call(operation, body, partial(is_repeatable, api_name, args))
         return self._decoded(api_name, answer)
 
     async def _call_batch(self, operation: Operation, body: bytes, request: Any) -> Any:
         """Call a batch, and its failed rows again as long as that is safe and the policy wants it."""
-        recovery = self._invoker.begin(operation)
+        recovery = self._caller.begin(operation)
 
         async def carried_out(body: bytes, request: Any) -> dict[str, list[Any]]:
             safe = partial(is_repeatable, operation.name, (request,))
-            answer = await self._invoker.call(operation, body, safe, recovery)
+            answer = await self._caller.call(operation, body, safe, recovery)
             result: dict[str, list[Any]] = self._decoded(operation.name, answer)
             if not fits(request, result):
                 raise _unreadable(operation.name, answer)
@@ -188,7 +188,7 @@ class Assembly:
                 return batch.result
             recovery.repeatable = True  # of each of these rows it is known that it may be sent again
             try:
-                await self._invoker.recover(recovery, as_sdk_error(worst))
+                await self._caller.recover(recovery, as_sdk_error(worst))
             except RequestError:
                 return batch.result  # where each row tells how it failed
             part = batch.request_of(places)
@@ -201,7 +201,7 @@ class Assembly:
     async def _call_json(self, api_name: str, request: Any) -> Any:
         """Call one JSON operation."""
         operation, body = _encoded_json(api_name, request)
-        return _decoded_json(api_name, await self._invoker.call(operation, body, lambda: False))
+        return _decoded_json(api_name, await self._caller.call(operation, body, lambda: False))
 
     def _encoded(self, api_name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Operation, bytes]:
         """Return a protobuf operation and its request."""
@@ -211,7 +211,7 @@ class Assembly:
         except Exception as error:
             raise _refused_by_encoder(api_name, error) from error
 
-    def _decoded(self, api_name: str, answer: Answer) -> Any:
+    def _decoded(self, api_name: str, answer: HTTPResponse) -> Any:
         """Return what the SDK makes of the answer to a protobuf operation."""
         try:
             result, _ = self.protocol.decoder.decode_response(
@@ -257,7 +257,7 @@ def _encoded_json(api_name: str, request: Any) -> tuple[Operation, bytes]:
             raise _refused_by_encoder(api_name, kind)
 
 
-def _decoded_json(api_name: str, answer: Answer) -> Any:
+def _decoded_json(api_name: str, answer: HTTPResponse) -> Any:
     """Return the answer to a JSON operation, with its request id."""
     try:
         result = json.loads(answer.body)
@@ -347,7 +347,7 @@ def _refused_by_encoder(api_name: str, error: Exception) -> OTSConfigError:
     return as_sdk_error(RequestInvalid(str(error) or type(error).__name__, operation=api_name))
 
 
-def _unreadable(api_name: str, answer: Answer) -> OTSConfigError:
+def _unreadable(api_name: str, answer: HTTPResponse) -> OTSConfigError:
     failure = ResponseInvalid(
         "the answer is the service's, but the SDK cannot decode it",
         operation=api_name,

@@ -14,7 +14,7 @@ from ots_config.credentials.credentials import Credentials, CredentialsProvider
 from ots_config.credentials.identity import Identity
 from ots_config.errors import OTSConfigError
 from ots_config.request.async_transport import AsyncTransport
-from ots_config.request.io import Suspending
+from ots_config.request.io import SuspendingIO
 from ots_config.sdk import StaticCredentialsProvider, tablestore
 
 
@@ -44,7 +44,7 @@ class AsyncOTSClient(Assembly, tablestore.AsyncOTSClient):  # type: ignore[misc]
 
     def _connect(
         self, provider: CredentialsProvider, session: Any, timeout: tuple[float, float], options: dict[str, Any]
-    ) -> Suspending:
+    ) -> SuspendingIO:
         settings = self.settings
         self.connection = AsyncTransport(
             settings.endpoint,
@@ -58,7 +58,7 @@ class AsyncOTSClient(Assembly, tablestore.AsyncOTSClient):  # type: ignore[misc]
             user_agent=USER_AGENT,
         )
         instant = True if isinstance(provider, StaticCredentialsProvider) else None
-        return Suspending(self.connection, provider, timeout, instant=instant)
+        return SuspendingIO(self.connection, provider, timeout, instant=instant)
 
     async def identity(self) -> Identity:
         """Return whose keys the client uses now, as STS tells it: GetCallerIdentity, which needs no permission.
@@ -87,7 +87,7 @@ class AsyncOTSClient(Assembly, tablestore.AsyncOTSClient):  # type: ignore[misc]
         """Ask for the credentials before the first call, and let the factory tell whose they are."""
         greeting, self._greeting = self._greeting, None
         try:
-            credentials = await self._invoker.credentials()
+            credentials = await self._caller.credentials()
         except OTSConfigError:
             self._greeting = greeting
             raise

@@ -12,7 +12,7 @@ from typing import Any
 
 from ots_config.errors import OTSConfigError, RequestError, ServiceError
 from ots_config.request.idempotency import is_item_repeatable
-from ots_config.request.retry_policy import Failure, RetryPolicy, classify
+from ots_config.request.retry_policy import FailureKind, RetryPolicy, classify
 
 BATCHES = frozenset({"BatchGetRow", "BatchWriteRow"})
 
@@ -67,7 +67,7 @@ class Batch:
                     verdicts[kind] = policy.should_retry(retries, error, self._api_name)
                 if verdicts[kind]:
                     places.append((table, index))
-                    if chosen is None or classify(error) is Failure.THROTTLED:
+                    if chosen is None or classify(error) is FailureKind.THROTTLED:
                         chosen = error
         return places, chosen
 
@@ -75,7 +75,7 @@ class Batch:
         error = ServiceError(200, item.error_code, item.error_message or "", operation=self._api_name)
         error.reads = self._reads
         error.repeatable = self._reads or is_item_repeatable(self._request.items[table].row_items[index])
-        open_ = classify(error) is Failure.UNCERTAIN
+        open_ = classify(error) is FailureKind.UNCERTAIN
         item.may_have_happened = open_ and not self._reads
         return error if error.repeatable or not open_ else None
 

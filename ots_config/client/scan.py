@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, TypeAlias
 
 from ots_config.client.backoff import Backoff, worth_trying
 from ots_config.errors import OTSConfigError
-from ots_config.request.io import run
+from ots_config.request.io import run_sync
 from ots_config.sdk import tablestore
 
 Direction: TypeAlias = Literal["FORWARD", "BACKWARD"]
@@ -217,7 +217,7 @@ class Scan(_Walk, Iterator[Any]):
         return self
 
     def __next__(self) -> Any:
-        row = run(self._row())
+        row = run_sync(self._row())
         if row is None:
             raise StopIteration
         return row

@@ -11,7 +11,7 @@ from ots_config.client.bulk import MOST_BYTES, MOST_ROWS, BulkReport, Limits, wr
 from ots_config.client.scan import Cursor, Direction, Key, Scan
 from ots_config.credentials.credentials import CredentialsProvider
 from ots_config.credentials.identity import Identity
-from ots_config.request.io import Blocking, run
+from ots_config.request.io import BlockingIO, run_sync
 from ots_config.request.transport import Transport
 from ots_config.sdk import tablestore
 
@@ -55,7 +55,7 @@ class OTSClient(Assembly, tablestore.OTSClient):  # type: ignore[misc] # the SDK
         session: Any,
         timeout: tuple[float, float],
         options: dict[str, Any],  # noqa: ARG002 - it has none of its own
-    ) -> Blocking:
+    ) -> BlockingIO:
         settings = self.settings
         self.connection = Transport(
             settings.endpoint,
@@ -67,7 +67,7 @@ class OTSClient(Assembly, tablestore.OTSClient):  # type: ignore[misc] # the SDK
             session=session,
             user_agent=USER_AGENT,
         )
-        return Blocking(self.connection, provider, timeout)
+        return BlockingIO(self.connection, provider, timeout)
 
     def identity(self) -> Identity:
         """Return whose keys the client uses now, as STS tells it: GetCallerIdentity, which needs no permission.
@@ -93,10 +93,10 @@ class OTSClient(Assembly, tablestore.OTSClient):  # type: ignore[misc] # the SDK
     # --- the official SDK's two ways to the wire ---
 
     def _request_helper(self, api_name: str, *args: Any, **kwargs: Any) -> Any:
-        return run(self._call(api_name, args, kwargs))
+        return run_sync(self._call(api_name, args, kwargs))
 
     def _vectors_request_helper(self, api_name: str, request: Any) -> Any:
-        return run(self._call_json(api_name, request))
+        return run_sync(self._call_json(api_name, request))
 
     # --- large jobs ---
 

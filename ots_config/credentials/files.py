@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from ots_config.credentials.result import Failure
+from ots_config.credentials.result import SourceFailure
 
 logger = logging.getLogger("ots_config.credentials")
 
@@ -27,7 +27,7 @@ def home_of(environ: Mapping[str, str] | None, home: Path | str | None = None) -
     return Path(named) if named else Path.home()
 
 
-def read_text(path: Path, *, required: bool) -> str | Failure:
+def read_text(path: Path, *, required: bool) -> str | SourceFailure:
     """Read a file with secrets.
 
     Args:
@@ -36,14 +36,14 @@ def read_text(path: Path, *, required: bool) -> str | Failure:
     """
     try:
         if path.stat().st_size > LARGEST_FILE:
-            return Failure(f"{path} is too large for a file of credentials")
+            return SourceFailure(f"{path} is too large for a file of credentials")
         return path.read_text("utf-8-sig")
     except (FileNotFoundError, NotADirectoryError):
-        return Failure(f"{path} does not exist", applies=required)
+        return SourceFailure(f"{path} does not exist", applies=required)
     except OSError as error:
-        return Failure(f"{path} cannot be read: {error.strerror or type(error).__name__}")
+        return SourceFailure(f"{path} cannot be read: {error.strerror or type(error).__name__}")
     except UnicodeDecodeError:
-        return Failure(f"{path} cannot be read: it is not UTF-8")
+        return SourceFailure(f"{path} cannot be read: it is not UTF-8")
 
 
 def version(path: Path) -> tuple[int, int, int, int] | None:

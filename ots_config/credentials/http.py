@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from ots_config.credentials.credentials import Credentials
-from ots_config.credentials.result import Failure, told, told_code, told_link, told_request_id
+from ots_config.credentials.result import SourceFailure, told, told_code, told_link, told_request_id
 from ots_config.errors import ConnectFailed, RequestError, UntrustedServer
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def send(
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
     timeouts: Timeouts,
-) -> FetchResponse | Failure:
+) -> FetchResponse | SourceFailure:
     """Send one request; whatever goes wrong on the way becomes a value that names ``who`` did not answer."""
     try:
         return fetch(
@@ -114,13 +114,13 @@ def send(
     except RequestError as error:
         parts = urlsplit(url)
         detail = told(error.message, (parts.query, parts.path if len(parts.path) > 1 else ""))
-        return Failure(
+        return SourceFailure(
             f"{who} gave no answer: {detail}",
             transient=not isinstance(error, UntrustedServer),
             reached=not isinstance(error, ConnectFailed) or isinstance(error, UntrustedServer),
         )
     except OSError as error:
-        return Failure(f"{who} gave no answer: {type(error).__name__}", transient=True, reached=False)
+        return SourceFailure(f"{who} gave no answer: {type(error).__name__}", transient=True, reached=False)
 
 
 def ask(
@@ -134,10 +134,10 @@ def ask(
     timeouts: Timeouts,
     secrets: Iterable[str | None] = (),
     now: float | None = None,
-) -> Reply | Failure:
+) -> Reply | SourceFailure:
     """Send one request and read the JSON object of a 200 answer; anything else is a failure."""
     answer = send(fetch, method, url, who=who, headers=headers, body=body, timeouts=timeouts)
-    if isinstance(answer, Failure):
+    if isinstance(answer, SourceFailure):
         return answer
     offset = server_offset(answer.headers, time.time() if now is None else now)
     fields = read_object(answer, who)
@@ -146,7 +146,7 @@ def ask(
     return refusal(answer, fields, who=who, secrets=secrets, offset=offset)
 
 
-def read_object(answer: FetchResponse, who: str) -> dict[str, Any] | Failure:
+def read_object(answer: FetchResponse, who: str) -> dict[str, Any] | SourceFailure:
     """Read a JSON object, or say what came instead without repeating any of it."""
     body = answer.body
     transient = answer.status >= 500
@@ -169,27 +169,27 @@ def read_object(answer: FetchResponse, who: str) -> dict[str, Any] | Failure:
             if isinstance(value, dict):
                 return value
             reason = "JSON that is no object"
-    return Failure(f"{who} answered with {reason}", http_status=answer.status, transient=transient)
+    return SourceFailure(f"{who} answered with {reason}", http_status=answer.status, transient=transient)
 
 
 def refusal(
     answer: FetchResponse,
-    fields: dict[str, Any] | Failure,
+    fields: dict[str, Any] | SourceFailure,
     *,
     who: str,
     secrets: Iterable[str | None] = (),
     offset: float | None = None,
-) -> Failure:
+) -> SourceFailure:
     """Tell an answer that holds no keys: its code, its message, its ids, and whether asking again may help."""
     transient = answer.status >= 500 or answer.status == 429
     wait = _seconds(answer.headers.get("retry-after"))
-    if isinstance(fields, Failure):
-        return Failure(fields.reason, http_status=answer.status, transient=transient, wait=wait, offset=offset)
+    if isinstance(fields, SourceFailure):
+        return SourceFailure(fields.reason, http_status=answer.status, transient=transient, wait=wait, offset=offset)
     code = _first(fields, "Code", "ErrorCode", "error")
     message = told(_first(fields, "Message", "ErrorMessage", "error_description"), secrets)
     named = told_code(code)
     said = f"{named}: {message}" if named and message else named or message or "no reason"
-    return Failure(
+    return SourceFailure(
         f"{who} refused: {said}",
         code=named,
         request_id=told_request_id(_first(fields, "RequestId", "requestId")),
@@ -210,7 +210,7 @@ def keys_in(
     lifetime: float | None = ASSUMED_LIFETIME,
     token: bool = True,
     now: float | None = None,
-) -> Credentials | Failure:
+) -> Credentials | SourceFailure:
     """Make a snapshot of an object's keys, in whatever case it names them.
 
     Args:
@@ -228,7 +228,7 @@ def keys_in(
     wanted = {"access key id": key_id, "access key secret": secret, **({"token": sts_token} if token else {})}
     absent = [name for name, value in wanted.items() if not isinstance(value, str) or not value]
     if absent:
-        return Failure(f"{who} gave no {' and no '.join(absent)}")
+        return SourceFailure(f"{who} gave no {' and no '.join(absent)}")
     moment = time.time() if now is None else now
     try:
         expires_at = parse_expiry(known.get("expiration", known.get("expiresat")))
@@ -238,7 +238,7 @@ def keys_in(
             expires_at = in_our_time(expires_at, offset, moment)
         return Credentials(str(key_id), str(secret), str(sts_token) if sts_token else None, expires_at, source)
     except ValueError as error:  # its text names the field, never the value
-        return Failure(f"{who} gave keys that cannot be used: {error}")
+        return SourceFailure(f"{who} gave keys that cannot be used: {error}")
 
 
 def parse_expiry(value: object) -> datetime | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ots_config.credentials.providers.external import snapshot_from
-from ots_config.credentials.result import Failure, hand_out
+from ots_config.credentials.result import SourceFailure, hand_out
 from ots_config.credentials.sts import STS, Pace, STSAddress, call_sts
 from ots_config.errors import SettingsError
 
@@ -66,17 +66,17 @@ def caller_identity(
     return hand_out(_asked(snapshot_from(credentials), fetch, address, pace or Pace()))
 
 
-def _asked(keys: Credentials, fetch: Fetch, address: STSAddress, pace: Pace) -> Identity | Failure:
+def _asked(keys: Credentials, fetch: Fetch, address: STSAddress, pace: Pace) -> Identity | SourceFailure:
     try:
         url = address.url()
     except SettingsError as error:
-        return Failure(error.message)
+        return SourceFailure(error.message)
     reply = call_sts(fetch, url, "GetCallerIdentity", {}, signer=keys, pace=pace)
-    if isinstance(reply, Failure):
+    if isinstance(reply, SourceFailure):
         return reply
     told = {name: value for name, value in reply.fields.items() if isinstance(value, str) and value}
     if "AccountId" not in told or "Arn" not in told:
-        return Failure(f"{STS} answered without an account and an ARN")
+        return SourceFailure(f"{STS} answered without an account and an ARN")
     return Identity(
         told["AccountId"],
         told["Arn"],

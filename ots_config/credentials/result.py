@@ -27,7 +27,7 @@ _CODE = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class SourceFailure:
     """Why a source gave no credentials.
 
     Attributes:
@@ -75,24 +75,24 @@ class Failure:
         return error
 
 
-def missing(reason: str) -> Failure:
+def missing(reason: str) -> SourceFailure:
     """Return the failure of a source that is not configured here."""
-    return Failure(reason, applies=False)
+    return SourceFailure(reason, applies=False)
 
 
-def hand_out(outcome: Found | Failure) -> Found:
+def hand_out(outcome: Found | SourceFailure) -> Found:
     """Return what was found, or raise why nothing was.
 
     Raises:
         CredentialsUnavailable: If the source is not configured here.
         CredentialsRefused: If it is and failed.
     """
-    if isinstance(outcome, Failure):
+    if isinstance(outcome, SourceFailure):
         raise outcome.error()
     return outcome
 
 
-def asked_within(where: str, ask: Callable[[], Credentials]) -> Credentials | Failure:
+def asked_within(where: str, ask: Callable[[], Credentials]) -> Credentials | SourceFailure:
     """Ask a source that something configured relies on.
 
     Its failure is told with the place that relies on it, and is never that the source does not apply: what is
@@ -102,7 +102,7 @@ def asked_within(where: str, ask: Callable[[], Credentials]) -> Credentials | Fa
         return ask()
     except CredentialsError as error:
         known = vars(error)
-        return Failure(
+        return SourceFailure(
             f"{where}: {error.message}",
             code=known.get("code", ""),
             request_id=known.get("request_id", ""),

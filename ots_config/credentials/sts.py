@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from ots_config.credentials.http import Fetch, Reply, Timeouts, ask, fault_of_url, keys_in
 from ots_config.credentials.providers.external import described, snapshot_from
-from ots_config.credentials.result import Failure, hand_out
+from ots_config.credentials.result import SourceFailure, hand_out
 from ots_config.credentials.role import Role, role_of
 from ots_config.credentials.rpc_signature import sign_rpc
 from ots_config.credentials.variables import (
@@ -111,7 +111,7 @@ class Pace:
     clock: Callable[[], float] = time.time
     timeouts: Timeouts = field(default_factory=Timeouts)
 
-    def wait(self, attempt: int, failure: Failure) -> float:
+    def wait(self, attempt: int, failure: SourceFailure) -> float:
         """Return the seconds to wait after an attempt, the first being 1; throttling is given more room."""
         longest = min(5.0, (1.0 if failure.throttled else 0.2) * 2.0 ** (attempt - 1))
         drawn = longest * random.uniform(0.5, 1.0)  # noqa: S311 - a fleet spread out, nothing to guess
@@ -126,7 +126,7 @@ def call_sts(
     *,
     signer: Credentials | None,
     pace: Pace,
-) -> Reply | Failure:
+) -> Reply | SourceFailure:
     """Post one action to STS and return what it answered.
 
     Everything travels in the body, so that tokens are in no access log. Throttling, 5xx and a network that fails are
@@ -145,16 +145,16 @@ def call_sts(
     attempt = _Attempt(fetch, url, {**parameters, "Action": action}, signer, pace)
 
     def wait(state: RetryCallState) -> float:
-        return pace.wait(state.attempt_number, state.outcome.result() if state.outcome else Failure(""))
+        return pace.wait(state.attempt_number, state.outcome.result() if state.outcome else SourceFailure(""))
 
     retrying = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(pace.attempts) | tenacity.stop_before_delay(pace.seconds),
         wait=wait,
-        retry=tenacity.retry_if_result(lambda result: isinstance(result, Failure) and result.transient),
+        retry=tenacity.retry_if_result(lambda result: isinstance(result, SourceFailure) and result.transient),
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         sleep=pace.sleep,
     )
-    outcome: Reply | Failure = retrying(attempt)
+    outcome: Reply | SourceFailure = retrying(attempt)
     return outcome
 
 
@@ -171,10 +171,10 @@ class _Attempt:
         self._pace = pace
         self._offset = 0.0
 
-    def __call__(self) -> Reply | Failure:
+    def __call__(self) -> Reply | SourceFailure:
         outcome = self._post()
         if (
-            isinstance(outcome, Failure)
+            isinstance(outcome, SourceFailure)
             and outcome.code.startswith(_WRONG_TIME)
             and outcome.offset is not None
             and not self._offset
@@ -183,7 +183,7 @@ class _Attempt:
             outcome = self._post()
         return outcome
 
-    def _post(self) -> Reply | Failure:
+    def _post(self) -> Reply | SourceFailure:
         signer = self._signer
         secrets = [self._parameters.get("OIDCToken")]
         secrets += [signer.access_key_secret, signer.sts_token] if signer else []
@@ -223,7 +223,7 @@ class _Attempt:
         return f"<{self._parameters['Action']} at {self._url}>"
 
 
-def role_keys(reply: Reply, role: Role, *, source: str, now: float) -> Credentials | Failure:
+def role_keys(reply: Reply, role: Role, *, source: str, now: float) -> Credentials | SourceFailure:
     """Return the keys in an answer to AssumeRole or AssumeRoleWithOIDC."""
     fields = reply.fields.get("Credentials")
     return keys_in(
@@ -344,22 +344,22 @@ class AssumeRoleProvider:
         keys = snapshot_from(self.source)
         outcome = self._assumed(keys)
         look_again = getattr(self.source, "force_refresh", None)
-        if look_again and isinstance(outcome, Failure) and outcome.code.startswith(_WRONG_KEYS):
+        if look_again and isinstance(outcome, SourceFailure) and outcome.code.startswith(_WRONG_KEYS):
             renewed = look_again(keys)
             if renewed != keys:
                 outcome = self._assumed(renewed)
         return hand_out(outcome)
 
-    def _assumed(self, keys: Credentials) -> Credentials | Failure:
+    def _assumed(self, keys: Credentials) -> Credentials | SourceFailure:
         role, url = self._current()
-        if isinstance(url, Failure):
+        if isinstance(url, SourceFailure):
             return url
         reply = call_sts(self._fetch, url, "AssumeRole", role.form(), signer=keys, pace=self._pace)
-        if isinstance(reply, Failure):
+        if isinstance(reply, SourceFailure):
             return replace(reply, reason=f"{role.arn}, assumed with {keys.masked_id}: {reply.reason}")
         return role_keys(reply, role, source=f"{self.name}/{keys.source}", now=self._pace.clock())
 
-    def _current(self) -> tuple[Role, str | Failure]:
+    def _current(self) -> tuple[Role, str | SourceFailure]:
         """Return the role and the address, with what the environment says now."""
         role = self._role
         name = "" if self._session_name_given else variable(self._environ, ROLE_SESSION_NAME[1])
@@ -369,12 +369,12 @@ class AssumeRoleProvider:
                 role = replace(self._role, session_name=role.session_name)
             return role, self._address.url()
         except SettingsError as error:
-            return role, Failure(error.message)
+            return role, SourceFailure(error.message)
 
     def describe(self) -> str:
         """Tell the role, the address and the source, without secrets."""
         role, url = self._current()
-        where = "an address that cannot be used" if isinstance(url, Failure) else url.rstrip("/")
+        where = "an address that cannot be used" if isinstance(url, SourceFailure) else url.rstrip("/")
         return f"{role} at {where}, from {described(self.source)}"
 
     def __repr__(self) -> str:

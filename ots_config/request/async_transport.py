@@ -33,8 +33,8 @@ from ots_config.errors import (
     UntrustedServer,
     without_frames,
 )
-from ots_config.request.connection import MAX_BODY, Answer, told
-from ots_config.request.io import cut
+from ots_config.request.connection import MAX_BODY, HTTPResponse, told
+from ots_config.request.io import clamp_timeouts
 from ots_config.request.pool import MAX_AGE
 from ots_config.request.transport import tls_context
 
@@ -203,7 +203,7 @@ class AsyncTransport:
         body: bytes,
         timeouts: tuple[float, float],
         left: float | None = None,
-    ) -> Answer:
+    ) -> HTTPResponse:
         """Send one request and return the answer, whatever its status.
 
         A task that is cancelled meanwhile gives its connection up; whether the request was carried out is not known.
@@ -221,7 +221,7 @@ class AsyncTransport:
             ResponseInvalid: If the answer is not HTTP.
         """
         pool = self._pool()
-        connect_timeout, read_timeout = cut(timeouts, left)
+        connect_timeout, read_timeout = clamp_timeouts(timeouts, left)
         now = pool.loop.time()
         request = _Request(body, read_timeout, float("inf") if left is None else now + left)
         try:
@@ -238,7 +238,7 @@ class AsyncTransport:
 
     async def _exchange(
         self, session: aiohttp.ClientSession, path: str, headers: Mapping[str, str], request: _Request
-    ) -> Answer:
+    ) -> HTTPResponse:
         url = self._urls.get(path)
         if url is None:
             url = self._urls[path] = self._endpoint.with_path(path)
@@ -262,7 +262,7 @@ class AsyncTransport:
         for raw_name, raw_value in response.raw_headers:
             name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip()
             lower[name] = f"{lower[name]}, {value}" if name in lower else value
-        return Answer(response.status, response.reason or "", lower, b"".join(parts))
+        return HTTPResponse(response.status, response.reason or "", lower, b"".join(parts))
 
     def _pool(self) -> _Pool:
         """Return what belongs to the running event loop, made when it is first needed."""

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 from ots_config.credentials.credentials import Credentials
 from ots_config.errors import AuthenticationFailed, RequestError, ResponseInvalid, ServiceError, Throttled
 from ots_config.request.operations import Operation
-from ots_config.request.retry_policy import Failure, classify
+from ots_config.request.retry_policy import FailureKind, classify
 from ots_config.request.signing import SignedHeaders, Signer, SigningKey, server_offset, verify_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from logging import Logger
 
-    from ots_config.request.connection import Answer
+    from ots_config.request.connection import HTTPResponse
 
 
-class Exchange:
+class Authenticator:
     """Signs the requests of one client and judges their answers, by a clock that follows the service's.
 
     Args:
@@ -44,9 +44,9 @@ class Exchange:
         headers, key = self._signer.sign(operation.path, body, credentials, now)
         return headers, key, now
 
-    def judge(
-        self, operation: Operation, answer: Answer, credentials: Credentials, key: SigningKey, now: float
-    ) -> Answer | RequestError:
+    def verify(
+        self, operation: Operation, answer: HTTPResponse, credentials: Credentials, key: SigningKey, now: float
+    ) -> HTTPResponse | RequestError:
         """Return an answer that is the service's own and a success, or what is wrong with it.
 
         Args:
@@ -85,7 +85,7 @@ class Exchange:
             )
         self._clock_offset = offset
 
-    def _error_of(self, operation: Operation, answer: Answer) -> RequestError:
+    def _error_of(self, operation: Operation, answer: HTTPResponse) -> RequestError:
         """Make an error of an answer that is no success."""
         status, headers = answer.status, answer.headers
         request_id = headers.get("x-ots-requestid", "")
@@ -103,7 +103,7 @@ class Exchange:
             kind = AuthenticationFailed
         else:
             candidate = ServiceError(status, code, message)
-            if classify(candidate) in (Failure.REFUSED, Failure.THROTTLED):
+            if classify(candidate) in (FailureKind.REFUSED, FailureKind.THROTTLED):
                 kind = Throttled
         service_error = kind(status, code, message, request_id, operation=operation.name)
         if isinstance(service_error, AuthenticationFailed) and "x-ots-date" in headers:

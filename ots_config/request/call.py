@@ -1,7 +1,7 @@
 """One call of an operation: the attempt, and the loop around it once an attempt has failed.
 
 It is written once for threads and for tasks: what a call waits for is handed in, and so is the way to wait.
-``Recovery`` decides, without waiting or sending anything. Each attempt takes one snapshot of the credentials, signs
+``CallState`` decides, without waiting or sending anything. Each attempt takes one snapshot of the credentials, signs
 with it and verifies the answer with the same one, so a retry has a fresh date and may have fresh keys.
 """
 
@@ -13,24 +13,24 @@ from typing import TYPE_CHECKING
 
 from ots_config.credentials.credentials import Credentials
 from ots_config.errors import OTSConfigError, RequestError, without_frames
-from ots_config.request.attempt import Exchange
-from ots_config.request.io import Waiting
+from ots_config.request.attempt import Authenticator
+from ots_config.request.io import CallIO
 from ots_config.request.operations import Operation
-from ots_config.request.retry_decision import Recovery, RetryBudget
+from ots_config.request.retry_decision import CallState, RetryBudget
 from ots_config.request.retry_policy import RetryEvent, RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ots_config.request.connection import Answer
+    from ots_config.request.connection import HTTPResponse
 
 
-class Invoker:
+class Caller:
     """Calls operations for one client.
 
     Args:
         waiting: Fetches credentials, sends and sleeps, blocking a thread or suspending a task.
-        exchange: Signs requests and judges answers.
+        authenticator: Signs requests and judges answers.
         policy: Decides about retries.
         budget: Bounds them.
         deadline: Seconds that a whole call may take, retries and all; None sets no limit.
@@ -41,8 +41,8 @@ class Invoker:
     def __init__(
         self,
         *,
-        waiting: Waiting,
-        exchange: Exchange,
+        waiting: CallIO,
+        authenticator: Authenticator,
         policy: RetryPolicy,
         budget: RetryBudget,
         deadline: float | None,
@@ -50,14 +50,14 @@ class Invoker:
         present: Callable[[OTSConfigError], OTSConfigError],
     ) -> None:
         self._waiting = waiting
-        self._exchange = exchange
+        self._authenticator = authenticator
         self._policy = policy
         self._budget = budget
         self._deadline = deadline
         self._logger = logger
         self._present = present
 
-    def begin(self, operation: Operation) -> Recovery:
+    def begin(self, operation: Operation) -> CallState:
         """Begin a call of several parts; each is sent by ``call``, and they share retries and deadline.
 
         Args:
@@ -67,8 +67,8 @@ class Invoker:
         return self._recovery(operation, time.monotonic())
 
     async def call(
-        self, operation: Operation, body: bytes, repeatable: Callable[[], bool], recovery: Recovery | None = None
-    ) -> Answer:
+        self, operation: Operation, body: bytes, repeatable: Callable[[], bool], recovery: CallState | None = None
+    ) -> HTTPResponse:
         """Carry out one operation.
 
         Args:
@@ -106,10 +106,10 @@ class Invoker:
             outcome, used = await self._attempt(operation, body, ends)
         return outcome
 
-    def _recovery(self, operation: Operation, started: float) -> Recovery:
-        return Recovery(operation, policy=self._policy, budget=self._budget, started=started, deadline=self._deadline)
+    def _recovery(self, operation: Operation, started: float) -> CallState:
+        return CallState(operation, policy=self._policy, budget=self._budget, started=started, deadline=self._deadline)
 
-    async def recover(self, recovery: Recovery, error: OTSConfigError, used: Credentials | None = None) -> None:
+    async def recover(self, recovery: CallState, error: OTSConfigError, used: Credentials | None = None) -> None:
         """Do what is to be done between a failed attempt and the next one, and wait for its time.
 
         Args:
@@ -125,7 +125,7 @@ class Invoker:
         step = recovery.after(error)
         self._logger.debug("%s is tried again in %.3f s: %s", error.operation, step.delay, error)
         if step.clock_offset is not None:
-            self._exchange.correct_clock(step.clock_offset)
+            self._authenticator.correct_clock(step.clock_offset)
         if step.refresh and not await self._refresh(used, error, recovery.ends):
             raise error
         if self._policy.on_retry is not None:
@@ -147,7 +147,7 @@ class Invoker:
 
     async def _attempt(
         self, operation: Operation, body: bytes, ends: float | None
-    ) -> tuple[Answer | OTSConfigError, Credentials | None]:
+    ) -> tuple[HTTPResponse | OTSConfigError, Credentials | None]:
         """Sign, send and verify once; return the outcome and the credentials that it had.
 
         Failures are returned, not raised: the frames below hold keys and signatures, and a traceback would keep them.
@@ -156,14 +156,14 @@ class Invoker:
             credentials = await self._waiting.credentials(_left(ends))
         except OTSConfigError as error:
             return without_frames(error), None
-        headers, key, now = self._exchange.sign(operation, body, credentials)
-        outcome: Answer | RequestError
+        headers, key, now = self._authenticator.sign(operation, body, credentials)
+        outcome: HTTPResponse | RequestError
         try:
             answer = await self._waiting.send(operation.path, headers, body, _left(ends))
         except RequestError as error:
             outcome = error
         else:
-            outcome = self._exchange.judge(operation, answer, credentials, key, now)
+            outcome = self._authenticator.verify(operation, answer, credentials, key, now)
         if self._logger.isEnabledFor(DEBUG):
             told = outcome if isinstance(outcome, RequestError) else _told(outcome)
             self._logger.debug("%s with key %s: %s", operation.name, credentials.masked_id, told)
@@ -191,5 +191,5 @@ def _left(ends: float | None) -> float | None:
     return max(0.001, left)
 
 
-def _told(answer: Answer) -> str:
+def _told(answer: HTTPResponse) -> str:
     return f"HTTP {answer.status}, request id {answer.headers['x-ots-requestid']}"

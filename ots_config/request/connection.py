@@ -31,7 +31,7 @@ MAX_BODY = 256 * 1024 * 1024
 _CHUNK = 256 * 1024
 
 
-class Answer(NamedTuple):
+class HTTPResponse(NamedTuple):
     """A whole HTTP answer; header names are in lower case."""
 
     status: int
@@ -75,7 +75,7 @@ class Connection:
         if connected is not None:
             connected.close()
 
-    def exchange(self, head: bytes, body: bytes, *, connect_timeout: float, read_timeout: float) -> Answer:
+    def exchange(self, head: bytes, body: bytes, *, connect_timeout: float, read_timeout: float) -> HTTPResponse:
         """Send one request and read its answer.
 
         Args:
@@ -162,7 +162,7 @@ class Connection:
 
     # --- reading ---
 
-    def _read_answer(self, connected: socket.socket, ends: float) -> tuple[Answer, bool]:
+    def _read_answer(self, connected: socket.socket, ends: float) -> tuple[HTTPResponse, bool]:
         self._buffer = connected.recv(_CHUNK)
         if not self._buffer:
             raise ConnectionResetError("end of stream")
@@ -183,7 +183,7 @@ class Connection:
         persistent = headers.get("connection", "").lower()
         reusable = framed and not self._buffer
         reusable = reusable and (persistent != "close" if version == "HTTP/1.1" else persistent == "keep-alive")
-        return Answer(status, reason, headers, body), reusable
+        return HTTPResponse(status, reason, headers, body), reusable
 
     def _read_head(self, connected: socket.socket, ends: float) -> tuple[int, str, dict[str, str], str]:
         while (end := self._buffer.find(b"\r\n\r\n")) < 0:

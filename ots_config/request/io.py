@@ -1,7 +1,7 @@
 """How a call waits, for credentials, for an answer and between two attempts: blocking its thread, or its task only.
 
-``Invoker`` is written once, with ``await`` wherever a call may wait. What it awaits of ``Suspending`` gives way to
-other tasks. What it awaits of ``Blocking`` never does, so ``run`` can carry it to its end without an event loop.
+``Caller`` is written once, with ``await`` wherever a call may wait. What it awaits of ``SuspendingIO`` gives way to
+other tasks. What it awaits of ``BlockingIO`` never does, so ``run`` can carry it to its end without an event loop.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ots_config.credentials.credentials import Credentials, CredentialsProvider
 from ots_config.errors import CredentialsRefused, OTSConfigError
 
 if TYPE_CHECKING:
-    from ots_config.request.connection import Answer
+    from ots_config.request.connection import HTTPResponse
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 class Sends(Protocol):
     """What a blocking call needs of a transport."""
 
-    def send(self, path: str, headers: Mapping[str, str], body: bytes, timeout: tuple[float, float]) -> Answer:
+    def send(self, path: str, headers: Mapping[str, str], body: bytes, timeout: tuple[float, float]) -> HTTPResponse:
         """Send one request and return its answer."""
         ...
 
@@ -34,12 +34,12 @@ class SendsInTime(Protocol):
 
     async def send(
         self, path: str, headers: Mapping[str, str], body: bytes, timeouts: tuple[float, float], left: float | None
-    ) -> Answer:
+    ) -> HTTPResponse:
         """Send one request and return its answer, all of it in the seconds that are left."""
         ...
 
 
-class Waiting(Protocol):
+class CallIO(Protocol):
     """What a call waits for; ``left`` is always the seconds left of its deadline, None if there is none."""
 
     async def credentials(self, left: float | None) -> Credentials:
@@ -50,7 +50,7 @@ class Waiting(Protocol):
         """Return other credentials than those that the service refused, if there are any."""
         ...
 
-    async def send(self, path: str, headers: Mapping[str, str], body: bytes, left: float | None) -> Answer:
+    async def send(self, path: str, headers: Mapping[str, str], body: bytes, left: float | None) -> HTTPResponse:
         """Send one request and return its answer."""
         ...
 
@@ -94,7 +94,7 @@ class _Asking:
         return CredentialsRefused(f"{type(self._provider).__name__} failed with {type(error).__name__}")
 
 
-class Blocking(_Asking):
+class BlockingIO(_Asking):
     """Waits by blocking the thread.
 
     Args:
@@ -138,16 +138,16 @@ class Blocking(_Asking):
             failure = self._failure(error)
         raise failure
 
-    async def send(self, path: str, headers: Mapping[str, str], body: bytes, left: float | None) -> Answer:
+    async def send(self, path: str, headers: Mapping[str, str], body: bytes, left: float | None) -> HTTPResponse:
         """Send one request and return its answer."""
-        return self._transport.send(path, headers, body, cut(self._timeout, left))
+        return self._transport.send(path, headers, body, clamp_timeouts(self._timeout, left))
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         self._sleep(seconds)
 
 
-class Suspending(_Asking):
+class SuspendingIO(_Asking):
     """Waits by suspending the task; the event loop is never blocked, whatever the provider does.
 
     Args:
@@ -191,7 +191,7 @@ class Suspending(_Asking):
             failure = self._failure(error)
         raise failure
 
-    async def send(self, path: str, headers: Mapping[str, str], body: bytes, left: float | None) -> Answer:
+    async def send(self, path: str, headers: Mapping[str, str], body: bytes, left: float | None) -> HTTPResponse:
         """Send one request and return its answer."""
         return await self._transport.send(path, headers, body, self._timeout, left)
 
@@ -222,8 +222,8 @@ class Suspending(_Asking):
         return at_once if self._instant else in_a_thread
 
 
-def run(call: Coroutine[Any, Any, T]) -> T:
-    """Carry a call that only awaits ``Blocking`` to its end.
+def run_sync(call: Coroutine[Any, Any, T]) -> T:
+    """Carry a call that only awaits ``BlockingIO`` to its end.
 
     Args:
         call: The coroutine; it never suspends, so one step is all of it.
@@ -248,7 +248,7 @@ def _timed(method: Callable[..., Any]) -> Callable[..., Any]:
     return lambda _left, *arguments: method(*arguments)
 
 
-def cut(timeout: tuple[float, float], left: float | None) -> tuple[float, float]:
+def clamp_timeouts(timeout: tuple[float, float], left: float | None) -> tuple[float, float]:
     """Cut an attempt's timeouts to what is left of the call.
 
     Args:

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from ots_config.errors import ConnectFailed, RequestInvalid
-from ots_config.request.connection import Answer, Connection
+from ots_config.request.connection import Connection, HTTPResponse
 
 MAX_AGE = 300.0
 """Seconds after which a connection is replaced, so that a changed DNS entry is noticed."""
@@ -74,7 +74,7 @@ class ConnectionPool:
         message = "a connection pool cannot be pickled"
         raise TypeError(message)
 
-    def exchange(self, head: bytes, body: bytes, *, connect_timeout: float, read_timeout: float) -> Answer:
+    def exchange(self, head: bytes, body: bytes, *, connect_timeout: float, read_timeout: float) -> HTTPResponse:
         """Send one request over a free connection and return its answer; see ``Connection.exchange``.
 
         Raises:

@@ -9,7 +9,7 @@ from threading import Lock
 
 from ots_config.errors import AuthenticationFailed, ConnectFailed, RequestError, RequestInvalid
 from ots_config.request.operations import Effect, Operation
-from ots_config.request.retry_policy import Failure, RetryPolicy, classify
+from ots_config.request.retry_policy import FailureKind, RetryPolicy, classify
 
 
 class RetryBudget:
@@ -63,7 +63,7 @@ class Step:
     clock_offset: float | None = None
 
 
-class Recovery:
+class CallState:
     """Decides what follows each failed attempt of one call.
 
     Args:
@@ -98,7 +98,7 @@ class Recovery:
         self.ends = None if deadline is None else started + deadline
         self.retries = 0
         self._request_ids: list[str] = []
-        self._healed: set[Failure] = set()
+        self._healed: set[FailureKind] = set()
         self._sent = self._uncertain = False
 
     @property
@@ -114,17 +114,17 @@ class Recovery:
         """
         self._complete(error)
         failure = classify(error)
-        if failure in (Failure.AUTHENTICATION, Failure.CLOCK) and failure not in self._healed:
+        if failure in (FailureKind.AUTHENTICATION, FailureKind.CLOCK) and failure not in self._healed:
             self._healed.add(failure)
-            if failure is Failure.AUTHENTICATION:
+            if failure is FailureKind.AUTHENTICATION:
                 return Step(0.0, refresh=True)
             if isinstance(error, AuthenticationFailed) and error.clock_offset is not None:
                 return Step(0.0, clock_offset=error.clock_offset)
-        stale = error.on_reused_connection and (failure is Failure.NEVER_SENT or self._reads)
+        stale = error.on_reused_connection and (failure is FailureKind.NEVER_SENT or self._reads)
         if stale and failure not in self._healed and self._policy.retries_stale:
             self._healed.add(failure)
             return Step(0.0)
-        if failure is Failure.UNCERTAIN and not (self.repeatable or self._reads):
+        if failure is FailureKind.UNCERTAIN and not (self.repeatable or self._reads):
             # Whatever the policy says: a write that may have happened is not sent twice unless that is safe.
             raise error
         if not self._policy.should_retry(self.retries, error, self._operation.name):
@@ -144,7 +144,7 @@ class Recovery:
         if error.request_id:
             self._request_ids.append(error.request_id)
         self._sent = self._sent or not isinstance(error, ConnectFailed | RequestInvalid)
-        self._uncertain = self._uncertain or classify(error) is Failure.UNCERTAIN
+        self._uncertain = self._uncertain or classify(error) is FailureKind.UNCERTAIN
         error.operation = self._operation.name
         error.sent = self._sent
         error.reads = self._reads

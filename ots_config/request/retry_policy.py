@@ -55,7 +55,7 @@ _LONGEST_SCHEDULE = 1000
 _SKEW = "Mismatch between system time and x-ots-date"
 
 
-class Failure(Enum):
+class FailureKind(Enum):
     """What a failed attempt tells about the operation."""
 
     NEVER_SENT = "the server never had the whole request"
@@ -67,37 +67,37 @@ class Failure(Enum):
     FINAL = "trying again would change nothing"
 
 
-def classify(error: BaseException) -> Failure:  # noqa: PLR0911 - a table, a line each
+def classify(error: BaseException) -> FailureKind:  # noqa: PLR0911 - a table, a line each
     """Say what an error tells about the operation."""
     match error:
         case UntrustedServer():
-            return Failure.FINAL
+            return FailureKind.FINAL
         case ConnectFailed():
-            return Failure.NEVER_SENT
+            return FailureKind.NEVER_SENT
         case ResponseLost():
-            return Failure.UNCERTAIN
+            return FailureKind.UNCERTAIN
         case ResponseInvalid():
             status = error.http_status or 200
-            return Failure.FINAL if 300 <= status < 500 and status not in (408, 429) else Failure.UNCERTAIN
+            return FailureKind.FINAL if 300 <= status < 500 and status not in (408, 429) else FailureKind.UNCERTAIN
         case AuthenticationFailed():
-            return Failure.CLOCK if _SKEW in error.message else Failure.AUTHENTICATION
+            return FailureKind.CLOCK if _SKEW in error.message else FailureKind.AUTHENTICATION
         case ServiceError():
             return _classify_service_error(error.code, error.message, error.http_status or 0)
         case _:
-            return Failure.FINAL
+            return FailureKind.FINAL
 
 
-def _classify_service_error(code: str, message: str, status: int) -> Failure:
+def _classify_service_error(code: str, message: str, status: int) -> FailureKind:
     if code in THROTTLE_CODES or (code == "OTSQuotaExhausted" and message == _TOO_FREQUENT):
-        return Failure.THROTTLED
+        return FailureKind.THROTTLED
     if code in REFUSED_CODES:
-        return Failure.REFUSED
+        return FailureKind.REFUSED
     if code in UNCERTAIN_CODES or status in UNCERTAIN_STATUSES:
-        return Failure.UNCERTAIN
-    return Failure.FINAL
+        return FailureKind.UNCERTAIN
+    return FailureKind.FINAL
 
 
-def decide(failure: Failure, *, reads: bool, repeatable: bool, retry_writes: bool) -> bool:
+def decide(failure: FailureKind, *, reads: bool, repeatable: bool, retry_writes: bool) -> bool:
     """Tell whether an operation may be sent again after a failure.
 
     Authentication and clock failures are not decided here: they are healed once, or are final.
@@ -108,9 +108,9 @@ def decide(failure: Failure, *, reads: bool, repeatable: bool, retry_writes: boo
         repeatable: Whether sending it twice leaves what sending it once does.
         retry_writes: Whether the policy repeats repeatable writes that may have happened.
     """
-    if failure in (Failure.NEVER_SENT, Failure.REFUSED, Failure.THROTTLED):
+    if failure in (FailureKind.NEVER_SENT, FailureKind.REFUSED, FailureKind.THROTTLED):
         return True
-    if failure is Failure.UNCERTAIN:
+    if failure is FailureKind.UNCERTAIN:
         return reads or (repeatable and retry_writes)
     return False
 
@@ -370,7 +370,7 @@ def _follow_table(exception: Any, *, retry_writes: bool) -> bool:
 
 def _half_jitter(exception: Any, throttled: float, otherwise: float, longest: float, scale: float = 2) -> wait_base:
     """Half of an exponential delay, and as much again at random."""
-    first = (throttled if classify(exception) is Failure.THROTTLED else otherwise) / 2
+    first = (throttled if classify(exception) is FailureKind.THROTTLED else otherwise) / 2
     fixed = tenacity.wait_exponential(multiplier=first, max=longest / 2, exp_base=scale)
     jitter = tenacity.wait_random_exponential(multiplier=first, max=longest / 2, exp_base=scale)
     return fixed + jitter

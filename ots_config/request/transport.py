@@ -30,7 +30,7 @@ from ots_config.errors import (
     ResponseLost,
     UntrustedServer,
 )
-from ots_config.request.connection import Answer, request_head
+from ots_config.request.connection import HTTPResponse, request_head
 from ots_config.request.pool import ConnectionPool, PoolStatus
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class _Session(requests.Session):
 class _Response(requests.Response):
     """A whole answer; the jar of cookies, which the service does not send, is made if anyone asks for it."""
 
-    def __init__(self, answer: Answer, request: requests.PreparedRequest) -> None:
+    def __init__(self, answer: HTTPResponse, request: requests.PreparedRequest) -> None:
         # Not super().__init__(): it makes a jar, headers and more, only to be replaced.
         self._content = answer.body
         self._content_consumed = True
@@ -217,7 +217,7 @@ class Transport:
         """The session, for hooks and instrumentation."""
         return self._session
 
-    def send(self, path: str, headers: Mapping[str, str], body: bytes, timeout: tuple[float, float]) -> Answer:
+    def send(self, path: str, headers: Mapping[str, str], body: bytes, timeout: tuple[float, float]) -> HTTPResponse:
         """Send one request and return the answer, whatever its status.
 
         Args:
@@ -255,7 +255,7 @@ class Transport:
                 if type(known) is _Headers
                 else {name.lower(): value for name, value in known.items()}
             )
-            return Answer(response.status_code, response.reason, lower, content)
+            return HTTPResponse(response.status_code, response.reason, lower, content)
         raise failure
 
     def pool_status(self) -> PoolStatus | None:
@@ -357,7 +357,7 @@ class Fetcher:
         body: bytes | None = None,
         connect_timeout: float = 5.0,
         read_timeout: float = 10.0,
-    ) -> Answer:
+    ) -> HTTPResponse:
         """Fetch one answer; redirects are not followed, as a token would follow them.
 
         Raises:
@@ -382,7 +382,7 @@ class Fetcher:
                     allow_redirects=False,
                     proxies={} if direct else self._proxies,
                 )
-                answer = Answer(
+                answer = HTTPResponse(
                     response.status_code,
                     response.reason,
                     {name.lower(): value for name, value in response.headers.items()},

@@ -10,8 +10,8 @@ import pytest
 from ots_config.client.assembly import read_error
 from ots_config.credentials.credentials import Credentials
 from ots_config.errors import RequestError, ResponseInvalid
-from ots_config.request.attempt import Exchange
-from ots_config.request.connection import Answer
+from ots_config.request.attempt import Authenticator
+from ots_config.request.connection import HTTPResponse
 from ots_config.request.operations import OPERATIONS
 from ots_config.request.signing import Signer
 
@@ -20,10 +20,10 @@ KEY = Credentials("id", "secret", source="test")
 
 def judged(**headers: str) -> RequestError:
     """Return what becomes of a gateway's page with these headers."""
-    exchange = Exchange(signer=Signer("demo"), read_error=read_error, logger=logging.getLogger("test"))
+    exchange = Authenticator(signer=Signer("demo"), read_error=read_error, logger=logging.getLogger("test"))
     _, key, now = exchange.sign(OPERATIONS["GetRow"], b"", KEY)
-    answer = Answer(503, "Service Unavailable", headers, b"<html>busy</html>")
-    outcome: Any = exchange.judge(OPERATIONS["GetRow"], answer, KEY, key, now)
+    answer = HTTPResponse(503, "Service Unavailable", headers, b"<html>busy</html>")
+    outcome: Any = exchange.verify(OPERATIONS["GetRow"], answer, KEY, key, now)
     return outcome
 
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ots_config.errors import ConnectFailed, RequestInvalid, ResponseInvalid, ResponseLost
-from ots_config.request.connection import Answer, Connection, request_head
+from ots_config.request.connection import Connection, HTTPResponse, request_head
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Ots-RequestId: r1\r\n\r\nhi"
 
 
-def exchange(connection: Connection, body: bytes = b"body", *, timeout: float = 5.0) -> Answer:
+def exchange(connection: Connection, body: bytes = b"body", *, timeout: float = 5.0) -> HTTPResponse:
     """Send one request over a connection."""
     head = request_head("/PutRow", "127.0.0.1", {"Content-Length": str(len(body)), "x-a": "1"})
     return connection.exchange(head, body, connect_timeout=timeout, read_timeout=timeout)
@@ -31,7 +31,7 @@ def test_one_request_and_its_answer(server: Any) -> None:
     server.set_scripts(server.answering(OK, OK))
     connection = to(server)
     answer = exchange(connection)
-    assert answer == Answer(200, "OK", {"content-length": "2", "x-ots-requestid": "r1"}, b"hi")
+    assert answer == HTTPResponse(200, "OK", {"content-length": "2", "x-ots-requestid": "r1"}, b"hi")
     assert server.requests[0] == (
         b"POST /PutRow HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 4\r\nx-a: 1\r\n\r\nbody"
     )
@@ -121,7 +121,7 @@ def test_any_bytes_are_an_answer_or_an_error(raw: bytes) -> None:
         theirs.sendall(raw)
         theirs.shutdown(socket.SHUT_WR)
         with contextlib.suppress(ResponseInvalid, ResponseLost):
-            assert isinstance(exchange(connection), Answer)
+            assert isinstance(exchange(connection), HTTPResponse)
     connection.close()
 
 

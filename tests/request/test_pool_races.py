@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from ots_config.request import pool as pools
-from ots_config.request.connection import Answer
+from ots_config.request.connection import HTTPResponse
 from ots_config.request.pool import ConnectionPool
 
-ANSWER = Answer(200, "OK", {}, b"")
+ANSWER = HTTPResponse(200, "OK", {}, b"")
 
 
 class Quick:
@@ -23,8 +23,8 @@ class Quick:
     def __init__(self, *_: Any) -> None:
         self.idle_since = self.opened_at = float("inf")
 
-    def exchange(self, *_: Any, **__: Any) -> Answer:
-        """Answer."""
+    def exchange(self, *_: Any, **__: Any) -> HTTPResponse:
+        """HTTPResponse."""
         return ANSWER
 
     def is_usable(self) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from ots_config.errors import AuthenticationFailed, ConnectFailed, RequestError, ResponseLost, ServiceError, Throttled
 from ots_config.request.operations import OPERATIONS
-from ots_config.request.retry_decision import Recovery, RetryBudget, Step
+from ots_config.request.retry_decision import CallState, RetryBudget, Step
 from ots_config.request.retry_policy import DefaultRetryPolicy, NoRetryPolicy, RetryPolicy, WriteRetryPolicy
 
 BUSY = ("OTSServerBusy", "Server is busy.")
@@ -28,9 +28,9 @@ def recovery(
     policy: RetryPolicy | None = None,
     budget: RetryBudget | None = None,
     deadline: float | None = 60.0,
-) -> Recovery:
+) -> CallState:
     """Return the recovery of a call that began just now."""
-    made = Recovery(
+    made = CallState(
         OPERATIONS[name],
         policy=policy or DefaultRetryPolicy(),
         budget=budget or RetryBudget(),

@@ -19,7 +19,7 @@ from ots_config.errors import (
 from ots_config.request.retry_policy import (
     POLICIES,
     DefaultRetryPolicy,
-    Failure,
+    FailureKind,
     NoDelayRetryPolicy,
     NoRetryPolicy,
     RetryPolicy,
@@ -39,44 +39,44 @@ def service(code: str, status: int = 503, message: str = "") -> ServiceError:
 @pytest.mark.parametrize(
     ("error", "failure"),
     [
-        (ConnectFailed(""), Failure.NEVER_SENT),
-        (UntrustedServer(""), Failure.FINAL),
-        (RequestInvalid(""), Failure.FINAL),
-        (ResponseLost(""), Failure.UNCERTAIN),
-        (ResponseInvalid("", http_status=200), Failure.UNCERTAIN),
-        (ResponseInvalid("", http_status=502), Failure.UNCERTAIN),
-        (ResponseInvalid("", http_status=404), Failure.FINAL),
-        (ResponseInvalid("", http_status=302), Failure.FINAL),
-        (service("OTSServerBusy"), Failure.THROTTLED),
-        (service("OTSNotEnoughCapacityUnit", 403), Failure.THROTTLED),
-        (service("OTSOperationThrottled"), Failure.THROTTLED),
-        (service("OTSQuotaExhausted", 403, "Too frequent table operations."), Failure.THROTTLED),
-        (service("OTSQuotaExhausted", 403, "Number of tables exceeded the quota."), Failure.FINAL),
-        (service("OTSRowOperationConflict", 409), Failure.REFUSED),
-        (service("OTSTableNotReady", 404), Failure.REFUSED),
-        (service("OTSPartitionUnavailable"), Failure.REFUSED),
-        (service("OTSTimeout"), Failure.UNCERTAIN),
-        (service("OTSServerUnavailable"), Failure.UNCERTAIN),
-        (service("OTSInternalServerError", 500), Failure.UNCERTAIN),
-        (service("OTSUnheardOf", 504), Failure.UNCERTAIN),
-        (service("OTSParameterInvalid", 400), Failure.FINAL),
-        (service("OTSConditionCheckFail", 403), Failure.FINAL),
-        (service("OTSObjectNotExist", 404), Failure.FINAL),
-        (AuthenticationFailed(403, "OTSAuthFailed", "Signature mismatch."), Failure.AUTHENTICATION),
+        (ConnectFailed(""), FailureKind.NEVER_SENT),
+        (UntrustedServer(""), FailureKind.FINAL),
+        (RequestInvalid(""), FailureKind.FINAL),
+        (ResponseLost(""), FailureKind.UNCERTAIN),
+        (ResponseInvalid("", http_status=200), FailureKind.UNCERTAIN),
+        (ResponseInvalid("", http_status=502), FailureKind.UNCERTAIN),
+        (ResponseInvalid("", http_status=404), FailureKind.FINAL),
+        (ResponseInvalid("", http_status=302), FailureKind.FINAL),
+        (service("OTSServerBusy"), FailureKind.THROTTLED),
+        (service("OTSNotEnoughCapacityUnit", 403), FailureKind.THROTTLED),
+        (service("OTSOperationThrottled"), FailureKind.THROTTLED),
+        (service("OTSQuotaExhausted", 403, "Too frequent table operations."), FailureKind.THROTTLED),
+        (service("OTSQuotaExhausted", 403, "Number of tables exceeded the quota."), FailureKind.FINAL),
+        (service("OTSRowOperationConflict", 409), FailureKind.REFUSED),
+        (service("OTSTableNotReady", 404), FailureKind.REFUSED),
+        (service("OTSPartitionUnavailable"), FailureKind.REFUSED),
+        (service("OTSTimeout"), FailureKind.UNCERTAIN),
+        (service("OTSServerUnavailable"), FailureKind.UNCERTAIN),
+        (service("OTSInternalServerError", 500), FailureKind.UNCERTAIN),
+        (service("OTSUnheardOf", 504), FailureKind.UNCERTAIN),
+        (service("OTSParameterInvalid", 400), FailureKind.FINAL),
+        (service("OTSConditionCheckFail", 403), FailureKind.FINAL),
+        (service("OTSObjectNotExist", 404), FailureKind.FINAL),
+        (AuthenticationFailed(403, "OTSAuthFailed", "Signature mismatch."), FailureKind.AUTHENTICATION),
         (
             AuthenticationFailed(403, "OTSAuthFailed", "Mismatch between system time and x-ots-date: 2020."),
-            Failure.CLOCK,
+            FailureKind.CLOCK,
         ),
-        (ValueError(), Failure.FINAL),
+        (ValueError(), FailureKind.FINAL),
     ],
 )
-def test_what_an_error_tells(error: Exception, failure: Failure) -> None:
+def test_what_an_error_tells(error: Exception, failure: FailureKind) -> None:
     """Each error is of one kind."""
     assert classify(error) is failure
 
 
-@pytest.mark.parametrize("failure", [Failure.NEVER_SENT, Failure.REFUSED, Failure.THROTTLED])
-def test_what_did_nothing_is_tried_again(failure: Failure) -> None:
+@pytest.mark.parametrize("failure", [FailureKind.NEVER_SENT, FailureKind.REFUSED, FailureKind.THROTTLED])
+def test_what_did_nothing_is_tried_again(failure: FailureKind) -> None:
     """Every operation is tried again if the service has done nothing."""
     for reads, repeatable, writes in itertools.product((True, False), repeat=3):
         assert decide(failure, reads=reads, repeatable=repeatable, retry_writes=writes)
@@ -85,12 +85,12 @@ def test_what_did_nothing_is_tried_again(failure: Failure) -> None:
 def test_what_may_have_happened() -> None:
     """Reads are tried again; writes only if they are repeatable and the policy repeats writes."""
     for reads, repeatable, writes in itertools.product((True, False), repeat=3):
-        again = decide(Failure.UNCERTAIN, reads=reads, repeatable=repeatable, retry_writes=writes)
+        again = decide(FailureKind.UNCERTAIN, reads=reads, repeatable=repeatable, retry_writes=writes)
         assert again is (reads or (repeatable and writes))
 
 
-@pytest.mark.parametrize("failure", [Failure.FINAL, Failure.AUTHENTICATION, Failure.CLOCK])
-def test_what_is_final(failure: Failure) -> None:
+@pytest.mark.parametrize("failure", [FailureKind.FINAL, FailureKind.AUTHENTICATION, FailureKind.CLOCK])
+def test_what_is_final(failure: FailureKind) -> None:
     """What another try would not change is raised."""
     assert not decide(failure, reads=True, repeatable=True, retry_writes=True)
 

@@ -17,7 +17,7 @@ from ots_config.client.backoff import Backoff, worth_trying
 from ots_config.client.bulk.report import BulkReport, FailedRow, Limits
 from ots_config.errors import OTSConfigError, RequestError, ResponseLost, ServiceError
 from ots_config.request.idempotency import is_item_repeatable
-from ots_config.request.retry_policy import Failure, classify
+from ots_config.request.retry_policy import FailureKind, classify
 
 _REFUSED_WHOLE = frozenset({"OTSParameterInvalid", "OTSRequestBodyTooLarge"})
 """What the service says of a batch of which it has done nothing, though one row alone may be wrong."""
@@ -245,7 +245,7 @@ class Plan:
         """
         self._flying -= 1
         errors = _errors(load)
-        crowded = load.retries > 0 or any(e is not None and classify(e) is Failure.THROTTLED for e in errors)
+        crowded = load.retries > 0 or any(e is not None and classify(e) is FailureKind.THROTTLED for e in errors)
         self._window.adapt(load, self._sent, crowded=crowded)
         for row in load.rows:
             row.flying = False
@@ -335,7 +335,7 @@ def _errors(load: Load) -> list[Exception | None]:
 
 def _row_error(item: Any) -> ServiceError:
     error = ServiceError(200, item.error_code, item.error_message or "", operation="BatchWriteRow")
-    error.may_have_happened = classify(error) is Failure.UNCERTAIN
+    error.may_have_happened = classify(error) is FailureKind.UNCERTAIN
     return error
 
 

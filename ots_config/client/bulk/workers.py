@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeAlias
 
 from ots_config.client.bulk.scheduler import Load
-from ots_config.request.io import run
+from ots_config.request.io import run_sync
 
 _AT_ONCE = 0.005
 """Seconds after which a slow input's rows are handed on, so that other things get their turn."""
@@ -99,7 +99,7 @@ class Threads:
 
     def _carry(self, load: Load) -> None:
         try:
-            run(self._send(load))
+            run_sync(self._send(load))
         finally:
             self._landed.put(load)
 

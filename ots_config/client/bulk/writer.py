@@ -14,10 +14,10 @@ from ots_config.client.bulk.report import BulkReport, Limits
 from ots_config.client.bulk.scheduler import Load, Plan
 from ots_config.client.bulk.workers import Crew, Tasks, Threads
 from ots_config.errors import OTSConfigError, RequestInvalid, ResponseInvalid
-from ots_config.request.call import Invoker
-from ots_config.request.connection import Answer
+from ots_config.request.call import Caller
+from ots_config.request.connection import HTTPResponse
 from ots_config.request.idempotency import is_item_repeatable
-from ots_config.request.io import run
+from ots_config.request.io import run_sync
 from ots_config.request.operations import OPERATIONS
 from ots_config.sdk import as_sdk_error, tablestore
 from ots_config.sdk import pb2 as _pb2
@@ -48,9 +48,9 @@ class Wire:
         retry_writes: Whether repeatable writes that may have happened are sent again.
     """
 
-    invoker: Invoker
+    invoker: Caller
     encode: Callable[..., Any]
-    decode: Callable[[str, Answer], Any]
+    decode: Callable[[str, HTTPResponse], Any]
     logger: Logger
     retry_writes: bool
 
@@ -60,7 +60,7 @@ def write_in_threads(
 ) -> BulkReport:
     """Write rows in threads, and return when all are finished; ``OTSClient.bulk_write`` describes the rest."""
     crew = Threads(rows, limits.concurrency, partial(_send, wire, table))
-    return run(_write(wire, table, limits, crew, progress))
+    return run_sync(_write(wire, table, limits, crew, progress))
 
 
 async def write_in_tasks(

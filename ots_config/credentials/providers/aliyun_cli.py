@@ -17,7 +17,7 @@ from ots_config.credentials.providers.oidc import OIDCRoleProvider
 from ots_config.credentials.providers.process import ProcessProvider
 from ots_config.credentials.providers.sso import CloudSSOProvider, OAuthProvider, moment_of
 from ots_config.credentials.providers.uri import URIProvider
-from ots_config.credentials.result import Failure, asked_within, hand_out, missing
+from ots_config.credentials.result import SourceFailure, asked_within, hand_out, missing
 from ots_config.credentials.sts import AssumeRoleProvider, Pace
 from ots_config.credentials.variables import CONFIG_FILE, PROFILE, PROFILE_DISABLED, is_yes, switched_on, variable
 from ots_config.errors import SettingsError
@@ -110,15 +110,15 @@ class ProfileProvider:
         """
         return hand_out(self._found())
 
-    def _found(self) -> Credentials | Failure:
+    def _found(self) -> Credentials | SourceFailure:
         if off := self._switched_off():
             return missing(f"{off} switches it off")
         path, source = self.path, self._source()
-        if isinstance(source, Failure):
+        if isinstance(source, SourceFailure):
             return source
         name, provider = source
         found = asked_within(f"profile {name} in {path}", partial(snapshot_from, provider))
-        if isinstance(found, Failure):
+        if isinstance(found, SourceFailure):
             return found
         below = "" if isinstance(provider, Credentials) else f"/{found.source}"
         return Credentials(
@@ -134,7 +134,7 @@ class ProfileProvider:
             return ""
         return next((name for name in PROFILE_DISABLED if switched_on(self._environ, name)), "")
 
-    def _source(self) -> tuple[str, Any] | Failure:
+    def _source(self) -> tuple[str, Any] | SourceFailure:
         """Return the profile's name and what yields its keys, built anew if the file has changed."""
         path = self.path
         named = self._profile or variable(self._environ, PROFILE)
@@ -142,20 +142,20 @@ class ProfileProvider:
         if self._built is not None and self._built[0] == state:
             return self._built[1]  # type: ignore[no-any-return]
         document = _read(path, required=bool(self._path or variable(self._environ, CONFIG_FILE)))
-        if isinstance(document, Failure):
+        if isinstance(document, SourceFailure):
             return document
         profiles = _profiles(document)
         name = named or str(document.get("current") or "") or "default"
         if name not in profiles:
             known = f"it has {', '.join(profiles)}" if profiles else "it has none"
             current = bool(document.get("current")) and not named
-            return Failure(f"{path} has no profile {name}; {known}", applies=bool(self._profile) or current)
+            return SourceFailure(f"{path} has no profile {name}; {known}", applies=bool(self._profile) or current)
         if any(fields.get(secret) for fields in profiles.values() for secret in _SECRETS):
             warn_if_exposed(path)
         provider = self._sources.of(name, profiles)
-        if isinstance(provider, Failure):
+        if isinstance(provider, SourceFailure):
             where = f"profile {name} in {path}: " if provider.applies else f"{path}: "
-            return Failure(where + provider.reason, applies=provider.applies)
+            return SourceFailure(where + provider.reason, applies=provider.applies)
         if self._share is not None and not isinstance(provider, Credentials | OAuthProvider):
             provider = self._share(provider)
         self._built = (state, (name, provider))
@@ -188,7 +188,9 @@ class _Sources:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_sign_ins": {}}
 
-    def of(self, name: str, profiles: Mapping[str, Mapping[str, Any]], via: tuple[str, ...] = ()) -> Any | Failure:
+    def of(
+        self, name: str, profiles: Mapping[str, Mapping[str, Any]], via: tuple[str, ...] = ()
+    ) -> Any | SourceFailure:
         """Return a provider, or credentials if that is all there is.
 
         Args:
@@ -197,24 +199,24 @@ class _Sources:
             via: The profiles that rely on this one, the first asked first.
         """
         if name in via:
-            return Failure(f"profiles rely on each other in a circle: {' -> '.join((*via, name))}")
+            return SourceFailure(f"profiles rely on each other in a circle: {' -> '.join((*via, name))}")
         fields = profiles.get(name)
         if fields is None:
-            return Failure(f"profile {via[-1]} relies on profile {name or '(none)'}, which is not there")
+            return SourceFailure(f"profile {via[-1]} relies on profile {name or '(none)'}, which is not there")
         mode = str(fields.get("mode") or "AK").lower()
         try:
             if mode == "chainableramrolearn":
                 source = self.of(str(fields.get("source_profile") or ""), profiles, (*via, name))
-                return source if isinstance(source, Failure) else self._role(fields, source)
+                return source if isinstance(source, SourceFailure) else self._role(fields, source)
             make = _MODES.get(mode)
             if make is None:
                 reason = _OF_NO_USE.get(mode, "no such mode is known")
-                return Failure(f"its mode {fields.get('mode')} cannot be used: {reason}")
+                return SourceFailure(f"its mode {fields.get('mode')} cannot be used: {reason}")
             return make(self, fields)
         except SettingsError as error:
-            return Failure(error.message)
+            return SourceFailure(error.message)
 
-    def keys(self, fields: Mapping[str, Any]) -> Credentials | Failure:
+    def keys(self, fields: Mapping[str, Any]) -> Credentials | SourceFailure:
         """Return the keys that are in the profile."""
         key_id, secret = str(fields.get("access_key_id") or ""), str(fields.get("access_key_secret") or "")
         token = str(fields.get("sts_token") or "")
@@ -225,17 +227,17 @@ class _Sources:
         wanted |= {"sts_token": token} if mode == "ststoken" else {}
         absent = [name for name, value in wanted.items() if not value]
         if absent:
-            return Failure(f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} empty")
+            return SourceFailure(f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} empty")
         ends_at = moment_of(fields.get("sts_expiration")) if mode == "ststoken" else None
         try:
             return Credentials(key_id, secret, None if mode == "ak" else token, ends_at, "profile")
         except ValueError as error:  # its text names the field, never the value
-            return Failure(f"its keys cannot be used: {error}")
+            return SourceFailure(f"its keys cannot be used: {error}")
 
-    def _role_with_keys(self, fields: Mapping[str, Any]) -> Any | Failure:
+    def _role_with_keys(self, fields: Mapping[str, Any]) -> Any | SourceFailure:
         keys = self.keys(fields)
-        if isinstance(keys, Failure):
-            return Failure(keys.reason)
+        if isinstance(keys, SourceFailure):
+            return SourceFailure(keys.reason)
         return self._role(fields, keys)
 
     def _role(self, fields: Mapping[str, Any], source: Any) -> AssumeRoleProvider:
@@ -263,11 +265,11 @@ class _Sources:
     def _role_with_ecs(self, fields: Mapping[str, Any]) -> AssumeRoleProvider:
         return self._role(fields, self._ecs(fields))
 
-    def _oidc(self, fields: Mapping[str, Any]) -> Any | Failure:
+    def _oidc(self, fields: Mapping[str, Any]) -> Any | SourceFailure:
         needed = ("ram_role_arn", "oidc_provider_arn", "oidc_token_file")
         absent = [name for name in needed if not fields.get(name)]
         if absent:
-            return Failure(f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} empty")
+            return SourceFailure(f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} empty")
         return OIDCRoleProvider(
             fetch=self._fetch,
             role_arn=str(fields["ram_role_arn"]),
@@ -278,18 +280,18 @@ class _Sources:
             pace=self._pace,
         )
 
-    def _uri(self, fields: Mapping[str, Any]) -> Any | Failure:
+    def _uri(self, fields: Mapping[str, Any]) -> Any | SourceFailure:
         uri = str(fields.get("credentials_uri") or "")
         return (
             URIProvider(fetch=self._fetch, uri=uri, clock=self._pace.clock)
             if uri
-            else Failure("credentials_uri is empty")
+            else SourceFailure("credentials_uri is empty")
         )
 
-    def _process(self, fields: Mapping[str, Any]) -> Any | Failure:
+    def _process(self, fields: Mapping[str, Any]) -> Any | SourceFailure:
         command = str(fields.get("process_command") or "")
         if not command.strip():
-            return Failure("process_command is empty")
+            return SourceFailure("process_command is empty")
         return ProcessProvider(command, environ=self._environ, clock=self._pace.clock)
 
     def _cloud_sso(self, fields: Mapping[str, Any]) -> CloudSSOProvider:
@@ -303,7 +305,7 @@ class _Sources:
         return known
 
 
-_MODES: Final[Mapping[str, Callable[[_Sources, Mapping[str, Any]], Any | Failure]]] = {
+_MODES: Final[Mapping[str, Callable[[_Sources, Mapping[str, Any]], Any | SourceFailure]]] = {
     "ak": _Sources.keys,
     "ststoken": _Sources.keys,
     "ramrolearn": _Sources._role_with_keys,  # noqa: SLF001 - the table belongs to the class
@@ -330,17 +332,17 @@ def _role_settings(fields: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _read(path: Path, *, required: bool) -> dict[str, Any] | Failure:
+def _read(path: Path, *, required: bool) -> dict[str, Any] | SourceFailure:
     text = read_text(path, required=required)
-    if isinstance(text, Failure):
+    if isinstance(text, SourceFailure):
         return text
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
-        return Failure(f"{path} is no JSON: {error.msg} at line {error.lineno}, column {error.colno}")
+        return SourceFailure(f"{path} is no JSON: {error.msg} at line {error.lineno}, column {error.colno}")
     except RecursionError:
-        return Failure(f"{path} is no JSON that the CLI writes")
-    return document if isinstance(document, dict) else Failure(f"{path} holds no JSON object")
+        return SourceFailure(f"{path} is no JSON that the CLI writes")
+    return document if isinstance(document, dict) else SourceFailure(f"{path} holds no JSON object")
 
 
 def _profiles(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -18,7 +18,7 @@ from ots_config.credentials.http import (
     send,
     server_offset,
 )
-from ots_config.credentials.result import Failure, hand_out, missing
+from ots_config.credentials.result import SourceFailure, hand_out, missing
 from ots_config.credentials.variables import (
     METADATA_DISABLED,
     METADATA_ENDPOINT,
@@ -112,46 +112,50 @@ class ECSRoleProvider:
         if switched_on(self._environ, METADATA_DISABLED):
             return hand_out(missing(f"{METADATA_DISABLED} is set"))
         outcome = self._ask()
-        if isinstance(outcome, Failure) and outcome.transient and (self._known or outcome.http_status is not None):
+        if (
+            isinstance(outcome, SourceFailure)
+            and outcome.transient
+            and (self._known or outcome.http_status is not None)
+        ):
             outcome = self._ask()
         return hand_out(outcome)
 
-    def _ask(self) -> Credentials | Failure:
+    def _ask(self) -> Credentials | SourceFailure:
         address = self._address()
         if reason := fault_of_url(address, http="private"):
-            return Failure(f"the metadata service's address cannot be used: {reason}")
+            return SourceFailure(f"the metadata service's address cannot be used: {reason}")
         given = self._role_name or variable(self._environ, METADATA_ROLE)
         role = given or self._listed or self._list(address)
-        if isinstance(role, Failure):
+        if isinstance(role, SourceFailure):
             return role
         answer = self._get(address, _ROLES + quote(role, safe=""))
-        if isinstance(answer, Failure):
+        if isinstance(answer, SourceFailure):
             return answer
         if answer.status == 404 and not given and self._listed:
             # Another role was attached meanwhile: the next fetch asks for its name.
             self._listed = None
-            return Failure(f"{WHO} no longer has a role {role}", http_status=404, transient=True)
+            return SourceFailure(f"{WHO} no longer has a role {role}", http_status=404, transient=True)
         if answer.status == 404:
-            return Failure(f"{WHO} has no role {role}", http_status=404)
+            return SourceFailure(f"{WHO} has no role {role}", http_status=404)
         found = self._keys(answer, role)
-        if not isinstance(found, Failure):
+        if not isinstance(found, SourceFailure):
             self._known = True
             self._listed = None if given else role
         return found
 
-    def _keys(self, answer: FetchResponse, role: str) -> Credentials | Failure:
+    def _keys(self, answer: FetchResponse, role: str) -> Credentials | SourceFailure:
         fields = read_object(answer, WHO)
-        if isinstance(fields, Failure) or answer.status != 200 or fields.get("Code", "Success") != "Success":
+        if isinstance(fields, SourceFailure) or answer.status != 200 or fields.get("Code", "Success") != "Success":
             failure = refusal(answer, fields, who=WHO)
             return replace(failure, reason=f"role {role}: {failure.reason}")
         now = self._clock()
         offset = server_offset(answer.headers, now)
         return keys_in(fields, who=WHO, source=self.name, offset=offset, now=now)
 
-    def _list(self, address: str) -> str | Failure:
+    def _list(self, address: str) -> str | SourceFailure:
         """Ask which role is attached."""
         answer = self._get(address, _ROLES)
-        if isinstance(answer, Failure):
+        if isinstance(answer, SourceFailure):
             return answer
         if answer.status == 404:
             return missing("no RAM role is attached to this ECS instance")
@@ -159,27 +163,27 @@ class ECSRoleProvider:
         if answer.status != 200 or len(names) != 1 or not names[0].replace("-", "").replace("_", "").isalnum():
             transient = answer.status >= 500
             reason = f"{WHO} gave no name of a role"
-            return Failure(reason, http_status=answer.status, transient=transient)
+            return SourceFailure(reason, http_status=answer.status, transient=transient)
         return names[0]
 
-    def _get(self, address: str, path: str) -> FetchResponse | Failure:
+    def _get(self, address: str, path: str) -> FetchResponse | SourceFailure:
         """Ask one question with a token; a token that is no longer taken is replaced once."""
         headers = self._headers(address)
-        if isinstance(headers, Failure):
+        if isinstance(headers, SourceFailure):
             return headers
         answer = self._send("GET", address + path, headers)
-        if not isinstance(answer, Failure) and answer.status == 401 and headers:
+        if not isinstance(answer, SourceFailure) and answer.status == 401 and headers:
             self._token = None
             headers = self._headers(address)
-            return headers if isinstance(headers, Failure) else self._send("GET", address + path, headers)
+            return headers if isinstance(headers, SourceFailure) else self._send("GET", address + path, headers)
         return answer
 
-    def _headers(self, address: str) -> dict[str, str] | Failure:
+    def _headers(self, address: str) -> dict[str, str] | SourceFailure:
         """Return the header with the token, fetched if need be; none if version 1 may and must be spoken."""
         if self._token is None or self._monotonic() >= self._token[1]:
             lifetime = {"x-aliyun-ecs-metadata-token-ttl-seconds": str(_TOKEN_LIFETIME)}
             answer = self._send("PUT", f"{address}/latest/api/token", lifetime)
-            if isinstance(answer, Failure):
+            if isinstance(answer, SourceFailure):
                 return answer
             token = answer.body[:4096].decode("ascii", "replace").strip()
             if answer.status != 200 or not token or not token.isprintable() or " " in token or token[0] == "<":
@@ -188,21 +192,21 @@ class ECSRoleProvider:
             self._known = True
         return {"x-aliyun-ecs-metadata-token": self._token[0]}
 
-    def _without_token(self, status: int) -> dict[str, str] | Failure:
+    def _without_token(self, status: int) -> dict[str, str] | SourceFailure:
         if self._allow_v1 and not switched_on(self._environ, METADATA_V1_DISABLED):
             return {}
         # Somewhere else than on an instance, anything may live at this address: what has never behaved like the
         # service, and was not asked for by name, is not taken for it.
         reason = f"{WHO} gave no token, and version 1 without tokens is not allowed"
         named = self._role_name or self._endpoint or variable(self._environ, METADATA_ROLE, METADATA_ENDPOINT)
-        return Failure(reason, applies=self._known or bool(named), http_status=status, transient=status >= 500)
+        return SourceFailure(reason, applies=self._known or bool(named), http_status=status, transient=status >= 500)
 
-    def _send(self, method: str, url: str, headers: Mapping[str, str]) -> FetchResponse | Failure:
+    def _send(self, method: str, url: str, headers: Mapping[str, str]) -> FetchResponse | SourceFailure:
         timeouts = KNOWN if self._known else self._probe
         # A PUT without a body must still say so: some servers wait for one otherwise.
         body = b"" if method == "PUT" else None
         answer = send(self._fetch, method, url, who=WHO, headers=headers, body=body, timeouts=timeouts)
-        return replace(answer, applies=self._known) if isinstance(answer, Failure) else answer
+        return replace(answer, applies=self._known) if isinstance(answer, SourceFailure) else answer
 
     def _address(self) -> str:
         return (self._endpoint or variable(self._environ, METADATA_ENDPOINT) or METADATA_ADDRESS).rstrip("/")

@@ -8,7 +8,7 @@ from typing import Any
 
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.http import parse_expiry
-from ots_config.credentials.result import Failure, hand_out
+from ots_config.credentials.result import SourceFailure, hand_out
 from ots_config.errors import CredentialsError
 
 # What answers with a whole set of keys, best first: the client of alibabacloud-credentials has a static method
@@ -121,7 +121,7 @@ class ForeignProvider:
         return f"<ForeignProvider: {self.describe()}>"
 
 
-def _asked(provider: Any, source: str) -> Credentials | Failure:
+def _asked(provider: Any, source: str) -> Credentials | SourceFailure:
     """Ask a provider by the first method it has."""
     if isinstance(provider, Credentials):
         return provider
@@ -130,17 +130,17 @@ def _asked(provider: Any, source: str) -> Credentials | Failure:
     if method is None and callable(provider):
         method = provider
     if method is None:
-        return Failure(f"{who} is no credentials provider: it has no get_credentials()")
+        return SourceFailure(f"{who} is no credentials provider: it has no get_credentials()")
     return _called(method, str(who), source)
 
 
-def _called(function: Callable[[], Any], who: str, source: str) -> Credentials | Failure:
+def _called(function: Callable[[], Any], who: str, source: str) -> Credentials | SourceFailure:
     try:
         value = function()
     except CredentialsError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever foreign code raises is told the same way
-        return Failure(f"{who} raised {type(error).__name__}{_place(error)}")
+        return SourceFailure(f"{who} raised {type(error).__name__}{_place(error)}")
     return _snapshot(value, who, source)
 
 
@@ -155,25 +155,25 @@ def _place(error: BaseException) -> str:
     return f" at {path.rpartition('/')[2]}:{trace.tb_lineno}"
 
 
-def _snapshot(value: Any, who: str, source: str) -> Credentials | Failure:
+def _snapshot(value: Any, who: str, source: str) -> Credentials | SourceFailure:
     """Make a snapshot of what a provider gave."""
     if isinstance(value, Credentials):
         return value
     if inspect.isawaitable(value):
         if inspect.iscoroutine(value):
             value.close()
-        return Failure(f"{who} is asynchronous; give a plain function that returns credentials")
+        return SourceFailure(f"{who} is asynchronous; give a plain function that returns credentials")
     if isinstance(value, Mapping):
         found = _of_mapping(value)
     elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
         if not 2 <= len(value) <= len(_FIELDS):
-            return Failure(f"{who} gave {len(value)} values; id, secret, token and end are 2 to 4")
+            return SourceFailure(f"{who} gave {len(value)} values; id, secret, token and end are 2 to 4")
         found = dict(zip(_FIELDS, value, strict=False))
     else:
         found = {field: _read(value, names) for field, names in _FIELDS.items()}
     absent = [field for field in ("access_key_id", "access_key_secret") if not isinstance(found.get(field), str)]
     if absent:
-        return Failure(f"{who} gave {type(value).__name__} without {' and '.join(absent)}")
+        return SourceFailure(f"{who} gave {type(value).__name__} without {' and '.join(absent)}")
     try:
         return Credentials(
             found["access_key_id"],
@@ -184,7 +184,7 @@ def _snapshot(value: Any, who: str, source: str) -> Credentials | Failure:
         )
     except (ValueError, TypeError, AttributeError) as error:
         reason = error if isinstance(error, ValueError) else "the token is no text"
-        return Failure(f"{who} gave keys that cannot be used: {reason}")
+        return SourceFailure(f"{who} gave keys that cannot be used: {reason}")
 
 
 def _of_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:

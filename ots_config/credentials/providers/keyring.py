@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ots_config.credentials.http import keys_in
-from ots_config.credentials.result import Failure, hand_out, missing
+from ots_config.credentials.result import SourceFailure, hand_out, missing
 from ots_config.errors import CredentialsError, CredentialsRefused
 
 if TYPE_CHECKING:
@@ -132,19 +132,19 @@ class Keychain:
         """
         return hand_out(self._call("looking", lambda backend: type(backend).__module__ + "." + type(backend).__name__))
 
-    def _read(self, profile: str) -> Credentials | Failure:
+    def _read(self, profile: str) -> Credentials | SourceFailure:
         text = self._call("reading", lambda backend: backend.get_password(self.service, profile))
-        if isinstance(text, Failure):
+        if isinstance(text, SourceFailure):
             return text
         if text is None:
             return missing(f"the keychain has no entry {profile} of service {self.service}")
         return _parsed(text, f"the keychain's entry {profile} of service {self.service}", f"keyring {profile}")
 
-    def _call(self, doing: str, work: Callable[[KeyringBackend], Found]) -> Found | Failure:
+    def _call(self, doing: str, work: Callable[[KeyringBackend], Found]) -> Found | SourceFailure:
         """Do something with the keychain in a thread, and wait for it no longer than allowed."""
         if self._stuck is not None and self._stuck.is_alive():
             return missing(f"the keychain has not answered an earlier call yet; unlock it, or {_HINT}")
-        results: list[Found | Failure] = []
+        results: list[Found | SourceFailure] = []
         thread = threading.Thread(
             target=lambda: results.append(_done(doing, work, allow_plaintext=self._allow_plaintext)),
             name="ots-config-keyring",
@@ -239,7 +239,7 @@ class KeyringProvider:
         return f"<KeyringProvider: {self.describe()}>"
 
 
-def _done(doing: str, work: Callable[[KeyringBackend], Found], *, allow_plaintext: bool) -> Found | Failure:
+def _done(doing: str, work: Callable[[KeyringBackend], Found], *, allow_plaintext: bool) -> Found | SourceFailure:
     """Do the work with the backend to use; runs in the thread, and raises nothing."""
     try:
         from keyring import errors
@@ -252,14 +252,14 @@ def _done(doing: str, work: Callable[[KeyringBackend], Found], *, allow_plaintex
     }
     try:
         backend = _choose(allow_plaintext=allow_plaintext)
-        return backend if isinstance(backend, Failure) else work(backend)
+        return backend if isinstance(backend, SourceFailure) else work(backend)
     except Exception as error:  # noqa: BLE001 - a backend raises what its system does, and its text may hold anything
         reason = next((told for kind, told in reasons.items() if isinstance(error, kind)), "")
         told = f"{doing} in the keychain failed with {type(error).__name__}"
-        return Failure(told) if not reason and isinstance(error, errors.KeyringError) else missing(reason or told)
+        return SourceFailure(told) if not reason and isinstance(error, errors.KeyringError) else missing(reason or told)
 
 
-def _choose(*, allow_plaintext: bool) -> KeyringBackend | Failure:
+def _choose(*, allow_plaintext: bool) -> KeyringBackend | SourceFailure:
     """Return the backend that keyring chose, or the best in its chain that keeps secrets secret."""
     import keyring
 
@@ -309,12 +309,12 @@ def _written(credentials: Credentials) -> str:
     return json.dumps({name: value for name, value in fields.items() if value})
 
 
-def _parsed(text: str, who: str, source: str) -> Credentials | Failure:
+def _parsed(text: str, who: str, source: str) -> Credentials | SourceFailure:
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
         shape = '{"access_key_id": "...", "access_key_secret": "..."}'
-        return Failure(f"{who} is not of the form {shape}")
+        return SourceFailure(f"{who} is not of the form {shape}")
     return keys_in(fields, who=who, source=source, lifetime=None, token=False)

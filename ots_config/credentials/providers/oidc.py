@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ots_config.credentials.result import Failure, hand_out, missing
+from ots_config.credentials.result import SourceFailure, hand_out, missing
 from ots_config.credentials.role import Role, role_of
 from ots_config.credentials.sts import Pace, STSAddress, call_sts, role_keys
 from ots_config.credentials.variables import (
@@ -87,7 +87,7 @@ class OIDCRoleProvider:
         """
         return hand_out(self._assumed())
 
-    def _assumed(self) -> Credentials | Failure:
+    def _assumed(self) -> Credentials | SourceFailure:
         provider_arn, token_file = self._provider(), self._file()
         needed = {OIDC_ROLE_ARN: self._arn(), OIDC_PROVIDER_ARN: provider_arn, OIDC_TOKEN_FILE: token_file}
         absent = [name for name, value in needed.items() if not value]
@@ -96,13 +96,13 @@ class OIDCRoleProvider:
         try:
             role, url = self._role(), self._address.url()
         except SettingsError as error:
-            return Failure(error.message)
+            return SourceFailure(error.message)
         token = _read_token(Path(token_file).expanduser())
-        if isinstance(token, Failure):
+        if isinstance(token, SourceFailure):
             return token
         form = {**role.form(), "OIDCProviderArn": provider_arn, "OIDCToken": token}
         reply = call_sts(self._fetch, url, "AssumeRoleWithOIDC", form, signer=None, pace=self._pace)
-        if isinstance(reply, Failure):
+        if isinstance(reply, SourceFailure):
             return replace(reply, reason=f"{role.arn}, assumed with the token in {token_file}: {reply.reason}")
         return role_keys(reply, role, source=self.name, now=self._pace.clock())
 
@@ -137,14 +137,16 @@ class OIDCRoleProvider:
         return f"<OIDCRoleProvider: {self.describe()}>"
 
 
-def _read_token(path: Path) -> str | Failure:
+def _read_token(path: Path) -> str | SourceFailure:
     """Read a token and strip what editors and platforms put around it."""
     try:
         token = path.read_text("ascii").strip()
     except OSError as error:
-        return Failure(f"the OIDC token file {path} cannot be read: {error.strerror or type(error).__name__}")
+        return SourceFailure(f"the OIDC token file {path} cannot be read: {error.strerror or type(error).__name__}")
     except UnicodeDecodeError:
-        return Failure(f"the OIDC token file {path} holds no token: it has bytes that are not ASCII")
+        return SourceFailure(f"the OIDC token file {path} holds no token: it has bytes that are not ASCII")
     if not _SHORTEST_TOKEN <= len(token) <= _LONGEST_TOKEN or len(token.split()) != 1:
-        return Failure(f"the OIDC token file {path} holds no token of {_SHORTEST_TOKEN} to {_LONGEST_TOKEN} characters")
+        return SourceFailure(
+            f"the OIDC token file {path} holds no token of {_SHORTEST_TOKEN} to {_LONGEST_TOKEN} characters"
+        )
     return token

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING
 
 from ots_config.credentials.http import keys_in
-from ots_config.credentials.result import Failure, hand_out, missing, told
+from ots_config.credentials.result import SourceFailure, hand_out, missing, told
 from ots_config.credentials.variables import PROCESS_DISABLED, switched_on
 
 if TYPE_CHECKING:
@@ -65,20 +65,20 @@ class ProcessProvider:
         """
         return hand_out(self._printed())
 
-    def _printed(self) -> Credentials | Failure:
+    def _printed(self) -> Credentials | SourceFailure:
         arguments = _split(self._command)
-        if isinstance(arguments, Failure):
+        if isinstance(arguments, SourceFailure):
             return arguments
         if switched_on(self._environ, PROCESS_DISABLED):
-            return Failure(f"{PROCESS_DISABLED} forbids to run {arguments[0]}")
+            return SourceFailure(f"{PROCESS_DISABLED} forbids to run {arguments[0]}")
         who = f"the program {arguments[0]}"
         output = _run(arguments, who, self._timeout, self._environ)
-        return output if isinstance(output, Failure) else _keys(output, who, self.name, self._clock())
+        return output if isinstance(output, SourceFailure) else _keys(output, who, self.name, self._clock())
 
     def describe(self) -> str:
         """Name the program; its arguments may hold secrets, so only a mark of them is told."""
         arguments = _split(self._command)
-        if isinstance(arguments, Failure):
+        if isinstance(arguments, SourceFailure):
             return "no program"
         if len(arguments) == 1:
             return f"program {arguments[0]}"
@@ -91,7 +91,7 @@ class ProcessProvider:
         return f"<ProcessProvider: {self.describe()}>"
 
 
-def _split(command: str | Sequence[str] | None) -> list[str] | Failure:
+def _split(command: str | Sequence[str] | None) -> list[str] | SourceFailure:
     """Split a command line into the program and its arguments."""
     if not isinstance(command, str):
         return list(command) if command else missing("no program is configured")
@@ -99,13 +99,13 @@ def _split(command: str | Sequence[str] | None) -> list[str] | Failure:
         # Windows paths have backslashes, which POSIX rules would take for escapes.
         arguments = shlex.split(command, posix=os.name != "nt")
     except ValueError:
-        return Failure("the program's command line has an open quotation mark")
+        return SourceFailure("the program's command line has an open quotation mark")
     if os.name == "nt":
         arguments = [argument.strip('"') for argument in arguments]
     return arguments or missing("no program is configured")
 
 
-def _run(arguments: list[str], who: str, timeout: float, environ: Mapping[str, str] | None) -> bytes | Failure:
+def _run(arguments: list[str], who: str, timeout: float, environ: Mapping[str, str] | None) -> bytes | SourceFailure:
     """Run a program and return what it printed."""
     deadline = time.monotonic() + timeout
     try:
@@ -119,7 +119,7 @@ def _run(arguments: list[str], who: str, timeout: float, environ: Mapping[str, s
         )
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-        return Failure(f"{who} cannot be run: {reason}")
+        return SourceFailure(f"{who} cannot be run: {reason}")
     output, errors = bytearray(), bytearray()
     readers = [
         threading.Thread(target=_drain, args=streams, name="ots-config-process", daemon=True)
@@ -131,7 +131,7 @@ def _run(arguments: list[str], who: str, timeout: float, environ: Mapping[str, s
         status = process.wait(timeout)
     except subprocess.TimeoutExpired:
         _kill(process)
-        return Failure(f"{who} was killed: it had not ended after {timeout:g} s", transient=True)
+        return SourceFailure(f"{who} was killed: it had not ended after {timeout:g} s", transient=True)
     except BaseException:
         _kill(process)
         output.clear()
@@ -142,7 +142,7 @@ def _run(arguments: list[str], who: str, timeout: float, environ: Mapping[str, s
     if status != 0:
         said = told(bytes(errors).decode("utf-8", "replace"), _secrets_in(output), limit=200)
         ended = f"ended with status {status}" if status > 0 else f"was ended by signal {-status}"
-        return Failure(f"{who} {ended}{f': {said}' if said else ''}")
+        return SourceFailure(f"{who} {ended}{f': {said}' if said else ''}")
     return bytes(output)
 
 
@@ -170,19 +170,19 @@ def _secrets_in(output: bytearray) -> list[str]:
     return [word for word in words if len(word) >= 8]
 
 
-def _keys(output: bytes, who: str, source: str, now: float) -> Credentials | Failure:
+def _keys(output: bytes, who: str, source: str, now: float) -> Credentials | SourceFailure:
     """Read the keys that a program printed."""
     if len(output) > LARGEST_OUTPUT:
-        return Failure(f"{who} printed more than credentials need")
+        return SourceFailure(f"{who} printed more than credentials need")
     try:
         fields = json.loads(output)
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
-        return Failure(f"{who} printed {'no JSON object' if output.strip() else 'nothing'}")
+        return SourceFailure(f"{who} printed {'no JSON object' if output.strip() else 'nothing'}")
     mode = str(fields.get("mode") or "").lower()
     if mode not in {"", "ak", "ststoken"}:
-        return Failure(f"{who} printed a mode that is neither AK nor StsToken")
+        return SourceFailure(f"{who} printed a mode that is neither AK nor StsToken")
     if mode == "ak":
         fields = {name: value for name, value in fields.items() if name != "sts_token"}
     return keys_in(fields, who=who, source=source, token=mode == "ststoken", now=now)

@@ -13,7 +13,7 @@ from ots_config.credentials.files import home_of, read_text, version, warn_if_ex
 from ots_config.credentials.providers.ecs import ECSRoleProvider
 from ots_config.credentials.providers.external import described, snapshot_from
 from ots_config.credentials.providers.oidc import OIDCRoleProvider
-from ots_config.credentials.result import Failure, asked_within, hand_out
+from ots_config.credentials.result import SourceFailure, asked_within, hand_out
 from ots_config.credentials.sts import AssumeRoleProvider, Pace
 from ots_config.credentials.variables import CREDENTIALS_FILE, PROFILE, is_yes, variable
 from ots_config.errors import SettingsError
@@ -92,13 +92,13 @@ class INIProvider:
         """
         return hand_out(self._found())
 
-    def _found(self) -> Credentials | Failure:
+    def _found(self) -> Credentials | SourceFailure:
         source = self._source()
-        if isinstance(source, Failure):
+        if isinstance(source, SourceFailure):
             return source
         path, provider = source
         found = asked_within(f"[{self._section()}] in {path}", partial(snapshot_from, provider))
-        if isinstance(found, Failure):
+        if isinstance(found, SourceFailure):
             return found
         below = "" if isinstance(provider, Credentials) else f"/{found.source}"
         return Credentials(
@@ -112,7 +112,7 @@ class INIProvider:
     def _section(self) -> str:
         return self._profile or variable(self._environ, PROFILE) or "default"
 
-    def _source(self) -> tuple[Path, Any] | Failure:
+    def _source(self) -> tuple[Path, Any] | SourceFailure:
         """Return the file and what yields the section's keys, built anew if a file has changed."""
         paths, section = self.paths, self._section()
         state = (section, *((path, version(path)) for path in paths))
@@ -122,7 +122,7 @@ class INIProvider:
         absent: list[str] = []
         for path in paths:
             sections = _read(path, required=named)
-            if isinstance(sections, Failure):
+            if isinstance(sections, SourceFailure):
                 if sections.applies:
                     return sections
                 absent.append(sections.reason)
@@ -130,11 +130,11 @@ class INIProvider:
                 absent.append(f"{path} has no section [{section}]")
             else:
                 return self._build(state, path, section, sections)
-        return Failure("; ".join(absent), applies=bool(self._profile and self._path))
+        return SourceFailure("; ".join(absent), applies=bool(self._profile and self._path))
 
     def _build(
         self, state: Any, path: Path, section: str, sections: Mapping[str, Mapping[str, str]]
-    ) -> tuple[Path, Any] | Failure:
+    ) -> tuple[Path, Any] | SourceFailure:
         if any(fields.get("access_key_secret") for fields in sections.values()):
             warn_if_exposed(path)
         fields = sections[section]
@@ -142,35 +142,35 @@ class INIProvider:
         make = _TYPES.get(kind)
         if make is None:
             reason = _OF_NO_USE.get(kind, "no such type is known")
-            return Failure(f"[{section}] in {path}: its type {kind} cannot be used: {reason}")
+            return SourceFailure(f"[{section}] in {path}: its type {kind} cannot be used: {reason}")
         try:
             provider = make(self, fields)
         except SettingsError as error:
-            provider = Failure(error.message)
-        if isinstance(provider, Failure):
-            return Failure(f"[{section}] in {path}: {provider.reason}", applies=provider.applies)
+            provider = SourceFailure(error.message)
+        if isinstance(provider, SourceFailure):
+            return SourceFailure(f"[{section}] in {path}: {provider.reason}", applies=provider.applies)
         if self._share is not None and not isinstance(provider, Credentials):
             provider = self._share(provider)
         self._built = (state, (path, provider))
         return path, provider
 
-    def _keys(self, fields: Mapping[str, str]) -> Credentials | Failure:
+    def _keys(self, fields: Mapping[str, str]) -> Credentials | SourceFailure:
         kind = fields.get("type", "").lower()
         key_id, secret, token = fields.get("access_key_id"), fields.get("access_key_secret"), _token(fields)
         wanted = {"access_key_id": key_id, "access_key_secret": secret}
         wanted |= {"security_token": token} if kind == "sts" else {}
         absent = [name for name, value in wanted.items() if not value]
         if absent:
-            return Failure(f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} empty")
+            return SourceFailure(f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} empty")
         try:
             with_token = kind != "access_key"
             return Credentials(str(key_id), str(secret), token if with_token else None, source=self.name)
         except ValueError as error:  # its text names the field, never the value
-            return Failure(f"its keys cannot be used: {error}")
+            return SourceFailure(f"its keys cannot be used: {error}")
 
-    def _role(self, fields: Mapping[str, str]) -> Any | Failure:
+    def _role(self, fields: Mapping[str, str]) -> Any | SourceFailure:
         keys = self._keys(fields)
-        if isinstance(keys, Failure):
+        if isinstance(keys, SourceFailure):
             return keys
         return AssumeRoleProvider(
             keys,
@@ -183,11 +183,11 @@ class INIProvider:
             pace=self._pace,
         )
 
-    def _oidc(self, fields: Mapping[str, str]) -> Any | Failure:
+    def _oidc(self, fields: Mapping[str, str]) -> Any | SourceFailure:
         needed = ("role_arn", "oidc_provider_arn", "oidc_token_file_path")
         absent = [name for name in needed if not fields.get(name)]
         if absent:
-            return Failure(f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} empty")
+            return SourceFailure(f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} empty")
         return OIDCRoleProvider(
             fetch=self._fetch,
             role_arn=fields["role_arn"],
@@ -218,7 +218,7 @@ class INIProvider:
         return f"<INIProvider: [{self._section()}] in {' or '.join(str(path) for path in self.paths)}>"
 
 
-_TYPES: Final[Mapping[str, Callable[[INIProvider, Mapping[str, str]], Any | Failure]]] = {
+_TYPES: Final[Mapping[str, Callable[[INIProvider, Mapping[str, str]], Any | SourceFailure]]] = {
     "access_key": INIProvider._keys,  # noqa: SLF001 - the table belongs to the class
     "sts": INIProvider._keys,  # noqa: SLF001
     "ram_role_arn": INIProvider._role,  # noqa: SLF001
@@ -244,10 +244,10 @@ def _token(fields: Mapping[str, str]) -> str | None:
     return fields.get("security_token") or fields.get("sts_token") or None
 
 
-def _read(path: Path, *, required: bool) -> dict[str, dict[str, str]] | Failure:
+def _read(path: Path, *, required: bool) -> dict[str, dict[str, str]] | SourceFailure:
     """Read the sections; a file that cannot be parsed is told by line, as its lines may hold secrets."""
     text = read_text(path, required=required)
-    if isinstance(text, Failure):
+    if isinstance(text, SourceFailure):
         return text
     parser = configparser.RawConfigParser(
         # No section passes its values on to the others.
@@ -259,12 +259,12 @@ def _read(path: Path, *, required: bool) -> dict[str, dict[str, str]] | Failure:
     try:
         parser.read_string(text)
     except configparser.MissingSectionHeaderError as error:
-        return Failure(f"{path} cannot be read: no section is open at line {error.lineno}")
+        return SourceFailure(f"{path} cannot be read: no section is open at line {error.lineno}")
     except configparser.ParsingError as error:
         lines = ", ".join(str(line) for line, _ in error.errors)
-        return Failure(f"{path} cannot be read: line {lines} is neither a section nor a setting")
+        return SourceFailure(f"{path} cannot be read: line {lines} is neither a section nor a setting")
     except (configparser.DuplicateOptionError, configparser.DuplicateSectionError) as error:
-        return Failure(f"{path} cannot be read: line {error.lineno} says again what was said before")
+        return SourceFailure(f"{path} cannot be read: line {error.lineno} says again what was said before")
     return {name: {key: _bare(value) for key, value in parser.items(name)} for name in parser.sections()}
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 from ots_config.credentials.files import logger
 from ots_config.credentials.http import Fetch, Timeouts, ask, fault_of_url, keys_in, parse_expiry
-from ots_config.credentials.result import Failure, hand_out
+from ots_config.credentials.result import SourceFailure, hand_out
 
 if TYPE_CHECKING:
     from ots_config.credentials.credentials import Credentials
@@ -63,19 +63,21 @@ class CloudSSOProvider:
         """
         return hand_out(self._asked())
 
-    def _asked(self) -> Credentials | Failure:
+    def _asked(self) -> Credentials | SourceFailure:
         now = self._clock()
         if kept := kept_keys(self._fields, self.name, now, _KEPT_KEYS_LIVE):
             return kept
         fields = self._fields
         address = _origin(str(fields.get("cloud_sso_sign_in_url") or ""))
-        if isinstance(address, Failure):
+        if isinstance(address, SourceFailure):
             return address
         token = str(fields.get("access_token") or "")
         ends_at = _time(fields.get("cloud_sso_access_token_expire"))
         if not token or (ends_at is not None and ends_at <= now):
             ended = "has ended" if token else "was never done"
-            return kept_keys(fields, self.name, now, 0) or Failure(f"the CloudSSO sign-in {ended}: {self._hint()}")
+            return kept_keys(fields, self.name, now, 0) or SourceFailure(
+                f"the CloudSSO sign-in {ended}: {self._hint()}"
+            )
         reply = ask(
             self._fetch,
             "POST",
@@ -96,7 +98,7 @@ class CloudSSOProvider:
             secrets=[token],
             now=now,
         )
-        if isinstance(reply, Failure):
+        if isinstance(reply, SourceFailure):
             signed_out = reply.http_status == 401
             return replace(reply, reason=f"{reply.reason}; {self._hint()}") if signed_out else reply
         keys = reply.fields.get("CloudCredential")
@@ -110,7 +112,7 @@ class CloudSSOProvider:
         """Tell the account, the access configuration and the service."""
         account, config = self._fields.get("cloud_sso_account_id"), self._fields.get("cloud_sso_access_config")
         address = _origin(str(self._fields.get("cloud_sso_sign_in_url") or ""))
-        where = "no usable address" if isinstance(address, Failure) else address
+        where = "no usable address" if isinstance(address, SourceFailure) else address
         return f"access configuration {config} of account {account} at {where}"
 
     def __repr__(self) -> str:
@@ -183,13 +185,13 @@ class OAuthProvider:
         """
         return hand_out(self._asked())
 
-    def _asked(self) -> Credentials | Failure:
+    def _asked(self) -> Credentials | SourceFailure:
         now = self._clock()
         if kept := kept_keys(self._fields, self.name, now, _KEPT_KEYS_LIVE):
             return kept
         site = OAUTH_SITES.get(str(self._fields.get("oauth_site_type") or "CN").lower())
         if site is None:
-            return Failure("oauth_site_type is neither CN nor INTL")
+            return SourceFailure("oauth_site_type is neither CN nor INTL")
         tokens = self._tokens
         ends_soon = tokens.ends_at is None or tokens.ends_at - now <= _RENEWED_BEFORE
         renewed = False
@@ -199,14 +201,14 @@ class OAuthProvider:
             if failure is not None and (not tokens.access or (tokens.ends_at or 0) <= now):
                 return kept_keys(self._fields, self.name, now, 0) or self._told(failure)
         if not self._tokens.access:
-            return self._told(Failure("there is no sign-in"))
+            return self._told(SourceFailure("there is no sign-in"))
         outcome = self._exchange(site[0], now)
-        if isinstance(outcome, Failure) and outcome.http_status == 401 and tokens.refresh and not renewed:
+        if isinstance(outcome, SourceFailure) and outcome.http_status == 401 and tokens.refresh and not renewed:
             failure = self._renew(site, now)
             outcome = self._exchange(site[0], now) if failure is None else failure
-        return self._told(outcome) if isinstance(outcome, Failure) else outcome
+        return self._told(outcome) if isinstance(outcome, SourceFailure) else outcome
 
-    def _renew(self, site: tuple[str, str], now: float) -> Failure | None:
+    def _renew(self, site: tuple[str, str], now: float) -> SourceFailure | None:
         """Replace the tokens; None if that was done."""
         old = self._tokens
         moment = f"{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H:%M:%SZ}"
@@ -227,11 +229,11 @@ class OAuthProvider:
             secrets=[old.refresh, old.access],
             now=now,
         )
-        if isinstance(reply, Failure):
+        if isinstance(reply, SourceFailure):
             return reply
         access, refresh = reply.fields.get("access_token"), reply.fields.get("refresh_token") or old.refresh
         if not isinstance(access, str) or not access or not isinstance(refresh, str):
-            return Failure("the OAuth service gave no access token")
+            return SourceFailure("the OAuth service gave no access token")
         lifetime = reply.fields.get("expires_in")
         lives = float(lifetime) if isinstance(lifetime, int | float) and lifetime > 0 else 3600.0
         if refresh != old.refresh:
@@ -242,7 +244,7 @@ class OAuthProvider:
         self._tokens = _Tokens(access, refresh, now + lives)
         return None
 
-    def _exchange(self, address: str, now: float) -> Credentials | Failure:
+    def _exchange(self, address: str, now: float) -> Credentials | SourceFailure:
         reply = ask(
             self._fetch,
             "POST",
@@ -258,11 +260,11 @@ class OAuthProvider:
             secrets=[self._tokens.refresh, self._tokens.access],
             now=now,
         )
-        if isinstance(reply, Failure):
+        if isinstance(reply, SourceFailure):
             return reply
         return keys_in(reply.fields, who="the OAuth service", source=self.name, offset=reply.offset, now=now)
 
-    def _told(self, failure: Failure) -> Failure:
+    def _told(self, failure: SourceFailure) -> SourceFailure:
         if failure.transient:
             return failure
         hint = f"sign in again with `aliyun configure --mode OAuth --profile {self._fields.get('name')}`"
@@ -282,7 +284,7 @@ def kept_keys(fields: Mapping[str, Any], source: str, now: float, least: float) 
     if ends_at is None or ends_at - now <= least or not fields.get("sts_token"):
         return None
     found = keys_in({**fields, "expiration": ends_at}, who="the profile", source=source, now=now)
-    return None if isinstance(found, Failure) else found
+    return None if isinstance(found, SourceFailure) else found
 
 
 def moment_of(value: object) -> datetime | None:
@@ -298,11 +300,11 @@ def _time(value: object) -> float | None:
     return moment.timestamp() if moment else None
 
 
-def _origin(url: str) -> str | Failure:
+def _origin(url: str) -> str | SourceFailure:
     """Return the scheme and host of a sign-in page."""
     if not url:
-        return Failure("cloud_sso_sign_in_url is not set")
+        return SourceFailure("cloud_sso_sign_in_url is not set")
     if reason := fault_of_url(url):
-        return Failure(f"cloud_sso_sign_in_url cannot be used: {reason}")
+        return SourceFailure(f"cloud_sso_sign_in_url cannot be used: {reason}")
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"

@@ -15,7 +15,7 @@ from ots_config.credentials.http import (
     keys_in,
     shown_url,
 )
-from ots_config.credentials.result import Failure, hand_out, missing, told, told_code, told_request_id
+from ots_config.credentials.result import SourceFailure, hand_out, missing, told, told_code, told_request_id
 from ots_config.credentials.variables import CREDENTIALS_URI, variable
 
 if TYPE_CHECKING:
@@ -67,15 +67,15 @@ class URIProvider:
         """
         return hand_out(self._asked(self._url()))
 
-    def _asked(self, url: str) -> Credentials | Failure:
+    def _asked(self, url: str) -> Credentials | SourceFailure:
         if not url:
             return missing(f"{CREDENTIALS_URI} is not set")
         if reason := fault_of_url(url, http="anywhere" if self._allow_http else "private"):
-            return Failure(f"the credentials URI cannot be used: {reason}")
+            return SourceFailure(f"the credentials URI cannot be used: {reason}")
         who = f"the credentials URI {shown_url(url)}"
         now = self._clock()
         reply = ask(self._fetch, "GET", url, who=who, timeouts=self._timeouts, now=now)
-        if isinstance(reply, Failure):
+        if isinstance(reply, SourceFailure):
             return reply
         return _keys(reply, who, self.name, now)
 
@@ -93,11 +93,11 @@ class URIProvider:
         return f"<URIProvider: {self.describe()}>"
 
 
-def _keys(reply: Reply, who: str, source: str, now: float) -> Credentials | Failure:
+def _keys(reply: Reply, who: str, source: str, now: float) -> Credentials | SourceFailure:
     fields = reply.fields
     if fields.get("Code", "Success") != "Success":
         code, message = told_code(fields.get("Code")), told(fields.get("Message", ""))
         said = ": ".join(part for part in (code, message) if part) or "no reason"
         request_id = told_request_id(fields.get("RequestId"))
-        return Failure(f"{who} refused: {said}", code=code, request_id=request_id, http_status=200)
+        return SourceFailure(f"{who} refused: {said}", code=code, request_id=request_id, http_status=200)
     return keys_in(fields, who=who, source=source, offset=reply.offset, token=False, now=now)
