@@ -137,3 +137,51 @@ def test_a_waiting_caller_opens_a_connection_in_place_of_a_closed_one(clock: lis
     waiter.join()
     assert waiter.answers == [ANSWER]
     assert pool.status() == (1, 1, 1, 0)
+
+
+def test_closing_a_long_idle_connection_wakes_a_waiting_caller(clock: list[float]) -> None:
+    """A call that closes a long idle connection when it ends hands the free place to a caller that waits."""
+    pool = ConnectionPool("example.com", 80, None, limit=2, idle_timeout=5)
+    waiter = Waiter(pool)
+    old: Any = pool._take(1)
+    young: Any = pool._take(1)
+    pool._give_back(old)
+    clock[0] += 3
+    pool._give_back(young)
+    clock[0] += 3
+    busy: list[Any] = []
+
+    def take_the_other_one() -> None:
+        busy.append(pool._take(1))
+        waiter.start()
+
+    old.on_close = take_the_other_one
+    pool.exchange(b"", b"", connect_timeout=1, read_timeout=1)
+    waiter.join()
+    assert busy == [young]
+    assert waiter.answers == [ANSWER]
+    assert pool.status() == (2, 2, 1, 0)
+
+
+class PutBack(deque[Any]):
+    """Idle connections that let a test act just before one is put back where it was taken from."""
+
+    before: Callable[[], object] = bool
+
+    def appendleft(self, item: Any) -> None:
+        """Put a connection back."""
+        self.before()
+        super().appendleft(item)
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_connection_that_need_not_be_closed_wakes_a_waiting_caller() -> None:
+    """A caller that came while the oldest connection was looked at gets it when it is found fresh."""
+    pool = ConnectionPool("example.com", 80, None, limit=1, idle_timeout=5)
+    waiter = Waiter(pool)
+    pool._idle = idle = PutBack()
+    pool._give_back(pool._take(1))
+    idle.before = waiter.start
+    pool._reap(1000.0)
+    waiter.join()
+    assert waiter.answers == [ANSWER]
