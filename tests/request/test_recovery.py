@@ -2,11 +2,13 @@
 
 import time
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ots_config.errors import AuthenticationFailed, ConnectFailed, RequestError, ResponseLost, ServiceError, Throttled
+from ots_config.request import recovery as recovery_module
 from ots_config.request.operations import OPERATIONS
 from ots_config.request.recovery import Recovery, RetryBudget, Step
 from ots_config.request.retry import DefaultRetryPolicy, NoRetryPolicy, RetryPolicy, WriteRetryPolicy
@@ -171,6 +173,19 @@ def test_calls_earn_retries() -> None:
         budget.count_call()
     assert budget.reserve(0.0) == 0.0
     assert budget.reserve(0.0) is None
+
+
+@pytest.mark.parametrize(("per_second", "free"), [(10.0, 10), (0.5, 1)])
+def test_an_idle_client_saves_no_retries(monkeypatch: pytest.MonkeyPatch, per_second: float, free: int) -> None:
+    """After an hour without a call there are the retries of one second, at least one, and the next one waits."""
+    clock = SimpleNamespace(now=1000.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(recovery_module, "time", clock)
+    budget = RetryBudget(share=0.0, per_second=per_second)
+    clock.now += 3600.0
+    assert [budget.reserve(60.0) for _ in range(free + 2)] == [0.0] * free + [
+        pytest.approx(1 / per_second),
+        pytest.approx(2 / per_second),
+    ]
 
 
 def test_a_budget_that_does_not_wait() -> None:
