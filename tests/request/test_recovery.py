@@ -104,6 +104,17 @@ def test_a_stale_connection_is_replaced_at_once_once() -> None:
     assert call.after(error).delay > 0
 
 
+@pytest.mark.parametrize("kind", [ConnectFailed, ResponseLost])
+def test_no_retry_means_no_retry_on_a_stale_connection(kind: type[RequestError]) -> None:
+    """With ``NoRetryPolicy`` a failure on a kept connection is raised, also where the default sends again at once."""
+    error = kind("closed")
+    error.at_once = True
+    assert recovery("GetRow").after(error) == Step(0.0)
+    with pytest.raises(kind) as caught:
+        recovery("GetRow", policy=NoRetryPolicy()).after(error)
+    assert caught.value.attempts == 1
+
+
 def test_a_lost_write_on_a_kept_connection_is_not_repeated() -> None:
     """The whole request was sent, so it may have been carried out, kept connection or not."""
     error = ResponseLost("closed")
