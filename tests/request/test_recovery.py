@@ -154,6 +154,23 @@ def test_the_error_tells_the_whole_call() -> None:
     assert "2 attempts" in str(error)
 
 
+def test_recovered_attempts_are_attempts() -> None:
+    """Attempts that led to other keys, another clock or another connection count like those followed by a wait."""
+    call = recovery(policy=DefaultRetryPolicy(max_retry_times=1))
+    refused = AuthenticationFailed(403, "OTSAuthFailed", "The AccessKeyID does not exist.", "r1")
+    skewed = AuthenticationFailed(403, "OTSAuthFailed", "Mismatch between system time and x-ots-date: x.", "r2")
+    skewed.clock_offset = 1200.0
+    stale = ConnectFailed("closed")
+    stale.at_once = True
+    errors: list[RequestError] = [refused, skewed, stale, busy()]
+    for error in errors:
+        call.after(error)
+    assert [error.attempts for error in errors] == [1, 2, 3, 4]
+    with pytest.raises(Throttled, match="5 attempts") as caught:
+        call.after(busy())
+    assert caught.value.attempts == 5
+
+
 # --- the budget -----------------------------------------------------------------------------------------------
 
 
