@@ -105,9 +105,6 @@ class ConnectionPool:
 
     def _open_or_wait(self, timeout: float) -> Connection:
         with self._changed:
-            if self._open < self._limit and not self._closed:
-                self._open += 1
-                return Connection(self._host, self._port, self._context)
             self._waiting += 1
             try:
                 ends = monotonic() + timeout
@@ -117,6 +114,10 @@ class ConnectionPool:
                     try:
                         return self._idle.pop()
                     except IndexError:
+                        # Asked again after each wait: a connection may have been closed instead of given back.
+                        if self._open < self._limit:
+                            self._open += 1
+                            return Connection(self._host, self._port, self._context)
                         if not self._changed.wait(ends - monotonic()):
                             raise ConnectFailed(
                                 f"all {self._limit} connections to {self._host} were busy for {timeout:g} s; "

@@ -86,6 +86,29 @@ def test_a_connection_that_the_server_will_close_is_not_kept(server: Any, close:
 
 
 @pytest.mark.parametrize(
+    "whole",
+    [
+        OK,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+    ],
+    ids=["length", "chunks", "no body"],
+)
+@pytest.mark.parametrize(
+    "left_over", [b"\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother"], ids=["one byte", "an answer"]
+)
+def test_a_connection_with_bytes_left_over_is_not_kept(server: Any, whole: bytes, left_over: bytes) -> None:
+    """Bytes after the end of an answer may be those of another one: the next request goes over a new connection."""
+    server.set_scripts(server.answering(whole + left_over, OK), server.answering(OK))
+    connection = to(server)
+    exchange(connection)
+    assert not connection.is_usable()
+    assert exchange(connection).body == b"hi"
+    assert server.connections == 2
+    connection.close()
+
+
+@pytest.mark.parametrize(
     "raw",
     [
         b"SSH-2.0-OpenSSH\r\n\r\n",

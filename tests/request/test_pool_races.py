@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from ots_config.errors import ConnectFailed
 from ots_config.request import pool as pools
 from ots_config.request.connection import HTTPResponse
 from ots_config.request.pool import ConnectionPool
@@ -74,3 +77,111 @@ def test_more_threads_than_connections_all_have_their_answers() -> None:
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(work, range(8))) == [500] * 8
     assert pool.status().open <= 3
+
+
+# --- a caller that waits while idle connections are closed ---
+
+
+class Watched(Quick):
+    """A connection that lets a test act at the moment when it is closed."""
+
+    def __init__(self, *_: Any) -> None:
+        super().__init__()
+        self.on_close: Callable[[], object] = bool
+
+    def close(self) -> None:
+        """Call ``on_close``."""
+        self.on_close()
+
+
+class Waiter:
+    """A caller in a thread of its own, which gives up after five seconds without a connection."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self.answers: list[Answer] = []
+        self._pool = pool
+        self._thread = threading.Thread(target=self._call, daemon=True)
+
+    def _call(self) -> None:
+        with contextlib.suppress(ConnectFailed):
+            self.answers.append(self._pool.exchange(b"", b"", connect_timeout=5, read_timeout=5))
+
+    def start(self) -> None:
+        """Start the call and return when it waits: it holds the pool's lock from when it is counted until it sleeps."""
+        self._thread.start()
+        while self._thread.is_alive() and not self._pool.status().waiting:
+            pass
+
+    def join(self) -> None:
+        """Return when the call is over."""
+        self._thread.join(10)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Replace the pool's clock by one that stands still, and the connections by gated ones."""
+    times = [1000.0]
+    monkeypatch.setattr(pools, "monotonic", lambda: times[0])
+    monkeypatch.setattr(pools, "Connection", Watched)
+    return times
+
+
+def test_a_waiting_caller_opens_a_connection_in_place_of_a_closed_one(clock: list[float]) -> None:
+    """With one place, a caller that waits while the only connection is closed as idle opens another one."""
+    pool = ConnectionPool("example.com", 80, None, limit=1, idle_timeout=5)
+    waiter = Waiter(pool)
+    idle: Any = pool._take(1)
+    pool._give_back(idle)
+    idle.on_close = waiter.start  # it finds no idle connection and no place: the one that is being closed has it
+    pool._reap(clock[0] + 10)
+    waiter.join()
+    assert waiter.answers == [ANSWER]
+    assert pool.status() == (1, 1, 1, 0)
+
+
+def test_closing_a_long_idle_connection_wakes_a_waiting_caller(clock: list[float]) -> None:
+    """A call that closes a long idle connection when it ends hands the free place to a caller that waits."""
+    pool = ConnectionPool("example.com", 80, None, limit=2, idle_timeout=5)
+    waiter = Waiter(pool)
+    old: Any = pool._take(1)
+    young: Any = pool._take(1)
+    pool._give_back(old)
+    clock[0] += 3
+    pool._give_back(young)
+    clock[0] += 3
+    busy: list[Any] = []
+
+    def take_the_other_one() -> None:
+        busy.append(pool._take(1))
+        waiter.start()
+
+    old.on_close = take_the_other_one
+    pool.exchange(b"", b"", connect_timeout=1, read_timeout=1)
+    waiter.join()
+    assert busy == [young]
+    assert waiter.answers == [ANSWER]
+    assert pool.status() == (2, 2, 1, 0)
+
+
+class PutBack(deque[Any]):
+    """Idle connections that let a test act just before one is put back where it was taken from."""
+
+    before: Callable[[], object] = bool
+
+    def appendleft(self, item: Any) -> None:
+        """Put a connection back."""
+        self.before()
+        super().appendleft(item)
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_connection_that_need_not_be_closed_wakes_a_waiting_caller() -> None:
+    """A caller that came while the oldest connection was looked at gets it when it is found fresh."""
+    pool = ConnectionPool("example.com", 80, None, limit=1, idle_timeout=5)
+    waiter = Waiter(pool)
+    pool._idle = idle = PutBack()
+    pool._give_back(pool._take(1))
+    idle.before = waiter.start
+    pool._reap(1000.0)
+    waiter.join()
+    assert waiter.answers == [ANSWER]

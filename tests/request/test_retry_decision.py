@@ -2,11 +2,13 @@
 
 import time
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ots_config.errors import AuthenticationFailed, ConnectFailed, RequestError, ResponseLost, ServiceError, Throttled
+from ots_config.request import recovery as recovery_module
 from ots_config.request.operations import OPERATIONS
 from ots_config.request.retry_decision import CallState, RetryBudget, Step
 from ots_config.request.retry_policy import DefaultRetryPolicy, NoRetryPolicy, RetryPolicy, WriteRetryPolicy
@@ -102,6 +104,17 @@ def test_a_stale_connection_is_replaced_at_once_once() -> None:
     assert call.after(error).delay > 0
 
 
+@pytest.mark.parametrize("kind", [ConnectFailed, ResponseLost])
+def test_no_retry_means_no_retry_on_a_stale_connection(kind: type[RequestError]) -> None:
+    """With ``NoRetryPolicy`` a failure on a kept connection is raised, also where the default sends again at once."""
+    error = kind("closed")
+    error.at_once = True
+    assert recovery("GetRow").after(error) == Step(0.0)
+    with pytest.raises(kind) as caught:
+        recovery("GetRow", policy=NoRetryPolicy()).after(error)
+    assert caught.value.attempts == 1
+
+
 def test_a_lost_write_on_a_kept_connection_is_not_repeated() -> None:
     """The whole request was sent, so it may have been carried out, kept connection or not."""
     error = ResponseLost("closed")
@@ -141,6 +154,23 @@ def test_the_error_tells_the_whole_call() -> None:
     assert "2 attempts" in str(error)
 
 
+def test_recovered_attempts_are_attempts() -> None:
+    """Attempts that led to other keys, another clock or another connection count like those followed by a wait."""
+    call = recovery(policy=DefaultRetryPolicy(max_retry_times=1))
+    refused = AuthenticationFailed(403, "OTSAuthFailed", "The AccessKeyID does not exist.", "r1")
+    skewed = AuthenticationFailed(403, "OTSAuthFailed", "Mismatch between system time and x-ots-date: x.", "r2")
+    skewed.clock_offset = 1200.0
+    stale = ConnectFailed("closed")
+    stale.at_once = True
+    errors: list[RequestError] = [refused, skewed, stale, busy()]
+    for error in errors:
+        call.after(error)
+    assert [error.attempts for error in errors] == [1, 2, 3, 4]
+    with pytest.raises(Throttled, match="5 attempts") as caught:
+        call.after(busy())
+    assert caught.value.attempts == 5
+
+
 # --- the budget -----------------------------------------------------------------------------------------------
 
 
@@ -171,6 +201,19 @@ def test_calls_earn_retries() -> None:
         budget.count_call()
     assert budget.reserve(0.0) == 0.0
     assert budget.reserve(0.0) is None
+
+
+@pytest.mark.parametrize(("per_second", "free"), [(10.0, 10), (0.5, 1)])
+def test_an_idle_client_saves_no_retries(monkeypatch: pytest.MonkeyPatch, per_second: float, free: int) -> None:
+    """After an hour without a call there are the retries of one second, at least one, and the next one waits."""
+    clock = SimpleNamespace(now=1000.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(recovery_module, "time", clock)
+    budget = RetryBudget(share=0.0, per_second=per_second)
+    clock.now += 3600.0
+    assert [budget.reserve(60.0) for _ in range(free + 2)] == [0.0] * free + [
+        pytest.approx(1 / per_second),
+        pytest.approx(2 / per_second),
+    ]
 
 
 def test_a_budget_that_does_not_wait() -> None:

@@ -1,7 +1,10 @@
 """Signatures of requests and responses, with the official SDK's own signer as the oracle."""
 
+import base64
 import contextlib
 import datetime as dt
+import hashlib
+import hmac
 import json
 import logging
 from pathlib import Path
@@ -120,6 +123,32 @@ def test_the_day_of_v4_follows_the_date() -> None:
     headers, key = fixed.sign("/PutRow", b"", snapshot(), NOW)
     assert headers["x-ots-signdate"] == "20200101"
     assert key == derive_v4_key(SECRET, "20200101", "cn-beijing")
+
+
+def v4_signature(path: str, headers: dict[str, str], secret: str) -> tuple[str, bytes]:
+    """Return the signature V4 of these headers and its key, computed from the protocol's text alone."""
+    key = f"aliyun_v4{secret}".encode()
+    for part in (headers["x-ots-signdate"], headers["x-ots-signregion"], "ots", "aliyun_v4_request"):
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    key = base64.b64encode(key)
+    text = f"{path}\nPOST\n\n"
+    for name in sorted(name for name in headers if name.startswith("x-ots-") and "signature" not in name):
+        text += f"{name}:{headers[name]}\n"
+    return base64.b64encode(hmac.new(key, (text + "ots").encode(), hashlib.sha256).digest()).decode(), key
+
+
+def test_a_client_signs_with_the_key_of_the_new_day_after_midnight() -> None:
+    """One client with the same credentials signs each request, and expects its answer, with the key of its UTC day."""
+    signer = Signer("demo", region="cn-beijing")
+    credentials = snapshot()
+    midnight = dt.datetime(2026, 3, 5, tzinfo=dt.UTC).timestamp()
+    keys = []
+    for seconds, day in ((-2, "20260304"), (-1, "20260304"), (0, "20260305"), (1, "20260305"), (-1, "20260304")):
+        headers, key = signer.sign("/PutRow", b"body", credentials, midnight + seconds)
+        assert headers["x-ots-signdate"] == day
+        assert (headers["x-ots-signaturev4"], key) == v4_signature("/PutRow", headers, SECRET)
+        keys.append(bytes(key))
+    assert keys[0] == keys[1] == keys[4] != keys[2] == keys[3]
 
 
 # --- responses ------------------------------------------------------------------------------------------------
