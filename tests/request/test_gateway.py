@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from ots_config.assembly import read_error
-from ots_config.credentials.snapshot import Credentials
+from ots_config.client.assembly import read_error
+from ots_config.credentials.credentials import Credentials
 from ots_config.errors import RequestError, ResponseInvalid
-from ots_config.request.connection import Answer
-from ots_config.request.exchange import Exchange
+from ots_config.request.attempt import Authenticator
+from ots_config.request.connection import HTTPResponse
 from ots_config.request.operations import OPERATIONS
-from ots_config.request.recovery import Recovery, RetryBudget
-from ots_config.request.retry import DefaultRetryPolicy, RetryPolicy, WriteRetryPolicy
+from ots_config.request.retry_decision import CallState, RetryBudget
+from ots_config.request.retry_policy import DefaultRetryPolicy, RetryPolicy, WriteRetryPolicy
 from ots_config.request.signing import Signer
 
 KEY = Credentials("id", "secret", source="test")
@@ -30,17 +30,17 @@ class Always(RetryPolicy):
 def page(name: str, status: int, **headers: str) -> RequestError:
     """Return the error that a gateway's page becomes, as the answer to an operation."""
     operation = OPERATIONS[name]
-    exchange = Exchange(signer=Signer("demo"), read_error=read_error, logger=logging.getLogger("test"))
+    exchange = Authenticator(signer=Signer("demo"), read_error=read_error, logger=logging.getLogger("test"))
     _, key, now = exchange.sign(operation, b"", KEY)
-    outcome: Any = exchange.judge(operation, Answer(status, "", headers, b"<html></html>"), KEY, key, now)
+    outcome: Any = exchange.verify(operation, HTTPResponse(status, "", headers, b"<html></html>"), KEY, key, now)
     assert isinstance(outcome, ResponseInvalid)
     assert outcome.http_status == status
     return outcome
 
 
-def recovery(name: str, policy: RetryPolicy, *, repeatable: bool = False) -> Recovery:
+def recovery(name: str, policy: RetryPolicy, *, repeatable: bool = False) -> CallState:
     """Return the recovery of a call that began just now."""
-    made = Recovery(OPERATIONS[name], policy=policy, budget=RetryBudget(), started=time.monotonic(), deadline=60.0)
+    made = CallState(OPERATIONS[name], policy=policy, budget=RetryBudget(), started=time.monotonic(), deadline=60.0)
     made.repeatable = repeatable
     return made
 

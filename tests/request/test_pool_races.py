@@ -98,7 +98,7 @@ class Waiter:
     """A caller in a thread of its own, which gives up after five seconds without a connection."""
 
     def __init__(self, pool: ConnectionPool) -> None:
-        self.answers: list[Answer] = []
+        self.answers: list[HTTPResponse] = []
         self._pool = pool
         self._thread = threading.Thread(target=self._call, daemon=True)
 

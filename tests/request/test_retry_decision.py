@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ots_config.errors import AuthenticationFailed, ConnectFailed, RequestError, ResponseLost, ServiceError, Throttled
-from ots_config.request import recovery as recovery_module
+from ots_config.request import retry_decision as recovery_module
 from ots_config.request.operations import OPERATIONS
 from ots_config.request.retry_decision import CallState, RetryBudget, Step
 from ots_config.request.retry_policy import DefaultRetryPolicy, NoRetryPolicy, RetryPolicy, WriteRetryPolicy
@@ -108,7 +108,7 @@ def test_a_stale_connection_is_replaced_at_once_once() -> None:
 def test_no_retry_means_no_retry_on_a_stale_connection(kind: type[RequestError]) -> None:
     """With ``NoRetryPolicy`` a failure on a kept connection is raised, also where the default sends again at once."""
     error = kind("closed")
-    error.at_once = True
+    error.on_reused_connection = True
     assert recovery("GetRow").after(error) == Step(0.0)
     with pytest.raises(kind) as caught:
         recovery("GetRow", policy=NoRetryPolicy()).after(error)
@@ -161,7 +161,7 @@ def test_recovered_attempts_are_attempts() -> None:
     skewed = AuthenticationFailed(403, "OTSAuthFailed", "Mismatch between system time and x-ots-date: x.", "r2")
     skewed.clock_offset = 1200.0
     stale = ConnectFailed("closed")
-    stale.at_once = True
+    stale.on_reused_connection = True
     errors: list[RequestError] = [refused, skewed, stale, busy()]
     for error in errors:
         call.after(error)
