@@ -188,6 +188,40 @@ def test_64_threads_search_once(together: Any) -> None:
     assert a.calls == 1
 
 
+@pytest.mark.parametrize("instant", [True, False])
+def test_of_two_searches_the_first_winner_stays(instant: bool) -> None:
+    """A search that ends after another has found a winner gives that one's credentials and leaves it the winner."""
+    a, b = Fake("a", instant=True), Fake("b", keys("b"), instant=instant)
+    chain = ChainProvider([a, b])
+    other: list[Credentials] = []
+
+    def search_meanwhile() -> None:
+        b.before = None
+        a.answer = keys("a")
+        other.append(chain.get_credentials())
+
+    b.before = search_meanwhile
+    assert chain.get_credentials() == keys("a")
+    assert other == [keys("a")]
+    assert chain.winner == "a"
+    assert chain.get_credentials() == keys("a")
+    assert b.calls == 1
+
+
+def test_a_search_stops_at_a_winner_found_meanwhile() -> None:
+    """A caller that has asked the quick providers in vain does not ask the slow ones if another found a winner."""
+    quick, slow, b = Fake("quick", instant=True), Fake("slow"), Fake("b", keys("b"))
+    chain = ChainProvider([quick, slow, b])
+
+    def search_meanwhile() -> None:
+        quick.before = None
+        assert chain.get_credentials() == keys("b")
+
+    quick.before = search_meanwhile
+    assert chain.get_credentials() == keys("b")
+    assert (quick.calls, slow.calls) == (2, 1)
+
+
 def test_64_threads_share_a_failed_search(together: Any) -> None:
     """64 threads that ask a chain without credentials cause one search and are told the same."""
     a, b = Fake("a"), Fake("b")

@@ -1,0 +1,160 @@
+"""The thread that refreshes in the background: what queues there, and what does not."""
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ots_config.credentials.flight import BACKGROUND, Background, Flight
+from ots_config.credentials.refresh import Refreshing
+from ots_config.credentials.snapshot import Credentials
+
+PATIENCE = 10.0
+KEYS = Credentials("LTAI5tExampleKey0001", "secret")
+
+
+class Work:
+    """A piece of work that waits while its gate is shut, and records on which thread it was done."""
+
+    def __init__(self, *, shut: bool = False) -> None:
+        self.started = threading.Event()
+        self.gate = threading.Event()
+        if not shut:
+            self.gate.set()
+        self.threads: list[threading.Thread] = []
+        self.flight = Flight(self.do, "work")
+
+    def do(self) -> Credentials:
+        """Record the thread and wait for the gate, for longer than anyone waits for the work."""
+        self.threads.append(threading.current_thread())
+        self.started.set()
+        assert self.gate.wait(3 * PATIENCE)
+        return KEYS
+
+
+@pytest.fixture
+def stuck() -> Iterator[Work]:
+    """Give work that does not end before the test does."""
+    work = Work(shut=True)
+    yield work
+    work.gate.set()
+
+
+def test_urgent_work_does_not_wait_for_the_work_of_another(stuck: Work) -> None:
+    """Work that somebody waits for is done on a thread of its own while the background thread is busy."""
+    background = Background()
+    background.submit(stuck.flight, urgent=False)
+    assert stuck.started.wait(PATIENCE)
+    urgent = Work()
+    background.submit(urgent.flight, urgent=True)
+    assert urgent.flight.result(PATIENCE) is KEYS
+    assert urgent.threads != stuck.threads
+
+
+def test_urgent_work_does_not_queue_behind_work_that_has_not_begun() -> None:
+    """Work that somebody waits for is done on a thread of its own while other work is in the queue."""
+    background = Background()
+    queued, urgent = Work(), Work()
+    with background._wake:  # the background thread cannot take anything yet
+        background.submit(queued.flight, urgent=False)
+        background.submit(urgent.flight, urgent=True)
+        assert urgent.flight.result(PATIENCE) is KEYS
+        assert not queued.flight.claimed
+    assert queued.flight.result(PATIENCE) is KEYS
+
+
+def test_urgent_work_takes_the_idle_thread() -> None:
+    """Work that somebody waits for needs no second thread while the background thread has nothing to do."""
+    background = Background(idle=PATIENCE)
+    first, second = Work(), Work()
+    for work in (first, second):
+        background.submit(work.flight, urgent=True)
+        work.flight.result(PATIENCE)
+        for _ in range(int(PATIENCE * 1000)):
+            if not background._busy:
+                break
+            time.sleep(0.001)
+    assert first.threads == second.threads
+
+
+def test_work_that_nobody_waits_for_queues(stuck: Work) -> None:
+    """Work that nobody waits for is done in turn, on the background thread, however often it was handed in."""
+    background = Background()
+    background.submit(stuck.flight, urgent=False)
+    assert stuck.started.wait(PATIENCE)
+    queued = [Work() for _ in range(3)]
+    for work in queued * 2:
+        background.submit(work.flight, urgent=False)
+    assert list(background._queue) == [work.flight for work in queued]
+    stuck.gate.set()
+    for work in queued:
+        work.flight.result(PATIENCE)
+    assert [work.threads for work in queued] == [stuck.threads] * 3
+
+
+def test_urgent_work_is_given_one_thread_only(stuck: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work that many wait for gets one thread of its own, not one for each of them."""
+    background = Background()
+    background.submit(stuck.flight, urgent=False)
+    assert stuck.started.wait(PATIENCE)
+    begun: list[Any] = []
+    monkeypatch.setattr(background, "_start", lambda _target, *flights: begun.extend(flights))
+    work = Work()
+    for _ in range(3):
+        background.submit(work.flight, urgent=True)
+    assert begun == [work.flight]
+
+
+def test_queued_work_becomes_urgent_when_somebody_waits(stuck: Work) -> None:
+    """Work in the queue is done on a thread of its own once somebody waits for it, and only once."""
+    background = Background()
+    background.submit(stuck.flight, urgent=False)
+    assert stuck.started.wait(PATIENCE)
+    work = Work()
+    background.submit(work.flight, urgent=False)
+    background.submit(work.flight, urgent=True)
+    assert work.flight.result(PATIENCE) is KEYS
+    after = Work()
+    background.submit(after.flight, urgent=False)
+    stuck.gate.set()
+    after.flight.result(PATIENCE)
+    assert len(work.threads) == 1
+
+
+@pytest.mark.parametrize("reason", ["none yet", "ended", "refused"])
+def test_callers_do_not_wait_for_the_refresh_of_another_source(
+    scripted: Any, clock: Any, stuck: Work, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    """A caller that needs new credentials gets them while the refresh of another source takes its time."""
+    background = Background()
+    monkeypatch.setattr(BACKGROUND, "submit", background.submit)
+    provider = Refreshing(scripted(), clock=clock, wall=clock.wall)
+    credentials = None if reason == "none yet" else provider.get_credentials()
+    background.submit(stuck.flight, urgent=True)
+    assert stuck.started.wait(PATIENCE)
+    if reason == "refused":
+        assert credentials is not None
+        renewed = provider.force_refresh(credentials, timeout=PATIENCE)
+    else:
+        clock.advance(3600)
+        renewed = provider.get_credentials(timeout=PATIENCE)
+    assert renewed is not credentials
+
+
+def test_a_refresh_that_nobody_waits_for_queues(
+    scripted: Any, clock: Any, stuck: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the old credentials live, their refresh waits for its turn on the background thread."""
+    background = Background()
+    monkeypatch.setattr(BACKGROUND, "submit", background.submit)
+    source = scripted()
+    provider = Refreshing(source, clock=clock, wall=clock.wall)
+    old = provider.get_credentials()
+    background.submit(stuck.flight, urgent=True)
+    assert stuck.started.wait(PATIENCE)
+    clock.advance(3500)
+    assert provider.get_credentials() is old
+    assert list(background._queue) == [provider._flight]
+    assert source.calls == 1
