@@ -1,7 +1,9 @@
 """The thread that refreshes in the background: what queues there, and what does not."""
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from ots_config.credentials.flight import BACKGROUND, Background, Flight
 from ots_config.credentials.refresh import Refreshing
 from ots_config.credentials.snapshot import Credentials
+from ots_config.errors import CredentialsRefused
 
 PATIENCE = 10.0
 KEYS = Credentials("LTAI5tExampleKey0001", "secret")
@@ -108,19 +111,78 @@ def test_urgent_work_is_given_one_thread_only(stuck: Work, monkeypatch: pytest.M
 
 
 def test_queued_work_becomes_urgent_when_somebody_waits(stuck: Work) -> None:
-    """Work in the queue is done on a thread of its own once somebody waits for it, and only once."""
+    """Work in the queue is done on a thread of its own once somebody waits for it, and not again in its turn."""
     background = Background()
     background.submit(stuck.flight, urgent=False)
     assert stuck.started.wait(PATIENCE)
-    work = Work()
+    work, after = Work(shut=True), Work()
     background.submit(work.flight, urgent=False)
-    background.submit(work.flight, urgent=True)
-    assert work.flight.result(PATIENCE) is KEYS
-    after = Work()
     background.submit(after.flight, urgent=False)
+    background.submit(work.flight, urgent=True)
+    assert work.started.wait(PATIENCE)
     stuck.gate.set()
-    after.flight.result(PATIENCE)
+    assert after.flight.result(PATIENCE) is KEYS
+    work.gate.set()
+    assert work.flight.result(PATIENCE) is KEYS
     assert len(work.threads) == 1
+
+
+def test_work_under_way_needs_no_second_thread(stuck: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work that has begun when somebody comes to wait for it is not handed to another thread, nor queued."""
+    background = Background()
+    background.submit(stuck.flight, urgent=False)
+    assert stuck.started.wait(PATIENCE)
+    begun: list[Any] = []
+    monkeypatch.setattr(background, "_start", lambda _target, *flights: begun.extend(flights))
+    background.submit(stuck.flight, urgent=True)
+    background.submit(stuck.flight, urgent=False)
+    assert begun == []
+    assert not background._queue
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_what_the_work_itself_waits_for_is_done_on_its_thread(stuck: Work, busy: bool) -> None:
+    """Work that needs the result of other work, as a role does that of its keys, does it itself."""
+    background = Background()
+    if busy:
+        background.submit(stuck.flight, urgent=False)
+        assert stuck.started.wait(PATIENCE)
+    inner = Work()
+    threads: list[threading.Thread] = []
+
+    def outer() -> Credentials:
+        threads.append(threading.current_thread())
+        background.submit(inner.flight, urgent=True)
+        return inner.flight.result(PATIENCE)
+
+    flight = Flight(outer, "outer")
+    background.submit(flight, urgent=True)
+    assert flight.result(PATIENCE) is KEYS
+    assert inner.threads == threads
+
+
+def test_finished_work_is_not_kept_alive() -> None:
+    """Whoever keeps finished work for its result does not keep alive what did it."""
+    work = Work()
+    flight, gone = work.flight, weakref.ref(work)
+    flight.run()
+    del work
+    gc.collect()
+    assert gone() is None
+    assert flight.result(0) is KEYS
+
+
+def test_those_who_wait_are_told_of_an_interrupt() -> None:
+    """Ctrl-C in the thread that does the work reaches that thread, and those who wait get an error that says so."""
+
+    def interrupt() -> Credentials:
+        raise KeyboardInterrupt
+
+    flight = Flight(interrupt, "work")
+    with pytest.raises(KeyboardInterrupt):
+        flight.run()
+    with pytest.raises(CredentialsRefused, match="work: interrupted"):
+        flight.result(0)
 
 
 @pytest.mark.parametrize("reason", ["none yet", "ended", "refused"])

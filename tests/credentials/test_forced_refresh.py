@@ -1,5 +1,6 @@
 """How often refused credentials make the source be asked again."""
 
+import asyncio
 from itertools import pairwise
 from typing import Any
 
@@ -79,6 +80,18 @@ def test_unchanged_keys_are_not_fetched_again_at_once(scripted: Any, clock: Any,
     assert source.calls == 3
 
 
+def test_unchanged_keys_that_are_old_are_fetched_again_after_a_second(scripted: Any, clock: Any) -> None:
+    """Keys that are old at once, and that the source gives unchanged, are fetched once a second."""
+    source = scripted(lifetime=None, instant=True)
+    provider = refreshing(source, max_age=0)
+    same = provider.get_credentials()
+    repeat(source, same)
+    for _ in range(10):
+        assert [provider.get_credentials() for _ in range(5)] == [same] * 5
+        clock.advance(1)
+    assert source.calls == 11
+
+
 def test_unchanged_keys_near_their_end_are_not_fetched_again_at_once(scripted: Any, clock: Any) -> None:
     """Keys of which the source still gives the same in their last second are not fetched again before they end."""
     source = scripted(instant=True)
@@ -135,3 +148,41 @@ def test_keys_that_were_replaced_already_are_not_replaced_again(scripted: Any, c
     clock.advance(600)
     assert provider.force_refresh(refused) is newer
     assert source.calls == 2
+
+
+def test_a_forced_refresh_keeps_to_its_timeout(scripted: Any, clock: Any) -> None:
+    """A forced refresh waits no longer than its caller may, whether or not it is the one that asks the source."""
+    source = scripted()
+    provider = refreshing(source)
+    replaced = provider.get_credentials()
+    held = provider.force_refresh(replaced)
+    clock.advance(1)
+    source.gate.clear()
+    assert provider.force_refresh(held, timeout=0) is held
+    assert asyncio.run(provider.force_refresh_async(held, timeout=0.001)) is held
+    clock.advance(3600)
+    for refused in (replaced, held):
+        with pytest.raises(CredentialsRefused):
+            provider.force_refresh(refused, timeout=0)
+        with pytest.raises(CredentialsRefused):
+            asyncio.run(provider.force_refresh_async(refused, timeout=0.001))
+    assert provider._flight is not None  # nobody waited until the source answered
+    source.gate.set()
+
+
+def test_a_caller_without_a_timeout_waits_as_long_as_the_provider_says(scripted: Any) -> None:
+    """Without a timeout of its own, each call waits for the provider's ``wait``."""
+    source = scripted()
+    provider = refreshing(source, wait=0.001)
+    refused = refreshing(scripted()).get_credentials()
+    source.gate.clear()
+    with pytest.raises(CredentialsRefused, match=r"no answer within 0\.001 s"):
+        provider.get_credentials()
+    with pytest.raises(CredentialsRefused, match=r"no answer within 0\.001 s"):
+        asyncio.run(provider.get_credentials_async())
+    with pytest.raises(CredentialsRefused, match="new ones have not come yet"):
+        provider.force_refresh(refused)
+    with pytest.raises(CredentialsRefused, match="new ones have not come yet"):
+        asyncio.run(provider.force_refresh_async(refused))
+    assert provider._flight is not None  # nobody waited until the source answered
+    source.gate.set()

@@ -116,6 +116,20 @@ def test_fork_while_locks_are_held(scripted: Any, clock: Any) -> None:
     holder.join(PATIENCE)
 
 
+def test_a_child_refreshes_when_its_parent_would(scripted: Any, clock: Any) -> None:
+    """In a forked child, credentials still grow old in their last quarter, wherever in their life the fork was."""
+    source = scripted(lifetime=900.0, instant=True)
+    provider = refreshing(source)
+    provider.get_credentials()
+    clock.advance(600)
+    provider.after_fork()  # as in a child
+    provider.get_credentials()
+    assert source.calls == 1
+    clock.advance(125)
+    provider.get_credentials()
+    assert source.calls == 2
+
+
 @forks
 def test_a_child_keeps_what_is_fresh(scripted: Any) -> None:
     """A child goes on with its parent's credentials as long as they are fresh."""
