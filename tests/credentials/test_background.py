@@ -83,18 +83,48 @@ def test_urgent_work_takes_the_idle_thread() -> None:
 
 
 def test_work_that_nobody_waits_for_queues(stuck: Work) -> None:
-    """Work that nobody waits for is done in turn, on the background thread, however often it was handed in."""
+    """Work that nobody waits for is done in turn on the background thread, once however often it was handed in."""
     background = Background()
     background.submit(stuck.flight, urgent=False)
     assert stuck.started.wait(PATIENCE)
-    queued = [Work() for _ in range(3)]
-    for work in queued * 2:
-        background.submit(work.flight, urgent=False)
-    assert list(background._queue) == [work.flight for work in queued]
+    done: list[str] = []
+    queued = [Flight(lambda name=name: done.append(name) or KEYS, name) for name in "abc"]
+    for flight in queued * 2:
+        background.submit(flight, urgent=False)
+    assert list(background._queue) == queued
     stuck.gate.set()
-    for work in queued:
-        work.flight.result(PATIENCE)
-    assert [work.threads for work in queued] == [stuck.threads] * 3
+    for flight in queued:
+        assert flight.result(PATIENCE) is KEYS
+    assert done == ["a", "b", "c"]
+
+
+def test_work_does_not_wait_for_what_is_not_urgent() -> None:
+    """Work that comes upon other work for which nobody waits leaves that for later."""
+    background = Background()
+    other = Work()
+    claimed: list[bool] = []
+
+    def work() -> Credentials:
+        background.submit(other.flight, urgent=False)
+        claimed.append(other.flight.claimed)
+        return KEYS
+
+    background.submit(Flight(work, "work"), urgent=False)
+    assert other.flight.result(PATIENCE) is KEYS
+    assert claimed == [False]
+
+
+def test_a_child_does_not_do_its_parents_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was in the queue when the process forked is left to the parent, and the child has a thread of its own."""
+    background = Background()
+    queued, own = Work(), Work()
+    with monkeypatch.context() as parent:
+        parent.setattr(background, "_start", lambda _target: threading.Thread())  # which the child has not
+        background.submit(queued.flight, urgent=False)
+    background.after_fork()  # as in a child
+    background.submit(own.flight, urgent=False)
+    assert own.flight.result(PATIENCE) is KEYS
+    assert not queued.flight.claimed
 
 
 def test_urgent_work_is_given_one_thread_only(stuck: Work, monkeypatch: pytest.MonkeyPatch) -> None:
