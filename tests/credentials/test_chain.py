@@ -244,6 +244,43 @@ def test_a_caller_waits_no_longer_than_it_may() -> None:
     assert chain.get_credentials() == keys("a")
 
 
+def test_a_caller_without_a_timeout_waits_as_long_as_the_chain_says() -> None:
+    """Without a timeout of its own, a call waits for the chain's ``wait``."""
+    gate = threading.Event()
+    a = Fake("a", keys("a"))
+    a.before = lambda: gate.wait(PATIENCE)
+    chain = ChainProvider([a], wait=0.001)
+    with pytest.raises(CredentialsRefused, match=r"chain: no answer within 0\.001 s"):
+        chain.get_credentials()
+    with pytest.raises(CredentialsRefused, match=r"chain: no answer within 0\.001 s"):
+        asyncio.run(chain.get_credentials_async())
+    gate.set()
+
+
+def test_the_winner_is_given_the_callers_timeout(scripted: Any, clock: Any) -> None:
+    """What a caller may wait holds for the provider that the chain stays with, too."""
+    source = scripted()
+    chain = ChainProvider([Refreshing(source, clock=clock, wall=clock.wall)])
+    refused = chain.get_credentials()
+    clock.advance(3600)
+    source.gate.clear()
+    for late in (
+        lambda: chain.get_credentials(timeout=0.001),
+        lambda: asyncio.run(chain.get_credentials_async(timeout=0.001)),
+    ):
+        with pytest.raises(CredentialsRefused, match=r"scripted: no answer within 0\.001 s"):
+            late()
+    for late in (
+        lambda: chain.force_refresh(refused, timeout=0.001),
+        lambda: asyncio.run(chain.force_refresh_async(refused, timeout=0.001)),
+    ):
+        with pytest.raises(CredentialsRefused, match="new ones have not come yet"):
+            late()
+    assert source.calls == 2
+    source.gate.set()
+    assert chain.get_credentials().access_key_id == "STS.NUMBER0002KEYKEY"
+
+
 @pytest.mark.asyncio
 async def test_100_tasks_search_once_and_the_loop_runs_on() -> None:
     """100 tasks that ask a new chain cause one search, which only the running loop can end."""

@@ -116,6 +116,32 @@ def test_fork_while_locks_are_held(scripted: Any, clock: Any) -> None:
     holder.join(PATIENCE)
 
 
+@forks
+def test_fork_during_a_search(scripted: Any) -> None:
+    """A child forked while a chain of its parent searches, and holds its lock, searches anew."""
+    source = scripted()
+    chain = ChainProvider([refreshing(source)])
+    source.gate.clear()
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with chain._lock:
+            held.set()
+            done.wait(PATIENCE)
+
+    threads = [threading.Thread(target=call, daemon=True) for call in (chain.get_credentials, hold)]
+    threads[0].start()
+    assert source.started.wait(PATIENCE)
+    threads[1].start()
+    assert held.wait(PATIENCE)
+    assert in_a_child(lambda: chain.get_credentials(timeout=5).access_key_id) == "STS.NUMBER0002KEYKEY"
+    done.set()
+    source.gate.set()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert chain.get_credentials().access_key_id == "STS.NUMBER0001KEYKEY"
+
+
 def test_a_child_refreshes_when_its_parent_would(scripted: Any, clock: Any) -> None:
     """In a forked child, credentials still grow old in their last quarter, wherever in their life the fork was."""
     source = scripted(lifetime=900.0, instant=True)
