@@ -311,8 +311,28 @@ async def test_a_slow_winner_is_asked_beside_the_loop() -> None:
     with pytest.raises(CredentialsRefused, match=r"a: no answer within 0\.01 s"):
         await chain.get_credentials_async(timeout=0.01)
     gate.set()
-    quick = ChainProvider([Fake("b", keys("b"), instant=True)])
+    b = Fake("b", keys("b"), instant=True)
+    threads: list[threading.Thread] = []
+    b.before = lambda: threads.append(threading.current_thread())
+    quick = ChainProvider([b])
     assert await quick.get_credentials_async() == await quick.get_credentials_async() == keys("b")
+    assert threads == [threading.current_thread()] * 2
+
+
+@pytest.mark.asyncio
+async def test_the_loop_runs_on_while_the_winner_is_renewed(scripted: Any, clock: Any) -> None:
+    """A task that waits for the winner's new credentials does not block the loop, which alone can end the wait."""
+    source = scripted()
+    chain = ChainProvider([Refreshing(source, clock=clock, wall=clock.wall)])
+    refused = await chain.get_credentials_async()
+    for ask in (lambda: chain.force_refresh_async(refused), chain.get_credentials_async):
+        source.gate.clear()
+        task = asyncio.create_task(ask())
+        await asyncio.sleep(0.001)
+        source.gate.set()
+        assert (await task).access_key_id == f"STS.NUMBER{source.calls:04d}KEYKEY"
+        clock.advance(3600)
+    assert source.calls == 3
 
 
 def test_a_refreshing_winner_is_renewed_through_the_chain(scripted: Any, clock: Any) -> None:
