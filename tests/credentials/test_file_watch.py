@@ -4,6 +4,7 @@ import logging
 import os
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -84,6 +85,39 @@ def test_a_changed_file_is_read_again(path: Path, clock: Any, how: str) -> None:
     assert provider.get_credentials().access_key_secret in {"other", "two"}
 
 
+@pytest.mark.parametrize("changed", ["st_mtime_ns", "st_ctime_ns", "st_size", "st_ino"])
+def test_each_sign_of_a_change_is_enough(path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch, changed: str) -> None:
+    """A file is read again if one of its times, its size or its inode differs: systems and writers differ in these."""
+    status = {"st_mtime_ns": 1, "st_ctime_ns": 1, "st_size": 1, "st_ino": 1}
+    source = LinesFile(path)
+    provider = reloading(source, clock, paths=[path])
+    real = os.stat
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "ots_config.credentials.reload.os.stat",
+            lambda of, **how: SimpleNamespace(**status) if of == path else real(of, **how),
+        )
+        provider.get_credentials()
+        clock.advance(1)
+        provider.get_credentials()
+        assert source.reads == 1
+        status[changed] = 2
+        clock.advance(1)
+        provider.get_credentials()
+    assert source.reads == 2
+
+
+def test_a_file_is_looked_at_once_per_period(path: Path, clock: Any) -> None:
+    """With a period of its own, a change is seen when it is over, and not before."""
+    provider = reloading(LinesFile(path), clock, paths=[path], period=5)
+    provider.get_credentials()
+    path.write_text(f"{KEY}\nother")
+    clock.advance(4)
+    assert provider.get_credentials().access_key_secret == "one"
+    clock.advance(1)
+    assert provider.get_credentials().access_key_secret == "other"
+
+
 def test_a_linked_directory_is_followed(tmp_path: Path, clock: Any) -> None:
     """A link that is turned to another directory, as mounted secrets are renewed, is a change."""
     for name in ("one", "two"):
@@ -154,11 +188,13 @@ def test_a_change_while_the_file_is_read_is_seen_next(path: Path, clock: Any) ->
     assert provider.get_credentials().access_key_secret == "changed"
 
 
-def test_without_a_file_the_source_is_read_now_and_then(scripted: Any, clock: Any) -> None:
+@pytest.mark.parametrize("options", [{}, {"period": 60}])
+def test_without_a_file_the_source_is_read_now_and_then(scripted: Any, clock: Any, options: dict[str, Any]) -> None:
     """A source whose changes cannot be seen is read once per period, in the background, and callers do not wait."""
     source = scripted(lifetime=None)
-    provider = reloading(source, clock, period=60)
+    provider = reloading(source, clock, **options)
     old = provider.get_credentials()
+    assert provider._held.look_at == clock() + 60  # until then callers look at nothing
     clock.advance(59)
     assert provider.get_credentials() is old
     clock.advance(1)
@@ -205,6 +241,12 @@ def test_the_environment_may_be_looked_at_now_and_then(monkeypatch: pytest.Monke
     assert provider.get_credentials().access_key_secret == "one"
     clock.advance(1)
     assert provider.get_credentials().access_key_secret == "two"
+
+
+def test_a_pickle_keeps_the_age_of_a_file_that_is_watched(path: Path) -> None:
+    """Keys in a watched file that are also read again by age are so after pickling."""
+    twin = pickle.loads(pickle.dumps(Reloading(LinesFile(path), paths=[path], max_age=600.0)))
+    assert (twin._paths, twin._max_age) == ((path,), 600.0)
 
 
 def test_a_pickle_has_the_paths(path: Path) -> None:

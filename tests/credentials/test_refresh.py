@@ -334,10 +334,12 @@ def test_a_stuck_source_does_not_hold_up_another(scripted: Any) -> None:
     """Whoever waits gets credentials although the background thread is busy with a source that does not answer."""
     stuck, well = scripted(), scripted()
     stuck.gate.clear()
+    other = refreshing(stuck)
     with pytest.raises(CredentialsRefused):
-        refreshing(stuck).get_credentials(timeout=0)
+        other.get_credentials(timeout=0)
     assert stuck.started.wait(PATIENCE)
     assert refreshing(well).get_credentials(timeout=PATIENCE)
+    assert other._flight is not None  # it has not answered in the meantime
     stuck.gate.set()
 
 
@@ -347,14 +349,16 @@ def test_an_ended_queue_entry_is_hurried(scripted: Any, clock: Any) -> None:
     provider = refreshing(well)
     provider.get_credentials()
     stuck.gate.clear()
+    other = refreshing(stuck)
     with pytest.raises(CredentialsRefused):
-        refreshing(stuck).get_credentials(timeout=0)
+        other.get_credentials(timeout=0)
     assert stuck.started.wait(PATIENCE)
     clock.advance(3500)
     provider.get_credentials()
     assert well.calls == 1
     clock.advance(100)
     assert provider.get_credentials(timeout=PATIENCE).access_key_id == "STS.NUMBER0002KEYKEY"
+    assert other._flight is not None  # it has not answered in the meantime
     stuck.gate.set()
 
 
