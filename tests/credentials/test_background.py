@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ots_config.credentials.flight import BACKGROUND, Background, Flight
-from ots_config.credentials.refresh import Refreshing
-from ots_config.credentials.snapshot import Credentials
+from ots_config.credentials.credentials import Credentials
+from ots_config.credentials.refresh import RefreshingProvider
+from ots_config.credentials.single_flight import BACKGROUND, Background, Flight
 from ots_config.errors import CredentialsRefused
 
 PATIENCE = 10.0
@@ -222,7 +222,7 @@ def test_callers_do_not_wait_for_the_refresh_of_another_source(
     """A caller that needs new credentials gets them while the refresh of another source takes its time."""
     background = Background()
     monkeypatch.setattr(BACKGROUND, "submit", background.submit)
-    provider = Refreshing(scripted(), clock=clock, wall=clock.wall)
+    provider = RefreshingProvider(scripted(), clock=clock, wall=clock.wall)
     credentials = None if reason == "none yet" else provider.get_credentials()
     background.submit(stuck.flight, urgent=True)
     assert stuck.started.wait(PATIENCE)
@@ -242,7 +242,7 @@ def test_a_refresh_that_nobody_waits_for_queues(
     background = Background()
     monkeypatch.setattr(BACKGROUND, "submit", background.submit)
     source = scripted()
-    provider = Refreshing(source, clock=clock, wall=clock.wall)
+    provider = RefreshingProvider(source, clock=clock, wall=clock.wall)
     old = provider.get_credentials()
     background.submit(stuck.flight, urgent=True)
     assert stuck.started.wait(PATIENCE)

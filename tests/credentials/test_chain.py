@@ -260,7 +260,7 @@ def test_a_caller_without_a_timeout_waits_as_long_as_the_chain_says() -> None:
 def test_the_winner_is_given_the_callers_timeout(scripted: Any, clock: Any) -> None:
     """What a caller may wait holds for the provider that the chain stays with, too."""
     source = scripted()
-    chain = ChainProvider([Refreshing(source, clock=clock, wall=clock.wall)])
+    chain = ChainProvider([RefreshingProvider(source, clock=clock, wall=clock.wall)])
     refused = chain.get_credentials()
     clock.advance(3600)
     source.gate.clear()
@@ -323,7 +323,7 @@ async def test_a_slow_winner_is_asked_beside_the_loop() -> None:
 async def test_the_loop_runs_on_while_the_winner_is_renewed(scripted: Any, clock: Any) -> None:
     """A task that waits for the winner's new credentials does not block the loop, which alone can end the wait."""
     source = scripted()
-    chain = ChainProvider([Refreshing(source, clock=clock, wall=clock.wall)])
+    chain = ChainProvider([RefreshingProvider(source, clock=clock, wall=clock.wall)])
     refused = await chain.get_credentials_async()
     for ask in (lambda: chain.force_refresh_async(refused), chain.get_credentials_async):
         source.gate.clear()

@@ -94,7 +94,7 @@ def test_each_sign_of_a_change_is_enough(path: Path, clock: Any, monkeypatch: py
     real = os.stat
     with monkeypatch.context() as patch:
         patch.setattr(
-            "ots_config.credentials.reload.os.stat",
+            "ots_config.credentials.file_watch.os.stat",
             lambda of, **how: SimpleNamespace(**status) if of == path else real(of, **how),
         )
         provider.get_credentials()
@@ -245,7 +245,7 @@ def test_the_environment_may_be_looked_at_now_and_then(monkeypatch: pytest.Monke
 
 def test_a_pickle_keeps_the_age_of_a_file_that_is_watched(path: Path) -> None:
     """Keys in a watched file that are also read again by age are so after pickling."""
-    twin = pickle.loads(pickle.dumps(Reloading(LinesFile(path), paths=[path], max_age=600.0)))
+    twin = pickle.loads(pickle.dumps(FileWatchingProvider(LinesFile(path), paths=[path], max_age=600.0)))
     assert (twin._paths, twin._max_age) == ((path,), 600.0)
 
 

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from ots_config.credentials.refresh import Refreshing
-from ots_config.credentials.snapshot import Credentials
+from ots_config.credentials.credentials import Credentials
+from ots_config.credentials.refresh import RefreshingProvider
 from ots_config.errors import CredentialsRefused
 
 PATIENCE = 20.0
 
 
-def refreshing(source: Any, **options: Any) -> Refreshing:
+def refreshing(source: Any, **options: Any) -> RefreshingProvider:
     """Wrap a scripted source, on its clock."""
-    return Refreshing(source, clock=source.clock, wall=source.clock.wall, **options)
+    return RefreshingProvider(source, clock=source.clock, wall=source.clock.wall, **options)
 
 
 def repeat(source: Any, answer: Credentials) -> None:
@@ -26,10 +26,10 @@ def repeat(source: Any, answer: Credentials) -> None:
 @pytest.fixture
 def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every random pause the longest that it may be."""
-    monkeypatch.setattr("ots_config.credentials.lifetime.random.uniform", lambda _low, high: high)
+    monkeypatch.setattr("ots_config.credentials.expiry.random.uniform", lambda _low, high: high)
 
 
-def forced_at(provider: Refreshing, source: Any, seconds: int) -> list[int]:
+def forced_at(provider: RefreshingProvider, source: Any, seconds: int) -> list[int]:
     """Refuse the credentials once a second; return the seconds at which the source was asked."""
     asked = []
     for second in range(seconds):

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ots_config.credentials.refresh import Refreshing
-from ots_config.credentials.snapshot import Credentials
+from ots_config.credentials.credentials import Credentials
+from ots_config.credentials.refresh import RefreshingProvider
 from ots_config.errors import CredentialsRefused
 
 PATIENCE = 10.0
@@ -50,12 +50,12 @@ def source(clock: Any) -> Iterator[Gated]:
 
 
 @pytest.fixture
-def provider(source: Gated, clock: Any) -> Refreshing:
+def provider(source: Gated, clock: Any) -> RefreshingProvider:
     """Give a provider of the gated source's credentials."""
-    return Refreshing(source, clock=clock, wall=clock.wall)
+    return RefreshingProvider(source, clock=clock, wall=clock.wall)
 
 
-def begin(provider: Refreshing, source: Gated, number: int) -> Any:
+def begin(provider: RefreshingProvider, source: Gated, number: int) -> Any:
     """Let a caller ask that does not wait; return the fetch that it began."""
     with pytest.raises(CredentialsRefused, match="no answer within"):
         provider.get_credentials(timeout=0)
@@ -64,7 +64,7 @@ def begin(provider: Refreshing, source: Gated, number: int) -> Any:
 
 
 def test_what_a_given_up_fetch_brings_is_used_until_the_next_ends(
-    source: Gated, provider: Refreshing, clock: Any
+    source: Gated, provider: RefreshingProvider, clock: Any
 ) -> None:
     """The late answer of a given-up fetch serves callers without credentials; the fetch after it stays under way."""
     first = begin(provider, source, 0)
@@ -81,7 +81,7 @@ def test_what_a_given_up_fetch_brings_is_used_until_the_next_ends(
 
 
 def test_a_given_up_fetch_that_brings_older_keys_changes_nothing(
-    source: Gated, provider: Refreshing, clock: Any
+    source: Gated, provider: RefreshingProvider, clock: Any
 ) -> None:
     """The late answer of a given-up fetch does not replace credentials that live longer."""
     first = begin(provider, source, 0)
@@ -95,7 +95,7 @@ def test_a_given_up_fetch_that_brings_older_keys_changes_nothing(
     assert provider.health().refreshes == 1
 
 
-def test_a_given_up_fetch_that_fails_is_no_failure(source: Gated, provider: Refreshing, clock: Any) -> None:
+def test_a_given_up_fetch_that_fails_is_no_failure(source: Gated, provider: RefreshingProvider, clock: Any) -> None:
     """The late failure of a given-up fetch neither shows in health nor ends the fetch that took its place."""
     source.fails = {0}
     first = begin(provider, source, 0)
@@ -111,7 +111,7 @@ def test_a_given_up_fetch_that_fails_is_no_failure(source: Gated, provider: Refr
 
 
 def test_a_stuck_refresh_is_given_up_while_the_credentials_live(
-    source: Gated, provider: Refreshing, clock: Any
+    source: Gated, provider: RefreshingProvider, clock: Any
 ) -> None:
     """A refresh in the background that does not come back is given up after five minutes, not when keys have ended."""
     source.gates[0].set()
@@ -129,7 +129,7 @@ def test_a_stuck_refresh_is_given_up_while_the_credentials_live(
 
 
 def test_callers_do_not_take_turns_while_the_refresh_is_under_way(
-    source: Gated, provider: Refreshing, clock: Any
+    source: Gated, provider: RefreshingProvider, clock: Any
 ) -> None:
     """From the second call of a refresh on, callers get the old credentials without the provider's lock."""
     source.gates[0].set()

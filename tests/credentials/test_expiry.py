@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from ots_config.credentials.lifetime import Backoff, Held, State, same_keys
-from ots_config.credentials.snapshot import Credentials
+from ots_config.credentials.credentials import Credentials
+from ots_config.credentials.expiry import Backoff, Held, State, same_keys
 
 KEYS = Credentials("STS.EXAMPLEKEYEXAMPLE", "secret", "token")
 
@@ -75,6 +75,6 @@ def test_a_refresh_begins_at_the_earlier_of_age_and_window(
     monkeypatch: pytest.MonkeyPatch, max_age: float, stale_at: float
 ) -> None:
     """Credentials are stale when their last quarter begins, or sooner if they have reached the greatest age."""
-    monkeypatch.setattr("ots_config.credentials.lifetime.random.uniform", lambda _low, high: high)
+    monkeypatch.setattr("ots_config.credentials.expiry.random.uniform", lambda _low, high: high)
     made = Held.until(KEYS, 1000.0, 3600.0, max_age)
     assert (made.stale_at, made.look_at, made.ends_at) == (stale_at, stale_at, 4600.0)
