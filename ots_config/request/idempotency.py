@@ -41,9 +41,8 @@ def is_item_repeatable(item: Any) -> bool:
 
 
 def _unconditional(condition: Any) -> bool:
-    return condition is None or (
-        condition.get_row_existence_expectation() == "IGNORE" and condition.get_column_condition() is None
-    )
+    # The attributes, not their getters: in tablestore 6.3.8 get_column_condition() always returns None.
+    return condition is None or (condition.row_existence_expectation == "IGNORE" and condition.column_condition is None)
 
 
 def _has_automatic_key(primary_key: Any) -> bool:
