@@ -1,21 +1,41 @@
-# Each target makes .venv itself, with what it needs and no more; only Python 3.11+ and make must be there.
+# Each target makes its environment itself, with what it needs and no more; only Python 3.11+ and make must be there.
+# Another Python: make test PYTHON=python3.13 VENV=build/venvs/3.13
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+WORKERS ?= 2
+BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check bench compat clean
+.PHONY: demo test test-one test-others check bench compat clean
 
 OFFICIAL := 6.3.8 6.3.9 6.4.1 6.4.2 newest
 COMPAT := build/compat
+SUPPORTED := $(shell sed -n 's/.*Python :: \(3\.[0-9]*\)".*/\1/p' pyproject.toml)
 
-demo: .venv/core  ## the main job, end to end, against the embedded emulator
+demo: $(VENV)/core  ## the main job, end to end, against the embedded emulator
 	$(BIN)/python examples/quickstart.py
 
-test: .venv/test  ## every test, with the coverage gate
-	$(BIN)/python -m pytest --cov --cov-report=
+test: $(VENV)/test  ## every test, with the coverage gate
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --skip-covered
 
-check: .venv/dev  ## linters, types, layers, then what `make test` runs
+test-one: $(VENV)/test  ## every test, without the coverage gate
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+test-others:  ## every test on each other supported Python that is on the PATH or pyenv's, each in its environment
+	@set -e; default=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	for version in $(SUPPORTED); do \
+	  if [ $$version = $$default ]; then continue; fi; \
+	  python=; \
+	  for found in python$$version "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python$$version; do \
+	    if "$$found" -c pass 2>/dev/null; then python=$$found; break; fi; \
+	  done; \
+	  if [ -z "$$python" ]; then echo "Python $$version is not on this machine: nothing was tested with it"; continue; fi; \
+	  echo "Python $$version: $$python"; \
+	  $(MAKE) --no-print-directory test-one PYTHON="$$python" VENV=build/venvs/$$version; \
+	done
+
+check: $(VENV)/dev  ## linters, types, layers, then what `make test` runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
@@ -23,7 +43,7 @@ check: .venv/dev  ## linters, types, layers, then what `make test` runs
 	$(BIN)/pyright
 	$(MAKE) test
 
-bench: .venv/test  ## the budgets, this library and its peers in one run; writes tests/benchmarks/results.md and its plot
+bench: $(VENV)/test  ## the budgets, this library and its peers in one run; writes tests/benchmarks/results.md and its plot
 	BENCH_RESULTS=tests/benchmarks $(BIN)/python -m pytest tests/benchmarks --benchmark-only
 
 compat: $(OFFICIAL:%=compat-%)  ## the client with other versions of the official SDK, each in an environment of its own
@@ -36,13 +56,13 @@ compat-%: $(COMPAT)/%/.ready
 clean:
 	rm -rf .venv build dist
 
-.venv/core: pyproject.toml
+$(VENV)/core: pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and \"Python 3.11 or newer is needed: make PYTHON=python3.11\")"
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) --editable .
 	touch $@
 
-.venv/test .venv/dev: .venv/core
+$(VENV)/test $(VENV)/dev: $(VENV)/core
 	$(PIP) --editable ".[$(@F)]"
 	touch $@
 

@@ -128,6 +128,33 @@ class CredentialsRefused(CredentialsError):
     """This source is configured and failed; a chain stops rather than drift to another identity."""
 
 
+def stopped_by_filter(warning: Warning, source: str) -> CredentialsError:
+    """Return the error for a source in which a warnings filter of this process raised a warning as an error.
+
+    It is no ``CredentialsRefused``: nobody refused anything, and with another filter the same keys work. The filters
+    are not changed around the source: that would change them for every thread of the process.
+
+    Args:
+        warning: What was raised. Its text is not repeated: a source that raises one itself may put a secret there.
+        source: The source's name.
+    """
+    kind = type(warning).__name__
+    return CredentialsError(
+        f"{source} was stopped by a {kind}{raised_at(warning)}, which a warnings filter of this process turned into "
+        f"an error; with a filter that ignores it or shows it (default::{kind}) the source can go on"
+    )
+
+
+def raised_at(error: BaseException) -> str:
+    """Return where an exception was raised, as `` at FILE:LINE``; empty if that is not known."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        path = trace.tb_frame.f_code.co_filename.replace("\\", "/")
+        place = f" at {path.rpartition('/')[2]}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
+
+
 # --- requests ---------------------------------------------------------------------------------------------
 
 

@@ -143,9 +143,14 @@ async def _until(stopping: asyncio.Event, listener: Listener) -> None:
 
 
 def _on_signals(stop: Callable[[], None]) -> Callable[[], None]:
-    """Stop at SIGINT and SIGTERM, also where the event loop cannot listen for them; return what undoes that."""
+    """Stop at SIGINT and SIGTERM, also where the event loop cannot listen for them; return what undoes that.
+
+    A SIGINT that is ignored when the program starts stays ignored, as is the custom: a shell starts its background
+    jobs so, and a Ctrl-C that is meant for the job in the foreground must not end them.
+    """
     loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    signals = (signal.SIGTERM,) if ignored else (signal.SIGINT, signal.SIGTERM)
     try:
         for number in signals:
             loop.add_signal_handler(number, stop)

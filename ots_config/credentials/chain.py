@@ -279,7 +279,8 @@ class ChainProvider:
         *before, refused = attempts
         told = "".join(f"\n- {attempt}" for attempt in before)
         passed = f"\nNot configured, before it:{told}" if before else ""
-        error = CredentialsRefused(f"{refused}\nNo other source is asked: it could be another identity.{passed}")
+        kind = CredentialsError if type(refused.error) is CredentialsError else CredentialsRefused
+        error = kind(f"{refused}\nNo other source is asked: it could be another identity.{passed}")
         if refused.error is not None:  # an error code or a request id stays with the error
             details = {name: value for name, value in vars(refused.error).items() if name != "message"}
             vars(error).update(details)

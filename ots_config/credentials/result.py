@@ -42,6 +42,7 @@ class SourceFailure:
         wait: Seconds that the server asked to wait.
         offset: Seconds that the server's clock is ahead of ours, if it told its time.
         told_whole: Whether the reason has the status and the ids in it already.
+        refused: Whether the source failed; if not, this process stopped it before it could answer.
     """
 
     reason: str
@@ -55,6 +56,7 @@ class SourceFailure:
     wait: float | None = None
     offset: float | None = None
     told_whole: bool = False
+    refused: bool = True
 
     @property
     def throttled(self) -> bool:
@@ -67,7 +69,8 @@ class SourceFailure:
         details += [f"request {self.request_id}"] if self.request_id else []
         details += [f"see {self.recommend}"] if self.recommend else []
         text = self.reason if self.told_whole or not details else f"{self.reason} ({', '.join(details)})"
-        error = CredentialsRefused(text) if self.applies else CredentialsUnavailable(text)
+        failed = CredentialsRefused if self.refused else CredentialsError
+        error = failed(text) if self.applies else CredentialsUnavailable(text)
         error.http_status = self.http_status
         vars(error).update(
             code=self.code, request_id=self.request_id, recommend=self.recommend, transient=self.transient
@@ -86,6 +89,7 @@ def hand_out(outcome: Found | SourceFailure) -> Found:
     Raises:
         CredentialsUnavailable: If the source is not configured here.
         CredentialsRefused: If it is and failed.
+        CredentialsError: If a warnings filter of this process stopped it.
     """
     if isinstance(outcome, SourceFailure):
         raise outcome.error()
@@ -110,6 +114,7 @@ def asked_within(where: str, ask: Callable[[], Credentials]) -> Credentials | So
             http_status=error.http_status,
             transient=known.get("transient", False),
             told_whole=True,
+            refused=type(error) is not CredentialsError,
         )
 
 

@@ -6,11 +6,10 @@ import threading
 from collections import deque
 from contextlib import suppress
 from copy import copy
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from ots_config.credentials.forking import reset_after_fork
-from ots_config.errors import CredentialsError, CredentialsRefused, OTSConfigError
+from ots_config.errors import CredentialsError, CredentialsRefused, OTSConfigError, raised_at, stopped_by_filter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,12 +28,10 @@ def translated(error: BaseException, name: str) -> CredentialsError:
         return copy(error)
     if isinstance(error, OTSConfigError):
         return CredentialsRefused(f"{name}: {error}")
-    place, trace = "", error.__traceback__
-    while trace is not None:
-        place = f" at {PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
-        trace = trace.tb_next
+    if isinstance(error, Warning):
+        return stopped_by_filter(error, name)
     return CredentialsRefused(
-        f"{name}: failed with {type(error).__name__}{place} (its text may hold a secret and is not shown)"
+        f"{name}: failed with {type(error).__name__}{raised_at(error)} (its text may hold a secret and is not shown)"
     )
 
 

@@ -13,7 +13,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ots_config.credentials.credentials import Credentials, CredentialsProvider
-from ots_config.errors import CredentialsRefused, OTSConfigError
+from ots_config.errors import CredentialsRefused, OTSConfigError, stopped_by_filter
 
 if TYPE_CHECKING:
     from ots_config.request.connection import HTTPResponse
@@ -91,6 +91,8 @@ class _Asking:
         """Return what to raise for a provider's failure; the text of a foreign one may hold secrets."""
         if isinstance(error, OTSConfigError):
             return error
+        if isinstance(error, Warning):
+            return stopped_by_filter(error, type(self._provider).__name__)
         return CredentialsRefused(f"{type(self._provider).__name__} failed with {type(error).__name__}")
 
 

@@ -526,7 +526,7 @@ def test_rows_in_flight_at_a_second_interrupt() -> None:
     assert (report.failed[-1].item, report.resume_from, report.elapsed) == ("read and not taken", 0, 1.5)
 
 
-def test_ctrl_c(emulator: Emulator, connect: Callable[..., OTSClient]) -> None:
+def test_ctrl_c(interruptible: None, emulator: Emulator, connect: Callable[..., OTSClient]) -> None:
     """A signal in the middle of the job waits for what is in flight; every row that was read is accounted for."""
     client = connect()
     emulator.fault(operation="BatchWriteRow", kind="delay", seconds=0.05)

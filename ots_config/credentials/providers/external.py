@@ -9,7 +9,7 @@ from typing import Any
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.http import parse_expiry
 from ots_config.credentials.result import SourceFailure, hand_out
-from ots_config.errors import CredentialsError
+from ots_config.errors import CredentialsError, raised_at, stopped_by_filter
 
 # What answers with a whole set of keys, best first: the client of alibabacloud-credentials has a static method
 # named like the others, so its own name goes before.
@@ -32,6 +32,7 @@ def snapshot_from(provider: Any) -> Credentials:
     Raises:
         CredentialsUnavailable: If the provider says that it is not configured here.
         CredentialsRefused: If it fails, or gives something else.
+        CredentialsError: If a warnings filter of this process made an error of a warning in it.
     """
     return hand_out(_asked(provider, type(provider).__name__))
 
@@ -71,6 +72,7 @@ class CallableProvider:
         Raises:
             CredentialsUnavailable: If the function raises it.
             CredentialsRefused: If the function fails or returns something else.
+            CredentialsError: If a warnings filter of this process made an error of a warning in it.
         """
         return hand_out(_called(self._function, self.describe(), self.name))
 
@@ -109,6 +111,7 @@ class ForeignProvider:
         Raises:
             CredentialsUnavailable: If it says that it is not configured here, in our terms.
             CredentialsRefused: If it fails or gives something else.
+            CredentialsError: If a warnings filter of this process made an error of a warning in it.
         """
         return hand_out(_asked(self._provider, self.name))
 
@@ -139,20 +142,11 @@ def _called(function: Callable[[], Any], who: str, source: str) -> Credentials |
         value = function()
     except CredentialsError:
         raise
+    except Warning as warning:
+        return SourceFailure(stopped_by_filter(warning, who).message, refused=False)
     except Exception as error:  # noqa: BLE001 - whatever foreign code raises is told the same way
-        return SourceFailure(f"{who} raised {type(error).__name__}{_place(error)}")
+        return SourceFailure(f"{who} raised {type(error).__name__}{raised_at(error)}")
     return _snapshot(value, who, source)
-
-
-def _place(error: BaseException) -> str:
-    """Tell where an exception was raised, without its text."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return ""
-    path = trace.tb_frame.f_code.co_filename.replace("\\", "/")
-    return f" at {path.rpartition('/')[2]}:{trace.tb_lineno}"
 
 
 def _snapshot(value: Any, who: str, source: str) -> Credentials | SourceFailure:

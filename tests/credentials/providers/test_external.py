@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -12,9 +14,15 @@ from alibabacloud_credentials.client import Client
 from alibabacloud_credentials.models import Config
 from alibabacloud_credentials.provider import StaticAKCredentialsProvider, StaticSTSCredentialsProvider
 
+from ots_config import OTSClient
+from ots_config.credentials.chain import ChainProvider
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.providers.external import CallableProvider, ForeignProvider, described, snapshot_from
-from ots_config.errors import CredentialsRefused, CredentialsUnavailable
+from ots_config.credentials.refresh import RefreshingProvider
+from ots_config.credentials.sts import AssumeRoleProvider
+from ots_config.errors import CredentialsError, CredentialsRefused, CredentialsUnavailable
+from ots_config.request.io import BlockingIO, SuspendingIO
+from ots_config.request.transport import Fetcher
 from ots_config.sdk import tablestore
 
 END = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -96,6 +104,82 @@ def test_a_function_that_raises(shows_no_secret: Any) -> None:
     with pytest.raises(CredentialsRefused, match=r"raised RuntimeError at test_external\.py:\d+$") as caught:
         CallableProvider(fails).fetch_credentials()
     shows_no_secret(caught.value)
+
+
+FAILS_ON_WARNINGS = pytest.mark.filterwarnings("error:the old way:DeprecationWarning")
+
+
+def old_way() -> tuple[str, str]:
+    """Return keys, and warn of how it was done."""
+    warnings.warn("the old way, with MARKEDpassword", DeprecationWarning, stacklevel=1)
+    return "id", "MARKEDsecret"
+
+
+class OldWay:
+    """A provider of somebody else's that warns."""
+
+    def get_credentials(self) -> Any:
+        """Return keys in the form of the official SDK."""
+        return tablestore.credentials.Credentials(*old_way())
+
+
+def asked_by_a_client() -> Any:
+    """Give a client the provider, which asks it at once."""
+    return OTSClient("http://127.0.0.1:1", instance_name="demo", credentials_provider=OldWay()).list_table()
+
+
+def asked_for_a_role() -> Any:
+    """Have a role assumed with keys of the provider."""
+    role = AssumeRoleProvider(
+        ForeignProvider(OldWay()), "acs:ram::1:role/r", fetch=Fetcher(), endpoint="http://127.0.0.1:1"
+    )
+    return role.fetch_credentials()
+
+
+@FAILS_ON_WARNINGS
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: snapshot_from(OldWay()),
+        lambda: ForeignProvider(OldWay()).get_credentials(),
+        lambda: CallableProvider(old_way).fetch_credentials(),
+        lambda: RefreshingProvider(CallableProvider(old_way)).get_credentials(),
+        lambda: RefreshingProvider(OldWay()).get_credentials(),
+        lambda: ChainProvider([ForeignProvider(OldWay())]).get_credentials(),
+        lambda: ChainProvider([OldWay()]).get_credentials(),
+        lambda: BlockingIO(None, OldWay(), (1.0, 1.0)).credentials(None).send(None),
+        asked_for_a_role,
+        asked_by_a_client,
+    ],
+    ids=["snapshot", "foreign", "function", "refreshing", "bare", "chain", "bare-in-chain", "call", "role", "client"],
+)
+def test_a_warning_that_a_filter_makes_an_error_is_no_refusal(ask: Any, shows_no_secret: Any) -> None:
+    """The error names the warning, its place and the filters as the cause; it is not ``CredentialsRefused``."""
+    with pytest.raises(CredentialsError) as caught:
+        ask()
+    assert not isinstance(caught.value, CredentialsRefused | CredentialsUnavailable)
+    assert re.search(
+        r"stopped by a DeprecationWarning at test_external\.py:\d+, which a warnings filter", str(caught.value)
+    )
+    shows_no_secret(caught.value)
+
+
+@pytest.mark.asyncio
+@FAILS_ON_WARNINGS
+async def test_a_warning_that_a_filter_makes_an_error_is_no_refusal_in_tasks() -> None:
+    """The same holds where the provider is asked in a thread, beside tasks."""
+    with pytest.raises(CredentialsError, match="stopped by a DeprecationWarning") as caught:
+        await SuspendingIO(None, OldWay(), (1.0, 1.0)).credentials(None)
+    assert type(caught.value) is CredentialsError
+
+
+@pytest.mark.parametrize("action", ["default", "always", "ignore"])
+def test_a_warning_is_left_to_the_filters(action: Any) -> None:
+    """A provider that warns serves, and its warning is shown or ignored as the process has chosen."""
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter(action)
+        assert ForeignProvider(OldWay()).get_credentials().access_key_id == "id"
+    assert [warning.category for warning in shown] == ([] if action == "ignore" else [DeprecationWarning])
 
 
 def test_a_function_may_say_that_it_does_not_apply() -> None:
