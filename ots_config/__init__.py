@@ -66,6 +66,8 @@ if TYPE_CHECKING:
     )
     from ots_config.settings import OTSSettings, RetrySettings, TLSSettings
 
+__version__ = "0.1.0"  # the build reads it from here, so that a plain checkout has it too
+
 __all__ = [
     "AssumeRoleProvider",
     "AsyncOTSClient",
@@ -198,10 +200,6 @@ for _module in ("encoder", "decoder"):
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("ots-config")
     if name not in _LAZY:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)

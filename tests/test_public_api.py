@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,6 @@ def test_all_is_sorted_and_resolves() -> None:
 def test_the_three_lists_agree() -> None:
     """``__all__``, the table of homes and the imports for type checkers name the same."""
     import ast
-    from pathlib import Path
 
     module = ast.parse(Path(ots_config.__file__).read_text())
     block = next(node for node in module.body if isinstance(node, ast.If))
@@ -94,3 +94,24 @@ def test_the_import_disturbs_no_other_thread() -> None:
         "thread.join(); assert seen\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_a_plain_checkout_has_a_version_and_a_client(tmp_path: Path) -> None:
+    """Without an installed distribution the package still knows its version, and a client can be made."""
+    package = Path(ots_config.__file__).parent
+    (tmp_path / "ots_config").symlink_to(package, target_is_directory=True)
+    program = (
+        "import sys, importlib.metadata as metadata\n"
+        f"sys.path.insert(0, {str(tmp_path)!r})\n"
+        "known = metadata.Distribution.from_name\n"
+        "def absent(name):\n"
+        "    if name.replace('_', '-') == 'ots-config':\n"
+        "        raise metadata.PackageNotFoundError(name)\n"
+        "    return known(name)\n"
+        "metadata.Distribution.from_name = absent\n"
+        "import ots_config\n"
+        "client = ots_config.OTSClient('http://127.0.0.1:1', 'id', 'secret', 'demo')\n"
+        "print(ots_config.__version__)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ots_config.__version__

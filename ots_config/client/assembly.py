@@ -14,6 +14,7 @@ from inspect import signature
 from platform import machine, python_version, system
 from typing import Any, ClassVar
 
+from ots_config import __version__
 from ots_config.client.batch import BATCHES, Batch, fits
 from ots_config.client.bulk import Wire
 from ots_config.client.row_decoder import RowDecoder
@@ -46,8 +47,7 @@ from ots_config.sdk import OTSProtocol, as_sdk_error, pb2
 from ots_config.settings import OTSSettings
 
 USER_AGENT = (
-    f"ots-config/{version('ots-config')} tablestore/{version('tablestore')} "
-    f"({system()}; {machine()}) Python/{python_version()}"
+    f"ots-config/{__version__} tablestore/{version('tablestore')} ({system()}; {machine()}) Python/{python_version()}"
 )
 _STRONG_TLS = (None, ssl.PROTOCOL_TLS, ssl.PROTOCOL_TLS_CLIENT, ssl.PROTOCOL_TLSv1_2)
 _NATIVE_OPTIONS = "enable_native" in signature(OTSProtocol.__init__).parameters  # since 6.4.2
