@@ -6,7 +6,7 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-one test-others check bench compat clean
+.PHONY: demo test test-one test-others test-real check bench compat clean
 
 OFFICIAL := 6.3.8 6.3.9 6.4.1 6.4.2 newest
 COMPAT := build/compat
@@ -35,6 +35,9 @@ test-others:  ## every test on each other supported Python that is on the PATH o
 	  $(MAKE) --no-print-directory test-one PYTHON="$$python" VENV=build/venvs/$$version; \
 	done
 
+test-real: $(VENV)/test  ## the slow tests beside real things: a Secret Service
+	$(BIN)/python -m pytest -m real
+
 check: $(VENV)/dev  ## linters, types, layers, then what `make test` runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -46,12 +49,16 @@ check: $(VENV)/dev  ## linters, types, layers, then what `make test` runs
 bench: $(VENV)/test  ## the budgets, this library and its peers in one run; writes tests/benchmarks/results.md and its plot
 	BENCH_RESULTS=tests/benchmarks $(BIN)/python -m pytest tests/benchmarks --benchmark-only
 
-compat: $(OFFICIAL:%=compat-%)  ## the client with other versions of the official SDK, each in an environment of its own
+compat: $(OFFICIAL:%=compat-%) compat-lowest  ## the client with other versions of the official SDK, and with the oldest of everything
 
 compat-%: $(COMPAT)/%/.ready
 	$(COMPAT)/$*/bin/python -c "from importlib.metadata import version; print('tablestore', version('tablestore'))"
-	$(COMPAT)/$*/bin/python -m pytest -q -p no:cacheprovider tests/test_rows.py tests/test_plainbuffer.py \
-	  tests/test_client.py $(wildcard tests/test_async_client.py)
+	$(COMPAT)/$*/bin/python -m pytest -q -n $(WORKERS) -p no:cacheprovider tests/client tests/request tests/test_plainbuffer.py
+
+compat-lowest: $(COMPAT)/lowest/.ready  ## every dependency at its lower bound
+	$(COMPAT)/lowest/bin/python -m pip freeze | grep -iFf $(COMPAT)/lowest.txt
+	$(COMPAT)/lowest/bin/python -m pytest -q -n $(WORKERS) -p no:cacheprovider tests/client tests/request tests/settings \
+	  tests/credentials tests/test_plainbuffer.py tests/test_factory.py
 
 clean:
 	rm -rf .venv build dist
@@ -67,6 +74,14 @@ $(VENV)/test $(VENV)/dev: $(VENV)/core
 	touch $@
 
 .PRECIOUS: $(COMPAT)/%/.ready
+$(COMPAT)/lowest/.ready: pyproject.toml
+	mkdir -p $(COMPAT)
+	sed -n '/^dependencies = \[/,/^\]/s/^  "\([a-z0-9-]*\)>=\([0-9.]*\).*/\1==\2/p' pyproject.toml >$(COMPAT)/lowest.txt
+	$(PYTHON) -m venv $(COMPAT)/lowest
+	$(COMPAT)/lowest/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test]" \
+	  --constraint $(COMPAT)/lowest.txt
+	touch $@
+
 $(COMPAT)/%/.ready: pyproject.toml
 	$(PYTHON) -m venv $(COMPAT)/$*
 	$(COMPAT)/$*/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test]" \

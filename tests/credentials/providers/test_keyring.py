@@ -421,6 +421,7 @@ def with_a_secret_service(tmp_path: Path, start: str, code: str) -> subprocess.C
     )
 
 
+@pytest.mark.real
 def test_a_real_secret_service(tmp_path: Path) -> None:
     """A real daemon stores, gives back, replaces, lists and deletes an entry, also under a client that is at work."""
     start = f"echo word | gnome-keyring-daemon --unlock --components=secrets --control-directory={tmp_path}"
@@ -428,6 +429,7 @@ def test_a_real_secret_service(tmp_path: Path) -> None:
     assert done.stdout.strip().endswith("lived"), done.stderr
 
 
+@pytest.mark.real
 def test_a_real_secret_service_that_is_locked(tmp_path: Path) -> None:
     """A daemon that nobody can unlock, as on a server without a screen, is told in one sentence with the hint."""
     start = f"gnome-keyring-daemon --start --components=secrets --control-directory={tmp_path}"
