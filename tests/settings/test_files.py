@@ -79,7 +79,7 @@ def test_default_env_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_missing_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A named env file that is missing is one problem, and what it might have given is not called missing too."""
+    """A named env file that is missing is one problem, and what it might have given is not reported as missing too."""
     with pytest.raises(SettingsError) as caught:
         OTSSettings(env_file="prod.env")
     (problem,) = caught.value.problems
@@ -102,14 +102,14 @@ def test_unreadable_env_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> N
         with pytest.raises(SettingsError, match=reason):
             OTSSettings(**BASE, env_file=f"{name}.env")
 
-    def forbidden(*_: object, **__: object) -> None:
+    def forbidden(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
     write(".env", "")
-    monkeypatch.setattr(Path, "open", forbidden)
+    monkeypatch.setattr(os, "open", forbidden)
     with pytest.raises(SettingsError, match="permission denied"):
         OTSSettings(**BASE, env_file="prod.env")
-    with pytest.warns(SettingsWarning, match=r"\.env: permission denied; it is left out"):
+    with pytest.warns(SettingsWarning, match=r"\.env: permission denied; it is ignored"):
         OTSSettings(**BASE)
 
 
@@ -125,7 +125,7 @@ def test_broken_lines(write: Write) -> None:
         OTSSettings(**BASE, env_file=write("prod.env", '\nOTS_ACCESS_KEY_SECRET="abc\n'))
     (problem,) = (problem for problem in caught.value.problems if "line" in problem.origin)
     assert (problem.field, problem.origin) == ("access_key_secret", "prod.env line 2")
-    with pytest.raises(SettingsError, match=r"env_file: the line cannot be read \(from prod.env line 1\)"):
+    with pytest.raises(SettingsError, match=r"env_file: is on a line that cannot be read \(from prod.env line 1\)"):
         OTSSettings(**BASE, env_file=write("prod.env", "OTS_NEW abc\n"))
     with pytest.warns(SettingsWarning, match=r"prod\.env line 2 cannot be read"):
         OTSSettings(**BASE, env_file=write("prod.env", "\nhello world\n"))
@@ -149,7 +149,7 @@ def test_files_that_others_can_read(write: Write) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are a POSIX matter")
 def test_read_only_mounts(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret on a read-only file system, as containers mount them, gets no warning that nobody could heed."""
+    """A secret on a read-only file system, as containers mount them, gets no warning, as nobody there can change it."""
     write("secrets/access_key_secret", "abc\n", 0o444)
     monkeypatch.setattr(os, "statvfs", lambda _: type("Status", (), {"f_flag": os.ST_RDONLY}))
     assert secret(OTSSettings(**KEY, secrets_dir="secrets")) == "abc"
@@ -171,8 +171,8 @@ def test_secrets_directory(write: Write, monkeypatch: pytest.MonkeyPatch) -> Non
     assert OTSSettings(**BASE, _secrets_dir="two", access_key_secret="s").access_key_id == "other"
 
 
-def test_secrets_directory_faults(write: Write) -> None:
-    """A missing directory, a folder in a file's place and a misspelt name are told."""
+def test_secrets_directory_problems(write: Write) -> None:
+    """A missing directory, a folder in a file's place and a misspelt name are reported."""
     with pytest.raises(SettingsError, match="secrets_dir: nowhere: no such file"):
         OTSSettings(**BASE, secrets_dir="nowhere")
     write("secrets/encoding/file", "x")
@@ -204,7 +204,7 @@ def test_profiles(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     assert OTSSettings(**BASE).max_connection == 1
     prod = OTSSettings(**BASE, profile="prod")
     assert (prod.max_connection, prod.socket_timeout, prod.allow_http) == (2, (3, 30), True)
-    assert prod.origin("retry.policy") == "profile [profiles.prod] in ots.toml"
+    assert prod.origin("retry.policy") == "profile [profiles.prod] in ots.toml line 10"
     assert OTSSettings(**BASE, env_file=write("prod.env", "OTS_PROFILE=prod\n")).max_connection == 2
     monkeypatch.setenv("OTS_PROFILE", "prod")
     assert OTSSettings(**BASE).max_connection == 2
@@ -222,7 +222,7 @@ def test_profile_places(write: Write, tmp_path: Path, monkeypatch: pytest.Monkey
     write("ots.toml", "[profiles.default]\nmax_connection = 2\n")
     assert OTSSettings(**BASE).max_connection == 2
     monkeypatch.setenv("OTS_CONFIG_FILE", str(write("my.toml", "[profiles.default]\nmax_connection = 1\n")))
-    assert OTSSettings(**BASE).origin("max_connection") == "profile [profiles.default] in my.toml"
+    assert OTSSettings(**BASE).origin("max_connection") == "profile [profiles.default] in my.toml line 2"
 
 
 @pytest.mark.parametrize(
@@ -231,11 +231,11 @@ def test_profile_places(write: Write, tmp_path: Path, monkeypatch: pytest.Monkey
         ("x = 1\ny = = 2\n", r"ots\.toml is not valid TOML \(line 2\)"),
         ("profiles = 3\n", "profiles that are not tables"),
         ("[profiles]\nprod = 3\n", "profiles that are not tables"),
-        (PROFILES, r"profile: ots\.toml has no such profile \(from argument\)\. Did you mean prod\?"),
+        (PROFILES, r"profile: does not exist in ots\.toml \(from argument\)\. Did you mean prod\?"),
         ("", "There are none"),
     ],
 )
-def test_profile_faults(write: Write, text: str, reason: str) -> None:
+def test_profile_problems(write: Write, text: str, reason: str) -> None:
     """An ots.toml that cannot be used, or without the profile that was named, is one problem."""
     write("ots.toml", text)
     with pytest.raises(SettingsError, match=reason) as caught:
@@ -245,7 +245,7 @@ def test_profile_faults(write: Write, text: str, reason: str) -> None:
 
 def test_profile_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A profile without any ots.toml, and an ots.toml that was named and is missing, are problems."""
-    with pytest.raises(SettingsError, match=r"there is no ots\.toml; looked at ots\.toml, "):
+    with pytest.raises(SettingsError, match=r"profile: needs an ots\.toml, and there is none; looked for ots\.toml, "):
         OTSSettings(**BASE, profile="prod")
     monkeypatch.setenv("OTS_CONFIG_FILE", "my.toml")
     with pytest.raises(SettingsError, match=r"my\.toml: no such file.*environment variable OTS_CONFIG_FILE"):
