@@ -169,10 +169,11 @@ def layout(model: type[BaseModel]) -> Layout:
     aliases: dict[str, str] = {}
     for name, info in model.model_fields.items():
         alias = info.validation_alias
-        for each in alias.choices if isinstance(alias, AliasChoices) else [alias]:
+        for each in reversed(alias.choices if isinstance(alias, AliasChoices) else [alias]):
             if isinstance(each, str):
                 aliases[each] = name
-                variables[each if config.get("case_sensitive") else each.upper()] = name
+                names[name] = each if config.get("case_sensitive") else each.upper()
+                variables[names[name]] = name
     controls = {name: variable(name) for name in CONTROLS}
     return Layout(leaves, parts, names, variables, controls, aliases, variable(""))
 
