@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic_settings import PydanticBaseSettingsSource
@@ -19,22 +19,23 @@ _DERIVABLE = ("endpoint", "instance_name")
 """Settings whose absence the cross-checks explain better than pydantic does."""
 
 
-class Built(NamedTuple):
-    """What a build leaves besides the values.
+Overrode = dict[str, tuple[tuple[str, str], ...]]
+"""Origin and masked value of each value that was overridden, by field."""
 
-    Attributes:
-        problems: What is wrong, in the order of the fields; if there is any, the model has no values.
-        origins: Where each value came from that is not a default.
-        overrode: Origin and masked value of each value that was overridden, by field.
+
+def build(
+    model: BaseModel, context: Context, sources: Iterable[PydanticBaseSettingsSource]
+) -> tuple[dict[str, str], Overrode]:
+    """Read the sources in their order and give a new settings model the strongest of each value.
+
+    Args:
+        model: A model without values; if there are problems, its values are of no use.
+        context: What the sources share; gains the problems, in the order of the fields.
+        sources: The sources, the highest first.
+
+    Returns:
+        The origin of each value that is not a default, and what was overridden.
     """
-
-    problems: list[SettingsProblem]
-    origins: dict[str, str]
-    overrode: dict[str, tuple[tuple[str, str], ...]]
-
-
-def build(model: BaseModel, context: Context, sources: Iterable[PydanticBaseSettingsSource]) -> Built:
-    """Read the sources in their order and give a new settings model the strongest of each value."""
     provenance, layout, problems = context.provenance, context.layout, context.problems
     for rank, source in enumerate(sources):
         for found in source.read() if isinstance(source, Source) else _foreign(source, context, rank):
@@ -55,7 +56,7 @@ def build(model: BaseModel, context: Context, sources: Iterable[PydanticBaseSett
         for name, found in provenance.items()
         if len(found) > 1
     }
-    return Built(problems, origins, overrode)
+    return origins, overrode
 
 
 def _values(winners: dict[str, FoundValue]) -> dict[str, Any]:

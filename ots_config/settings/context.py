@@ -87,13 +87,11 @@ class Context:
         complete: Whether every source could be read.
     """
 
-    def __init__(
-        self, cls: type[BaseSettings], layout: Layout, where: Where, environment: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, cls: type[BaseSettings], layout: Layout, where: Where, environment: Mapping[str, str]) -> None:
         self.cls = cls
         self.layout = layout
         self.where = where
-        self.environment = environment or {}
+        self.environment = environment
         self.provenance: dict[str, list[FoundValue]] = {}
         self.problems: list[SettingsProblem] = []
         self.warnings: list[str] = []

@@ -55,17 +55,7 @@ class Part(BaseModel):
 
 
 class RetrySettings(Part):
-    """How often and how long a failed request is retried.
-
-    Attributes:
-        policy: Which failures are retried: ``default``, ``write`` (writes too), ``none``, ``no-delay``.
-        max_attempts: The most attempts of one call, the first one included.
-        max_delay: The longest wait between two attempts, in seconds.
-        deadline: The time that one call may take in total, in seconds; None for no limit.
-        budget_share: How many retries each call adds to its client's budget, 0.1 for one in ten.
-        budget_rate: How many retries are added each second.
-        budget_waits: Whether a retry beyond the budget waits for its turn within the deadline, or fails at once.
-    """
+    """How often and how long a failed request is retried."""
 
     shorthand: ClassVar[str] = "policy"
 
@@ -84,17 +74,12 @@ class RetrySettings(Part):
     )
     budget_rate: Number = Field(default=10.0, description="How many retries are added to that budget each second.")
     budget_waits: Flag = Field(
-        default=True, description="Whether a retry beyond the budget waits for its turn, or fails at once."
+        default=True, description="Whether a retry beyond the budget waits for its turn within the deadline, or fails."
     )
 
 
 class TLSSettings(Part):
-    """How servers are verified.
-
-    Attributes:
-        ca_bundle: A PEM file of the authorities to trust instead of certifi's; None for certifi's.
-        minimum_version: The oldest TLS version that is accepted.
-    """
+    """How servers are verified."""
 
     ca_bundle: Annotated[Path | None, BeforeValidator(validators.ca_bundle)] = Field(
         default=None, description="A PEM file of the authorities to trust instead of certifi's."

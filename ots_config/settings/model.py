@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from pydantic import PrivateAttr, SerializerFunctionWrapHandler, field_serializer
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from ots_config.errors import SettingsError, SettingsProblem, mask
 from ots_config.settings import names
@@ -43,51 +43,7 @@ class OTSSettings(Fields):
         secrets_dir: Directories with one file for each setting, the last wins; by default what
             ``OTS_SECRETS_DIR`` names; ``()`` for none.
         profile: The profile of ``ots.toml``; by default what ``OTS_PROFILE`` names, else ``default`` if there is one.
-        **arguments: Any of the settings; None counts as not given.
-
-    Attributes:
-        endpoint: The instance's URL, in its normal form.
-        instance_name: The instance's name.
-        region: The region's id, None if neither given nor in the endpoint.
-        network: From which network the endpoint is reached.
-        access_key_id: The AccessKey ID, None if the credentials have another source.
-        access_key_secret: The AccessKey secret.
-        sts_token: The STS token of temporary keys.
-        encoding: How text is encoded.
-        socket_timeout: Seconds to wait for a connection and for a response, or a pair of both.
-        max_connection: The most connections at the same time.
-        logger_name: The logger, or the log file if it ends in ``.log``.
-        retry: How failed requests are retried.
-        tls: How servers are verified.
-        signature: The version of signatures.
-        proxies: The proxy's URL for each scheme.
-        allow_http: Whether http is allowed to other machines too.
-        idle_timeout: Seconds after which an unused connection is closed.
-        credentials: The one credentials provider to use, None for the whole chain.
-        credentials_process: A command that prints keys.
-        credentials_uri: A URL that returns keys.
-        credentials_profile: The profile of the Aliyun CLI's or the SDKs' files, None for the current one.
-        credentials_file: The SDKs' file, None for the usual ones.
-        cli_config_file: The Aliyun CLI's file, None for the usual one.
-        credentials_cache: Whether fetched credentials are shared with other processes in a file.
-        keyring_profile: The entry in the keyring, None for the chosen profile's name, else ``default``.
-        keyring_plaintext: Whether a keyring that stores secrets as plain text may be used.
-        oidc_role_arn: The role to assume with the platform's OIDC token.
-        oidc_provider_arn: The provider of that token.
-        oidc_token_file: The file with the token.
-        ecs_role: The ECS instance's role, None to look it up.
-        ecs_endpoint: The URL of the metadata service, None for the usual one.
-        ecs_v1: Whether version 1 of the metadata service may be used.
-        ecs_disabled: Whether the metadata service is never used.
-        role_arn: The role to assume with the credentials found, None for none.
-        role_via: The roles to assume before that one, each with the one before it.
-        role_session_name: The session's name in the audit log.
-        role_duration: How many seconds the role's keys are valid.
-        role_policy: A policy that limits the role further, as JSON.
-        role_external_id: The id that the role's trust policy requires.
-        sts_endpoint: The host or URL of STS.
-        sts_region: The region whose STS is used.
-        sts_vpc: Whether to use the address inside a VPC.
+        **arguments: Any of the settings of ``Fields``, which describes them; None counts as not given.
 
     Raises:
         SettingsError: If they cannot be used; it reports all problems together, and no value of a secret.
@@ -134,17 +90,7 @@ class OTSSettings(Fields):
 
     @classmethod
     def explicit(cls, **arguments: Any) -> Self:
-        """Build settings from arguments, what they imply, and defaults: no variable and no file is read.
-
-        Args:
-            **arguments: Any of the settings; None counts as not given.
-
-        Returns:
-            The settings.
-
-        Raises:
-            SettingsError: If they cannot be used.
-        """
+        """Build settings from arguments, what they imply, and defaults: no variable and no file is read."""
         settings = cls.__new__(cls)
         problems, warnings = settings._build(arguments, None)  # noqa: SLF001 - its own class
         arguments.clear()
@@ -158,34 +104,21 @@ class OTSSettings(Fields):
         cls = type(self)
         known = layout(cls)
         if where is None:
-            context = Context(cls, known, Where())
+            context = Context(cls, known, Where(), {})
             sources = explicit_sources(context, arguments)
         else:
             context = Context(cls, known, where, names.environment(known.prefix, known.unprefixed))
             sources = all_sources(context, arguments)
-        built = build(self, context, sources)
-        if built.problems:
+        origins, overrode = build(self, context, sources)
+        if context.problems:
             object.__setattr__(self, "__dict__", {})  # each value may be valid by itself, but not together
         else:
-            self._origins, self._overrode = built.origins, built.overrode
+            self._origins, self._overrode = origins, overrode
             if where is not None:
                 wrapped = {name: known.wrap(name, value) for name, value in arguments.items()}
                 self._inputs = Inputs(wrapped, where, tuple(dict.fromkeys(context.files)))
                 self._profile = context.profile[0] if context.profile else None
-        return built.problems, context.warnings
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources above the profile, the highest first; a subclass may add its own."""
-        del settings_cls
-        return init_settings, env_settings, dotenv_settings, file_secret_settings
+        return context.problems, context.warnings
 
     # --- what they are --------------------------------------------------------------------------------
 
@@ -203,14 +136,7 @@ class OTSSettings(Fields):
         return self.region
 
     def origin(self, field: str) -> str:
-        """Return where a setting's value came from.
-
-        Args:
-            field: Its name, nested with dots.
-
-        Raises:
-            SettingsError: If there is no such setting.
-        """
+        """Return where the value of a setting came from; a nested one is named with dots."""
         known = layout(type(self)).leaves
         if field not in known:
             shown, hint = names.visible(field) or "argument", names.one_of(known, field)
@@ -229,11 +155,7 @@ class OTSSettings(Fields):
         return self._profile
 
     def rebuilt(self) -> Self:
-        """Build settings again from the same arguments and sources, as they are now.
-
-        Raises:
-            SettingsError: If they can no longer be used.
-        """
+        """Build settings again from the same arguments and sources, as they are now."""
         arguments, where, _ = self._inputs
         return type(self)(**where._asdict(), **arguments)
 
@@ -282,11 +204,7 @@ class OTSSettings(Fields):
 
     @classmethod
     def model_validate(cls, obj: Any, **_: Any) -> Self:
-        """Build settings from a mapping, as if its items were arguments; settings are returned as they are.
-
-        Raises:
-            SettingsError: If they cannot be used.
-        """
+        """Build settings from a mapping, as if its items were arguments; settings are returned as they are."""
         if isinstance(obj, cls):
             return obj
         usable = isinstance(obj, Mapping) and all(isinstance(name, str) for name in obj)
@@ -301,11 +219,7 @@ class OTSSettings(Fields):
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **_: Any) -> Self:
-        """Build settings from the text of a JSON object, as if its items were arguments.
-
-        Raises:
-            SettingsError: If they cannot be used.
-        """
+        """Build settings from the text of a JSON object, as if its items were arguments."""
         parsed: list[Any] = []
         with suppress(ValueError, RecursionError):
             parsed.append(json.loads(json_data))
@@ -314,11 +228,7 @@ class OTSSettings(Fields):
 
     @classmethod
     def model_validate_strings(cls, obj: Any, **_: Any) -> Self:
-        """Build settings from a mapping of texts, as if its items were arguments.
-
-        Raises:
-            SettingsError: If they cannot be used.
-        """
+        """Build settings from a mapping of texts, as if its items were arguments."""
         given = [obj]
         del obj
         return cls.model_validate(given.pop())

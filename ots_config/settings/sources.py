@@ -270,8 +270,20 @@ class Profile(Source, TomlConfigSettingsSource):
         """Return the entries of the profile that are settings."""
         context, wanted = self.context, self.context.profile
         name, origin = wanted or ("default", "")
-        path, text, table = self._profiles(wanted)
+        named = context.paths("config_file")
+        places = [each.path for each in named] or files.profile_places()
+        context.files.extend(places)
+        path = next((each for each in places if named or files.exists(each)), None)
         if path is None:
+            if wanted:
+                reason = f"needs an ots.toml, and there is none; looked for {', '.join(map(str, places))}"
+                context.unreadable("profile", Refusal(reason, "Write one, or do not set profile."), origin)
+            return {}
+        try:
+            text, self._exposure = files.read(path)
+            table = files.profiles(path, text)
+        except Refusal as refusal:
+            context.unreadable("config_file", refusal, named[0].origin if named else str(path))
             return {}
         if name not in table:
             if wanted:
@@ -279,41 +291,12 @@ class Profile(Source, TomlConfigSettingsSource):
                 context.unreadable("profile", Refusal(reason, names.one_of(table, name)), origin)
             return {}
         self._place = f"profile [profiles.{name}] in {path}"
-        self._lines = files.key_lines(text, name) if table[name] else {}
+        self._lines = files.key_lines(text, name)
+        known = {key for key in table[name] if context.layout.aliases.get(key, key) in cls.model_fields}
         prefix = context.layout.prefix
-
-        def shown(variable: str) -> str:
-            return variable.removeprefix(prefix).lower()
-
-        values: dict[str, Any] = {}
-        for key, value in table[name].items():
-            if context.layout.aliases.get(key, key) in cls.model_fields:
-                values |= {key: value} if value != "" else {}
-            else:
-                context.check_name(prefix + key.upper(), self._origin(key), shown)
-        return values
-
-    def _profiles(self, wanted: tuple[str, str] | None) -> tuple[Path | None, str, dict[str, Any]]:
-        """Return the path, the text and the profiles of ots.toml."""
-        context = self.context
-        named = context.paths("config_file")
-        places = [each.path for each in named] or files.profile_places()
-        context.files.extend(places)
-        found = next((each for each in places if named or files.exists(each)), None)
-        if found is None:
-            if wanted:
-                looked = ", ".join(str(each) for each in places)
-                refusal = Refusal(
-                    f"needs an ots.toml, and there is none; looked for {looked}", "Write one, or do not set profile."
-                )
-                context.unreadable("profile", refusal, wanted[1])
-            return None, "", {}
-        try:
-            text, self._exposure = files.read(found)
-            return found, text, files.profiles(found, text)
-        except Refusal as refusal:
-            context.unreadable("config_file", refusal, named[0].origin if named else str(found))
-            return None, "", {}
+        for key in table[name].keys() - known:
+            context.check_name(prefix + key.upper(), self._origin(key), lambda each: each.removeprefix(prefix).lower())
+        return {key: value for key, value in table[name].items() if key in known and value != ""}
 
 
 class Derived(Source):
