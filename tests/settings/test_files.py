@@ -1,13 +1,14 @@
 """Env files, secrets directories and profiles are read as their users expect, and named when they cannot be."""
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ots_config.errors import SettingsError
-from ots_config.settings import OTSSettings, SettingsWarning
+from ots_config.settings import OTSSettings, SettingsWarning, files
 
 Write = Callable[..., Path]
 BASE = {"endpoint": "https://demo.cn-hangzhou.ots.aliyuncs.com"}
@@ -111,6 +112,71 @@ def test_unreadable_env_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> N
         OTSSettings(**BASE, env_file="prod.env")
     with pytest.warns(SettingsWarning, match=r"\.env: permission denied; it is ignored"):
         OTSSettings(**BASE)
+
+
+needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are a POSIX matter")
+
+
+@needs_pipes
+def test_a_pipe_is_read_to_its_end() -> None:
+    """An env file may be a pipe whose writer comes late and writes in pieces, as a secret manager's does."""
+    os.mkfifo("pipe.env")
+    second = threading.Event()
+
+    def write_slowly() -> None:
+        with Path("pipe.env").open("wb", buffering=0) as pipe:
+            pipe.write(b"OTS_MAX_CONNECTION=3\nOTS_ENC")
+            second.wait(0.05)
+            pipe.write(b"ODING=ascii\n")
+
+    writer = threading.Thread(target=write_slowly)
+    writer.start()
+    settings = OTSSettings(**BASE, env_file="pipe.env")
+    writer.join()
+    assert (settings.max_connection, settings.encoding) == (3, "ascii")
+    assert settings.origin("encoding") == "pipe.env line 2"
+
+
+@needs_pipes
+def test_a_pipe_without_an_end(monkeypatch: pytest.MonkeyPatch, write: Write) -> None:
+    """A pipe that nobody writes into, or whose writer never closes it, is a problem after a time and not a hang."""
+    monkeypatch.setattr(files, "MAX_WAIT", 0.05)
+    os.mkfifo("pipe.env")
+    with pytest.raises(SettingsError, match=r"env_file: pipe\.env: no end of file within 0\.05 s"):
+        OTSSettings(**BASE, env_file="pipe.env")
+    held = os.open("pipe.env", os.O_RDWR)
+    os.write(held, b"OTS_ENCODING=ascii\n")
+    with pytest.raises(SettingsError, match=r"pipe\.env: no end of file"):
+        OTSSettings(**BASE, env_file="pipe.env")
+    os.close(held)
+    os.mkfifo(".env")
+    with pytest.warns(SettingsWarning, match=r"\.env: no end of file within 0\.05 s; it is ignored"):
+        OTSSettings(**BASE)
+    Path(".env").unlink()
+    os.mkfifo("ots.toml")
+    with pytest.raises(SettingsError, match=r"ots\.toml: no end of file"):
+        OTSSettings(**BASE)
+    Path("ots.toml").unlink()
+    write("secrets/encoding", "ascii")
+    os.mkfifo("secrets/sts_token")
+    with pytest.raises(SettingsError, match=r"sts_token: .*no end of file within 0\.05 s \(from secrets file"):
+        OTSSettings(**BASE, secrets_dir="secrets")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no such device")
+def test_endless_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a device that never ends at most 1 MiB is read, whichever source names it; an empty one is empty."""
+    with pytest.raises(SettingsError, match=r"env_file: /dev/zero: larger than 1 MiB"):
+        OTSSettings(**BASE, env_file="/dev/zero")
+    Path("secrets").mkdir()
+    Path("secrets/encoding").symlink_to("/dev/zero")
+    with pytest.raises(SettingsError, match=r"encoding: secrets/encoding: larger than 1 MiB"):
+        OTSSettings(**BASE, secrets_dir="secrets")
+    monkeypatch.setenv("OTS_CONFIG_FILE", "/dev/zero")
+    with pytest.raises(SettingsError, match=r"config_file: /dev/zero: larger than 1 MiB \(from environment variable"):
+        OTSSettings(**BASE)
+    monkeypatch.setenv("OTS_CONFIG_FILE", os.devnull)
+    assert OTSSettings(**BASE, env_file=os.devnull).max_connection == 50
 
 
 def test_impossible_env_file() -> None:
@@ -223,6 +289,60 @@ def test_profile_places(write: Write, tmp_path: Path, monkeypatch: pytest.Monkey
     assert OTSSettings(**BASE).max_connection == 2
     monkeypatch.setenv("OTS_CONFIG_FILE", str(write("my.toml", "[profiles.default]\nmax_connection = 1\n")))
     assert OTSSettings(**BASE).origin("max_connection") == "profile [profiles.default] in my.toml line 2"
+
+
+LINES = """# a comment
+[profiles.default]   # the usual one
+max_connection = 3
+"encoding" = "ascii"
+retry = { policy = "write", deadline = 3 }
+socket_timeout = [
+  3,
+  30,
+]
+tls.minimum_version = "1.3"
+[profiles.default.proxies]
+https = "http://proxy:1"
+[profiles."other"]
+idle_timeout = 7
+[ profiles . default2 ]
+idle_timeout = 8
+"""
+
+
+def test_lines_of_a_profile(write: Write) -> None:
+    """Each value of a profile names its line if that is certain; a value of several lines names the profile alone."""
+    write("ots.toml", LINES)
+    settings = OTSSettings(**BASE)
+    place = "profile [profiles.default] in ots.toml"
+    for field, line in (
+        ("max_connection", 3),
+        ("encoding", 4),
+        ("retry.policy", 5),
+        ("retry.deadline", 5),
+        ("tls.minimum_version", 10),
+    ):
+        assert settings.origin(field) == f"{place} line {line}"
+    assert settings.origin("socket_timeout") == settings.origin("proxies") == place
+    assert OTSSettings(**BASE, profile="other").origin("idle_timeout") == "profile [profiles.other] in ots.toml line 14"
+    other = OTSSettings(**BASE, profile="default2")
+    assert (other.origin("idle_timeout"), other.idle_timeout) == ("profile [profiles.default2] in ots.toml line 16", 8)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[profiles.default]\nrole_external_id = '''\nencoding = \"x\"\n'''\nencoding = \"ascii\"\n",
+        'profiles = { default = { encoding = "ascii" } }\n',
+        'profiles.default.encoding = "ascii"\n',
+    ],
+    ids=["text of several lines", "an inline table", "a dotted key"],
+)
+def test_no_line_if_unsure(write: Write, text: str) -> None:
+    """Where the line is not certain, the origin names the profile and no line."""
+    write("ots.toml", text.replace("role_external_id", "unknown"))
+    settings = OTSSettings(**BASE)
+    assert (settings.encoding, settings.origin("encoding")) == ("ascii", "profile [profiles.default] in ots.toml")
 
 
 @pytest.mark.parametrize(
