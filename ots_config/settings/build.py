@@ -84,7 +84,7 @@ def _foreign(source: PydanticBaseSettingsSource, context: Context, rank: int) ->
     layout, origin = context.layout, type(source).__name__
     found: list[FoundValue] = []
     for key, value in source().items():
-        name = layout.aliases.get(key, key)
+        name = layout.field(key)
         if name in layout.leaves or name in layout.parts:
             found += context.spread(name, value, lambda _: origin, rank)
     return found

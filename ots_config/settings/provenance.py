@@ -131,9 +131,13 @@ class Layout(NamedTuple):
             if not self.prefix or not name.startswith(self.prefix)
         ]
 
+    def field(self, name: str) -> str:
+        """Return the field that has this name or this validation alias."""
+        return self.aliases.get(name, name)
+
     def wrap(self, name: str, value: Any) -> Any:
         """Return an argument that is not shown if it is a secret."""
-        leaf = self.leaves.get(self.aliases.get(name, name))
+        leaf = self.leaves.get(self.field(name))
         return value if leaf is None else leaf.wrap(value)
 
 

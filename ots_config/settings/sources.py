@@ -28,7 +28,7 @@ from ots_config.settings.context import Context, Line
 from ots_config.settings.cross_checks import derive
 from ots_config.settings.fields import Fields
 from ots_config.settings.problems import UNKNOWN, Refusal
-from ots_config.settings.provenance import FoundValue, nest
+from ots_config.settings.provenance import FoundValue, Layout, nest
 
 if TYPE_CHECKING:
     from pydantic_settings import BaseSettings
@@ -68,20 +68,24 @@ class Source(PydanticBaseSettingsSource):
         """Return the leaves of what pydantic-settings made of the values."""
         found: list[FoundValue] = []
         for name, value in values.items():
-            found += self.context.spread(self.context.layout.aliases.get(name, name), value, origin, self.rank)
+            found += self.context.spread(self.context.layout.field(name), value, origin, self.rank)
         return found
 
 
-def _narrowed(cls: Any, found: Iterable[str]) -> Any:
+_TEXT = FieldInfo(annotation=str)
+
+
+def _narrowed(cls: Any, layout: Layout, found: Iterable[str]) -> Any:
     """Return a stand-in for a settings class with the fields that something was found for.
 
-    pydantic-settings takes 30 microseconds for each field to find out that there is nothing for it.
+    pydantic-settings looks at all fields, and deep into the type of each, though our own validators parse any text.
     """
-    fields = cls.model_fields
-    tops = dict.fromkeys(name.partition(".")[0] for name in found)
-    return SimpleNamespace(
-        model_fields={name: fields[name] for name in tops if name in fields}, model_config=cls.model_config
-    )
+    fields: dict[str, FieldInfo] = {}
+    for name in found:
+        top = name.partition(".")[0]
+        text = top in Fields.model_fields and top not in layout.parts
+        fields[top] = _TEXT if text else cls.model_fields[top]
+    return SimpleNamespace(model_fields=fields, model_config=cls.model_config)
 
 
 class Arguments(Source, InitSettingsSource):
@@ -89,12 +93,12 @@ class Arguments(Source, InitSettingsSource):
 
     def __init__(self, cls: type[BaseSettings], context: Context, rank: int, arguments: Mapping[str, Any]) -> None:
         self.context, self.rank = context, rank
-        fields = {name: context.layout.aliases.get(name, name) for name in arguments}
+        fields = {name: context.layout.field(name) for name in arguments}
         known = {name: field for name, field in fields.items() if field in cls.model_fields}
         for name in fields.keys() - known.keys():
             self._unknown(name)
         given = {name: arguments[name] for name in known if arguments[name] is not None}
-        super().__init__(_narrowed(cls, known.values()), given)
+        super().__init__(_narrowed(cls, context.layout, known.values()), given)
 
     def read(self) -> list[FoundValue]:
         """Return the arguments."""
@@ -146,11 +150,11 @@ class Variables(Source, EnvSettingsSource):
 
     def _field(self, name: str) -> str:
         """Return the field that a variable sets, or the field of a subclass that it sets an entry of, or ``""``."""
-        layout, delimiter = self.context.layout, self.env_nested_delimiter
+        layout = self.context.layout
+        if name in layout.variables:
+            return layout.variables[name]
         added = self._cls.model_fields.keys() - Fields.model_fields.keys()
-        return layout.variables.get(name) or next(
-            (field for field in added if name.startswith(f"{layout.names[field]}{delimiter}")), ""
-        )
+        return next((each for each in added if name.startswith(f"{layout.names[each]}{self.env_nested_delimiter}")), "")
 
     def read(self) -> list[FoundValue]:
         """Return what the variables give."""
@@ -161,7 +165,7 @@ class Variables(Source, EnvSettingsSource):
             def origin(name: str, origins: dict[str, str] = origins) -> str:
                 return origins[name] if name in origins else origin(name.rpartition(".")[0], origins)
 
-            self.settings_cls = _narrowed(self._cls, origins)
+            self.settings_cls = _narrowed(self._cls, self.context.layout, origins)
             self.env_vars = {key: line.value for key, (_, line) in layer.items()}
             # Not DotEnvSettingsSource's, which adds the lines that set nothing.
             found += self._spread(EnvSettingsSource.__call__(self), origin)
@@ -248,7 +252,7 @@ class Profile(Source, TomlConfigSettingsSource):
         self._place, self._lines = "", dict[str, int]()
         self._exposure = ""
         self._values = self._selected(cls)
-        super().__init__(_narrowed(cls, self._values), toml_file=None)
+        super().__init__(_narrowed(cls, context.layout, map(context.layout.field, self._values)), toml_file=None)
 
     def _read_files(self, *_: Any, **__: Any) -> dict[str, Any]:
         """Return the profile instead of whole files."""
@@ -292,7 +296,7 @@ class Profile(Source, TomlConfigSettingsSource):
             return {}
         self._place = f"profile [profiles.{name}] in {path}"
         self._lines = files.key_lines(text, name)
-        known = {key for key in table[name] if context.layout.aliases.get(key, key) in cls.model_fields}
+        known = {key for key in table[name] if context.layout.field(key) in cls.model_fields}
         prefix = context.layout.prefix
         for key in table[name].keys() - known:
             context.check_name(prefix + key.upper(), self._origin(key), lambda each: each.removeprefix(prefix).lower())

@@ -97,7 +97,7 @@ def test_sources_speak_pydantic(monkeypatch: pytest.MonkeyPatch, write: Write) -
             seen.extend(super().settings_customise_sources(*given, **named))
             return tuple(seen)
 
-    write(".env", 'OTS_ENCODING=ascii\nOTS_PROXIES={"https": "http://proxy:1"}\n')
+    write(".env", 'OTS_ENCODING=ascii\nOTS_RETRY={"deadline": 4, "policy": "write"}\n')
     write("secrets/access_key_secret", "MARKED")
     monkeypatch.setenv("OTS_RETRY__DEADLINE", "3")
     Curious(endpoint=ENDPOINT, access_key_id="id", secrets_dir="secrets")
@@ -106,7 +106,7 @@ def test_sources_speak_pydantic(monkeypatch: pytest.MonkeyPatch, write: Write) -
     arguments, environment, env_file, secrets = seen
     assert arguments() == {"endpoint": ENDPOINT, "access_key_id": "id"}
     assert environment() == {"retry": {"deadline": "3"}}
-    assert env_file() == {"encoding": "ascii", "proxies": {"https": "http://proxy:1"}}
+    assert env_file() == {"encoding": "ascii", "retry": {"deadline": 4, "policy": "write"}}
     assert secrets() == {"access_key_secret": SecretStr("MARKED")}
     assert repr(seen) == "[Arguments(), Environment(), EnvFiles(), SecretsDirectory()]"
 
@@ -199,6 +199,9 @@ def test_own_fields_of_every_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.origin("nested.size") == "environment variable APP_NESTED__SIZE"
     assert settings.origin("level") == "environment variable LOG_LEVEL"
     assert App(level=5).level == 5
+    Path("ots.toml").write_text("[profiles.default]\nLOG_LEVEL = 6\n")
+    monkeypatch.delenv("LOG_LEVEL")
+    assert App().level == 6
     rows = {row.field: row for row in settings.explain()}
     assert rows["nested.size"].overrode == (("environment variable APP_NESTED", "2"),)
 
