@@ -83,8 +83,9 @@ def _narrowed(cls: Any, layout: Layout, found: Iterable[str]) -> Any:
     fields: dict[str, FieldInfo] = {}
     for name in found:
         top = name.partition(".")[0]
-        text = top in Fields.model_fields and top not in layout.parts
-        fields[top] = _TEXT if text else cls.model_fields[top]
+        info, own = cls.model_fields[top], Fields.model_fields.get(top)
+        text = top not in layout.parts and own is not None and own.annotation is info.annotation
+        fields[top] = _TEXT if text else info
     return SimpleNamespace(model_fields=fields, model_config=cls.model_config)
 
 

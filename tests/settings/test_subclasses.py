@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError
@@ -234,6 +234,20 @@ def test_no_env_file(write: Write) -> None:
     write(".env", "OTS_MAX_CONNECTION=3\n")
     assert Plain(endpoint=ENDPOINT).max_connection == 50
     assert OTSSettings(endpoint=ENDPOINT).max_connection == 3
+
+
+def test_a_field_of_ours_with_another_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A subclass may narrow or replace the type of one of our fields, and that type decides how its text is read."""
+
+    class Narrowed(OTSSettings):
+        network: Literal["vpc"] = "vpc"  # type: ignore[assignment]
+        role_via: list[str] | None = None  # type: ignore[assignment]
+
+    monkeypatch.setenv("OTS_ROLE_VIA", '["a", "b"]')
+    settings = Narrowed(region="cn-hangzhou", instance_name="demo")
+    assert settings.role_via == ["a", "b"]
+    with pytest.raises(SettingsError, match=r"network: is not one of vpc \(from argument\)"):
+        Narrowed(region="cn-hangzhou", instance_name="demo", network="public")
 
 
 def test_without_a_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
