@@ -52,7 +52,7 @@ def build(
     problems.sort(key=lambda problem: order.get(problem.field, len(order)))
     origins = {name: found.origin for name, found in winners.items() if found.origin != DEFAULT}
     overrode = {
-        name: tuple((loser.origin, show_overridden(layout.leaves[name], loser.value)) for loser in found[1:])
+        name: tuple((each.origin, show_overridden(layout.leaves[name], each.value)) for each in found[1:])
         for name, found in provenance.items()
         if len(found) > 1
     }

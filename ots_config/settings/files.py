@@ -130,7 +130,7 @@ def _exposure(path: Path, status: os.stat_result) -> str:
 def bindings(text: str) -> Iterator[Binding]:
     """Read an env file by python-dotenv's rules, without its interpolation.
 
-    ``${NAME}`` in a file of somebody else's would copy a secret into a host name; a secret keeps its dollars.
+    ``${NAME}`` in a file from someone else would copy a secret into a host name; a secret keeps its dollars.
     """
     from dotenv.parser import parse_stream
 

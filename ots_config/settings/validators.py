@@ -49,13 +49,15 @@ def _flag(value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
-    """Return the number that a text or a number of another type stands for; None, which pydantic refuses, if none."""
+    """Return a text or a number of any type as an int or a float; anything else as None, which pydantic refuses."""
     for kind in (int, float) if isinstance(value, str) else ():
         with suppress(ValueError):
             return kind(value)
-    if isinstance(value, Integral):
-        return None if isinstance(value, bool) else int(value)
-    return float(value) if isinstance(value, Real) else None
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    with suppress(OverflowError):
+        return float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
+    return None
 
 
 def _word(value: Any) -> Any:

@@ -51,7 +51,7 @@ PUBLIC = "https://demo.cn-hangzhou.ots.aliyuncs.com"
     ],
 )
 def test_forms(text: str, url: str, parts: tuple[str | None, ...]) -> None:
-    """Every documented form tells instance, region and network, and has one normal form, which the SDK takes too."""
+    """Every documented form gives instance, region and network, and has one normal form, which the SDK takes too."""
     endpoint = parse(text)
     assert (endpoint.url, (endpoint.instance, endpoint.region, endpoint.network)) == (url, parts)
     assert parse(endpoint.url).url == endpoint.url
@@ -159,7 +159,7 @@ def test_any_text(text: str) -> None:
     ],
 )
 def test_endpoint_is_derived(network: str, endpoint: str) -> None:
-    """Region, instance and network make the endpoint, which tells them back."""
+    """Region, instance and network make the endpoint, from which they follow in turn."""
     settings = OTSSettings.explicit(region="CN-Hangzhou", instance_name="Demo", network=network)
     assert settings.endpoint == endpoint
     assert settings.origin("endpoint") == f"derived from region, instance_name and network {network}"
@@ -180,7 +180,7 @@ def test_contradictions() -> None:
 
 
 def test_old_vpc_binding() -> None:
-    """An old VPC binding tells the instance if it has one hyphen, and else agrees with a given one."""
+    """An old VPC binding gives the instance if it has one hyphen, and else is compared with a given one."""
     host = ".cn-beijing.vpc.ots.aliyuncs.com"
     assert OTSSettings.explicit(endpoint=f"https://vpc1-demo{host}").instance_name == "demo"
     hyphens = f"https://my-vpc-my-demo{host}"

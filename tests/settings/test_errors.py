@@ -113,7 +113,7 @@ def test_misspelt_variables(name: str, meant: str, monkeypatch: pytest.MonkeyPat
     ],
 )
 def test_names_of_others(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names that the credentials read, and names that are plainly somebody's own, are left alone."""
+    """Names that the credentials read, and names that a user chose, are ignored."""
     monkeypatch.setenv(name, "x")
     OTSSettings(endpoint=ENDPOINT)
 
