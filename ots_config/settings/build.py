@@ -38,6 +38,8 @@ def build(
     """
     provenance, layout, problems = context.provenance, context.layout, context.problems
     for rank, source in enumerate(sources):
+        if isinstance(source, Source):
+            source.rank = rank
         for found in source.read() if isinstance(source, Source) else _foreign(source, context, rank):
             provenance.setdefault(found.field, []).append(found)
     winners = {name: found[0] for name, found in provenance.items()}

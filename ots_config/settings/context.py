@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings
 from ots_config.errors import SettingsProblem
 from ots_config.settings import files, names
 from ots_config.settings.problems import UNKNOWN, Refusal
-from ots_config.settings.provenance import FoundValue, Layout
+from ots_config.settings.provenance import FoundValue, layout
 from ots_config.settings.validators import parse_json
 
 FileNames = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None
@@ -78,6 +78,7 @@ class Context:
     Attributes:
         cls: The class of the settings.
         layout: The settings that can be found.
+        arguments: What the caller passed.
         where: Which files the caller named.
         environment: The variables of this process that have the prefix.
         provenance: The values found so far by field, the strongest first.
@@ -87,11 +88,12 @@ class Context:
         complete: Whether every source could be read.
     """
 
-    def __init__(self, cls: type[BaseSettings], layout: Layout, where: Where, environment: Mapping[str, str]) -> None:
+    def __init__(self, cls: type[BaseSettings], arguments: Mapping[str, Any], where: Where | None) -> None:
         self.cls = cls
-        self.layout = layout
-        self.where = where
-        self.environment = environment
+        self.layout = layout(cls)
+        self.arguments = arguments
+        self.where = where or Where()
+        self.environment = {} if where is None else names.environment(self.layout.prefix, self.layout.unprefixed)
         self.provenance: dict[str, list[FoundValue]] = {}
         self.problems: list[SettingsProblem] = []
         self.warnings: list[str] = []
@@ -138,11 +140,11 @@ class Context:
 
     def check_name(self, name: str, origin: str, shown_as: Callable[[str], str] = str) -> None:
         """Warn of a name that sets nothing and is probably a misspelt one."""
-        layout = self.layout
-        if not layout.prefix or name in layout.controls.values():
+        known = self.layout
+        if not known.prefix or name in known.controls.values():
             return
-        real = layout.variables | dict.fromkeys(layout.controls.values(), "")
-        meant = names.meant(name, layout.prefix, real, layout.parts)
+        real = known.variables | dict.fromkeys(known.controls.values(), "")
+        meant = names.meant(name, known.prefix, real, known.parts)
         if meant:
             shown = names.visible(shown_as(name))
             where = origin if shown and shown in origin else f"{origin}: {shown or 'its name'}"

@@ -101,21 +101,15 @@ class OTSSettings(Fields):
 
     def _build(self, arguments: dict[str, Any], where: Where | None) -> tuple[list[SettingsProblem], list[str]]:
         """Fill this new object from all sources, or from arguments alone if ``where`` is None."""
-        cls = type(self)
-        known = layout(cls)
-        if where is None:
-            context = Context(cls, known, Where(), {})
-            sources = explicit_sources(context, arguments)
-        else:
-            context = Context(cls, known, where, names.environment(known.prefix, known.unprefixed))
-            sources = all_sources(context, arguments)
+        context = Context(type(self), arguments, where)
+        sources = explicit_sources(context) if where is None else all_sources(context)
         origins, overrode = build(self, context, sources)
         if context.problems:
             object.__setattr__(self, "__dict__", {})  # each value may be valid by itself, but not together
         else:
             self._origins, self._overrode = origins, overrode
             if where is not None:
-                wrapped = {name: known.wrap(name, value) for name, value in arguments.items()}
+                wrapped = {name: context.layout.wrap(name, value) for name, value in arguments.items()}
                 self._inputs = Inputs(wrapped, where, tuple(dict.fromkeys(context.files)))
                 self._profile = context.profile[0] if context.profile else None
         return context.problems, context.warnings

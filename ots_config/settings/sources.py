@@ -9,9 +9,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
@@ -28,10 +29,7 @@ from ots_config.settings.context import Context, Line
 from ots_config.settings.cross_checks import derive
 from ots_config.settings.fields import Fields
 from ots_config.settings.problems import UNKNOWN, Refusal
-from ots_config.settings.provenance import FoundValue, Layout, nest
-
-if TYPE_CHECKING:
-    from pydantic_settings import BaseSettings
+from ots_config.settings.provenance import FoundValue, nest
 
 PRIVATE = (
     (EnvSettingsSource, "_load_env_vars"),
@@ -46,12 +44,14 @@ class Source(PydanticBaseSettingsSource):
     """One place where settings are found.
 
     Attributes:
-        context: What the sources share.
         rank: Its place in the precedence, 0 is the highest.
     """
 
-    context: Context
-    rank: int
+    rank = 0
+
+    def __init__(self, context: Context, *given: Any, **named: Any) -> None:
+        self.context = context
+        super().__init__(*given, **named)
 
     @abstractmethod
     def read(self) -> list[FoundValue]:
@@ -75,31 +75,30 @@ class Source(PydanticBaseSettingsSource):
 _TEXT = FieldInfo(annotation=str)
 
 
-def _narrowed(cls: Any, layout: Layout, found: Iterable[str]) -> Any:
-    """Return a stand-in for a settings class with the fields that something was found for.
+def _narrowed(context: Context, found: Iterable[str]) -> Any:
+    """Return a stand-in for the settings class with the fields that something was found for.
 
     pydantic-settings looks at all fields, and deep into the type of each, though our own validators parse any text.
     """
     fields: dict[str, FieldInfo] = {}
     for name in found:
         top = name.partition(".")[0]
-        info, own = cls.model_fields[top], Fields.model_fields.get(top)
-        text = top not in layout.parts and own is not None and own.annotation is info.annotation
+        info, own = context.cls.model_fields[top], Fields.model_fields.get(top)
+        text = top not in context.layout.parts and own is not None and own.annotation is info.annotation
         fields[top] = _TEXT if text else info
-    return SimpleNamespace(model_fields=fields, model_config=cls.model_config)
+    return SimpleNamespace(model_fields=fields, model_config=context.cls.model_config)
 
 
 class Arguments(Source, InitSettingsSource):
     """What the caller passed; None counts as not given."""
 
-    def __init__(self, cls: type[BaseSettings], context: Context, rank: int, arguments: Mapping[str, Any]) -> None:
-        self.context, self.rank = context, rank
-        fields = {name: context.layout.field(name) for name in arguments}
-        known = {name: field for name, field in fields.items() if field in cls.model_fields}
+    def __init__(self, context: Context) -> None:
+        fields = {name: context.layout.field(name) for name in context.arguments}
+        known = {name: field for name, field in fields.items() if field in context.cls.model_fields}
+        given = {name: context.arguments[name] for name in known if context.arguments[name] is not None}
+        super().__init__(context, _narrowed(context, known.values()), given)
         for name in fields.keys() - known.keys():
             self._unknown(name)
-        given = {name: arguments[name] for name in known if arguments[name] is not None}
-        super().__init__(_narrowed(cls, context.layout, known.values()), given)
 
     def read(self) -> list[FoundValue]:
         """Return the arguments."""
@@ -119,11 +118,9 @@ class Arguments(Source, InitSettingsSource):
 class Variables(Source, EnvSettingsSource):
     """Variables from the environment, from env files, or from files of their own."""
 
-    def __init__(self, cls: type[BaseSettings], context: Context, rank: int) -> None:
-        self.context, self.rank = context, rank
-        self._cls = cls
+    def __init__(self, context: Context) -> None:
         self._layers: list[dict[str, tuple[str, Line]]] = []
-        super().__init__(cls)
+        super().__init__(context, context.cls)
 
     @abstractmethod
     def lines(self) -> Iterable[Line]:
@@ -154,7 +151,7 @@ class Variables(Source, EnvSettingsSource):
         layout = self.context.layout
         if name in layout.variables:
             return layout.variables[name]
-        added = self._cls.model_fields.keys() - Fields.model_fields.keys()
+        added = self.context.cls.model_fields.keys() - Fields.model_fields.keys()
         return next((each for each in added if name.startswith(f"{layout.names[each]}{self.env_nested_delimiter}")), "")
 
     def read(self) -> list[FoundValue]:
@@ -162,14 +159,10 @@ class Variables(Source, EnvSettingsSource):
         found: list[FoundValue] = []
         for layer in self._layers:
             origins = {field: line.origin for field, line in layer.values()}
-
-            def origin(name: str, origins: dict[str, str] = origins) -> str:
-                return origins[name] if name in origins else origin(name.rpartition(".")[0], origins)
-
-            self.settings_cls = _narrowed(self._cls, self.context.layout, origins)
+            self.settings_cls = _narrowed(self.context, origins)
             self.env_vars = {key: line.value for key, (_, line) in layer.items()}
             # Not DotEnvSettingsSource's, which adds the lines that set nothing.
-            found += self._spread(EnvSettingsSource.__call__(self), origin)
+            found += self._spread(EnvSettingsSource.__call__(self), partial(_origin, origins))
         return found
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
@@ -178,6 +171,13 @@ class Variables(Source, EnvSettingsSource):
             with suppress(ValueError, RecursionError):
                 return super().decode_complex_value(field_name, field, value)
         return value
+
+
+def _origin(origins: Mapping[str, str], name: str) -> str:
+    """Return where a field was found, or else the nearest one that it is a part of."""
+    while name and name not in origins:
+        name = name.rpartition(".")[0]
+    return origins.get(name) or next(iter(origins.values()))
 
 
 class Environment(Variables):
@@ -248,12 +248,11 @@ class SecretsDirectory(Variables):
 class Profile(Source, TomlConfigSettingsSource):
     """One profile of ots.toml, the one named or ``default``."""
 
-    def __init__(self, cls: type[BaseSettings], context: Context, rank: int) -> None:
-        self.context, self.rank = context, rank
-        self._place, self._lines = "", dict[str, int]()
-        self._exposure = ""
-        self._values = self._selected(cls)
-        super().__init__(_narrowed(cls, context.layout, map(context.layout.field, self._values)), toml_file=None)
+    def __init__(self, context: Context) -> None:
+        self._place, self._exposure = "", ""
+        self._lines: dict[str, int] = {}
+        self._values = self._selected(context)
+        super().__init__(context, _narrowed(context, map(context.layout.field, self._values)), toml_file=None)
 
     def _read_files(self, *_: Any, **__: Any) -> dict[str, Any]:
         """Return the profile instead of whole files."""
@@ -271,9 +270,9 @@ class Profile(Source, TomlConfigSettingsSource):
         line = self._lines.get(name)
         return f"{self._place} line {line}" if line else self._place
 
-    def _selected(self, cls: type[BaseSettings]) -> dict[str, Any]:
+    def _selected(self, context: Context) -> dict[str, Any]:
         """Return the entries of the profile that are settings."""
-        context, wanted = self.context, self.context.profile
+        wanted = context.profile
         name, origin = wanted or ("default", "")
         named = context.paths("config_file")
         places = [each.path for each in named] or files.profile_places()
@@ -297,7 +296,7 @@ class Profile(Source, TomlConfigSettingsSource):
             return {}
         self._place = f"profile [profiles.{name}] in {path}"
         self._lines = files.key_lines(text, name)
-        known = {key for key in table[name] if context.layout.field(key) in cls.model_fields}
+        known = {key for key in table[name] if context.layout.field(key) in context.cls.model_fields}
         prefix = context.layout.prefix
         for key in table[name].keys() - known:
             context.check_name(prefix + key.upper(), self._origin(key), lambda each: each.removeprefix(prefix).lower())
@@ -307,9 +306,8 @@ class Profile(Source, TomlConfigSettingsSource):
 class Derived(Source):
     """What the values found so far imply: endpoint, instance, region and network follow from each other."""
 
-    def __init__(self, cls: type[BaseSettings], context: Context, rank: int) -> None:
-        self.context, self.rank = context, rank
-        super().__init__(cls)
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, context.cls)
 
     def read(self) -> list[FoundValue]:
         """Return what follows from the other sources' values, and report where they contradict each other."""
@@ -321,26 +319,23 @@ class Derived(Source):
         return self().get(field_name), field_name, False
 
 
-PRECEDENCE: tuple[type[Source], ...] = (Arguments, Environment, EnvFiles, SecretsDirectory, Profile, Derived)
+PRECEDENCE: tuple[type[Source], ...] = (
+    Arguments,
+    Environment,
+    EnvFiles,
+    SecretsDirectory,
+    Profile,
+    Derived,
+)
 """The sources, the highest first; after them come the defaults."""
 
 
-def explicit_sources(context: Context, arguments: Mapping[str, Any]) -> tuple[PydanticBaseSettingsSource, ...]:
+def explicit_sources(context: Context) -> tuple[PydanticBaseSettingsSource, ...]:
     """Return the sources of settings that read nothing."""
-    return Arguments(context.cls, context, 0, arguments), Derived(context.cls, context, 1)
+    return Arguments(context), Derived(context)
 
 
-def all_sources(context: Context, arguments: Mapping[str, Any]) -> tuple[PydanticBaseSettingsSource, ...]:
-    """Return every source, in the order of ``PRECEDENCE``; a subclass may add its own above the profile."""
-    cls = context.cls
-    custom = cls.settings_customise_sources(
-        cls,
-        Arguments(cls, context, 0, arguments),
-        Environment(cls, context, 1),
-        EnvFiles(cls, context, 2),
-        SecretsDirectory(cls, context, 3),
-    )
-    for rank, source in enumerate(custom):
-        if isinstance(source, Source):
-            source.rank = rank
-    return *custom, Profile(cls, context, len(custom)), Derived(cls, context, len(custom) + 1)
+def all_sources(context: Context) -> tuple[PydanticBaseSettingsSource, ...]:
+    """Return every source, the highest first; a subclass may add its own above the profile."""
+    init, env, dotenv, secrets, *others = (kind(context) for kind in PRECEDENCE)
+    return *context.cls.settings_customise_sources(context.cls, init, env, dotenv, secrets), *others
