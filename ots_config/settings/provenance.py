@@ -68,9 +68,7 @@ class Leaf:
 
     @property
     def default(self) -> Any:
-        """The default; None if there is none."""
-        if self._info.is_required():
-            return None
+        """The default."""
         return self._info.get_default(call_default_factory=True)
 
     @cached_property

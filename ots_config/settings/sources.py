@@ -303,20 +303,15 @@ class Profile(Source, TomlConfigSettingsSource):
         return {key: value for key, value in table[name].items() if key in known and value != ""}
 
 
-class Derived(Source):
+class Derived(Source, InitSettingsSource):
     """What the values found so far imply: endpoint, instance, region and network follow from each other."""
 
     def __init__(self, context: Context) -> None:
-        super().__init__(context, context.cls)
+        super().__init__(context, _narrowed(context, ()), {})
 
     def read(self) -> list[FoundValue]:
         """Return what follows from the other sources' values, and report where they contradict each other."""
         return derive(self.context, self.rank)
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Return one field's value, as pydantic-settings expects it."""
-        del field
-        return self().get(field_name), field_name, False
 
 
 PRECEDENCE: tuple[type[Source], ...] = (

@@ -75,7 +75,7 @@ def _none(value: Any) -> Any:
 
 
 def _pair(value: Any) -> Any:
-    """Return the two parts of a text with a comma."""
+    """Return a text with a comma as its parts."""
     if isinstance(value, str) and "," in value:
         value = value.strip().strip("[]()").split(",")
     if isinstance(value, (list, tuple)) and len(value) != 2:
