@@ -63,7 +63,7 @@ class OTSSettings(Fields):
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
     _overrode: dict[str, tuple[tuple[str, str], ...]] = PrivateAttr(default_factory=dict)
-    _inputs: Inputs = PrivateAttr(default=Inputs({}, Where(), ()))
+    _inputs: Inputs = PrivateAttr(default_factory=lambda: Inputs({}, Where(), ()))
     _profile: str | None = PrivateAttr(default=None)
 
     def __init__(

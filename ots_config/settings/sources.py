@@ -81,11 +81,11 @@ def _narrowed(context: Context, found: Iterable[str]) -> Any:
     pydantic-settings looks at all fields, and deep into the type of each, though our own validators parse any text.
     """
     fields: dict[str, FieldInfo] = {}
+    infos, ours, parts = context.cls.model_fields, Fields.model_fields, context.layout.parts
     for name in found:
         top = name.partition(".")[0]
-        info, own = context.cls.model_fields[top], Fields.model_fields.get(top)
-        text = top not in context.layout.parts and own is not None and own.annotation is info.annotation
-        fields[top] = _TEXT if text else info
+        text = top in ours and ours[top].annotation is infos[top].annotation and top not in parts
+        fields[top] = _TEXT if text else infos[top]
     return SimpleNamespace(model_fields=fields, model_config=context.cls.model_config)
 
 
@@ -93,8 +93,9 @@ class Arguments(Source, InitSettingsSource):
     """What the caller passed; None counts as not given."""
 
     def __init__(self, context: Context) -> None:
-        fields = {name: context.layout.field(name) for name in context.arguments}
-        known = {name: field for name, field in fields.items() if field in context.cls.model_fields}
+        infos, aliases = context.cls.model_fields, context.layout.aliases
+        fields = {name: aliases.get(name, name) for name in context.arguments}
+        known = {name: field for name, field in fields.items() if field in infos}
         given = {name: context.arguments[name] for name in known if context.arguments[name] is not None}
         super().__init__(context, _narrowed(context, known.values()), given)
         for name in fields.keys() - known.keys():
