@@ -1,4 +1,4 @@
-"""``ots-config settings``: what is configured here, where each value comes from, and what it overrode."""
+"""``ots-config settings``: the settings in use, where each value comes from, and what it overrode."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def add_parser(commands: Any) -> None:
     """Add the command to the command line."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "settings",
-        help="show the settings in force and where each comes from",
-        description="Show each setting in force, where it comes from and what it overrides; no secret is shown.",
+        help="show the settings in use and where each comes from",
+        description="Show each setting in use, where it comes from and what it overrides; no secret is shown.",
     )
-    parser.add_argument("--env-file", metavar="FILE", action="append", help="an env file, may be repeated")
+    parser.add_argument("--env-file", metavar="FILE", action="append", help="an env file; may be repeated")
     parser.add_argument("--secrets-dir", metavar="FOLDER", help="a folder with one file for each setting")
     parser.add_argument("--profile", metavar="NAME", help="a profile of ots.toml")
     parser.set_defaults(run=run)
@@ -31,15 +31,15 @@ def run(given: argparse.Namespace) -> int:
     from ots_config.settings import OTSSettings
 
     sources = {"env_file": given.env_file, "secrets_dir": given.secrets_dir, "profile": given.profile}
-    with warnings.catch_warnings(record=True) as doubts:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             settings = OTSSettings(**{name: value for name, value in sources.items() if value is not None})
         except SettingsError as error:
             print(error, file=sys.stderr)  # noqa: T201
             return 2
-    for doubt in doubts:
-        print(f"warning: {doubt.message}", file=sys.stderr)  # noqa: T201
+    for each in caught:
+        print(f"warning: {each.message}", file=sys.stderr)  # noqa: T201
     rows = [
         (row.field, row.value, row.origin, ", ".join(f"{value} from {origin}" for origin, value in row.overrode))
         for row in settings.explain()

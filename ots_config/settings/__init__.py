@@ -1,10 +1,9 @@
-"""Typed settings: found in many places, checked, frozen, and able to tell where each value came from."""
+"""Typed settings: found in many places, validated, frozen, each with the place that its value came from."""
 
-from ots_config.settings.ledger import Explanation
-from ots_config.settings.model import OTSSettings
-from ots_config.settings.parts import RetrySettings, TLSSettings
+from ots_config.settings.fields import RetrySettings, TLSSettings
+from ots_config.settings.model import OTSSettings, settings_table
 from ots_config.settings.problems import SettingsWarning
-from ots_config.settings.reference import settings_table
+from ots_config.settings.provenance import Explanation
 
 __all__ = [
     "Explanation",

@@ -1,4 +1,4 @@
-"""The endpoint of an instance: taken apart, checked, and made from region, instance and network."""
+"""The endpoint of an instance: parsed, checked, and made from region, instance and network."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ _DATA = re.compile(
 _CONTROL = re.compile(r"tablestore(?P<vpc>-vpc)?\.(?P<region>[a-z0-9-]+)\.aliyuncs\.com", re.IGNORECASE)
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*", re.IGNORECASE)
 _CONSOLE = "Write it as https://INSTANCE.REGION.ots.aliyuncs.com, as the console shows it."
-_BARE = "Leave only scheme, host and, if need be, port."
+_BARE = "Give only scheme, host and, if needed, port."
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
 class Endpoint(NamedTuple):
-    """What an endpoint says.
+    """A parsed endpoint.
 
     Attributes:
         url: Its one normal form: scheme and host in lower case, no default port, no slash at the end.
@@ -57,7 +57,7 @@ class Endpoint(NamedTuple):
         instance: The instance that the host names, if it is one of the service's hosts.
         region: The region that the host names, likewise.
         network: The network that the host belongs to, likewise.
-        binding: The first label of an old VPC binding, which ends in the instance's name.
+        binding: The first label of an old VPC binding, which ends with the instance's name.
     """
 
     url: str
@@ -70,7 +70,7 @@ class Endpoint(NamedTuple):
     binding: str | None = None
 
     @property
-    def odd(self) -> bool:
+    def unusual(self) -> bool:
         """Whether the host is the provider's but has none of the forms of an instance's endpoint."""
         return self.network is None and re.search(r"\.aliyun(cs)?\.com\Z", self.host) is not None
 
@@ -81,13 +81,10 @@ def make(region: str, instance: str, network: str) -> str:
 
 
 def parse(value: object) -> Endpoint:
-    """Take an endpoint apart.
+    """Parse an endpoint.
 
     Args:
-        value: What somebody gave as the endpoint; no error ever shows it.
-
-    Returns:
-        What it says.
+        value: The value found; no error shows it.
 
     Raises:
         Refusal: If it is not the URL of a data endpoint.
@@ -96,9 +93,9 @@ def parse(value: object) -> Endpoint:
     parts = _split(text)
     scheme = parts.scheme.lower()
     if "@" in parts.netloc:
-        raise Refusal("it holds a user name or password", "Keys belong into access_key_id and access_key_secret.")
+        raise Refusal("contains a user name or password", "Set keys in access_key_id and access_key_secret.")
     if "?" in text or "#" in text or parts.path.strip("/"):
-        raise Refusal("it has a path, query or fragment", _BARE)
+        raise Refusal("has a path, query or fragment", _BARE)
     host, original, loopback = _host(parts)
     port = _port(parts)
     shown = f"[{host}]" if ":" in host else host
@@ -107,7 +104,7 @@ def parse(value: object) -> Endpoint:
     if control:
         zone = "vpc.tablestore" if control["vpc"] else "ots"
         raise Refusal(
-            "it is the control plane, which manages instances and holds no rows",
+            "is the control plane, which manages instances and has no rows",
             f"Use the instance's own endpoint, https://INSTANCE.{control['region']}.{zone}.aliyuncs.com.",
         )
     endpoint = Endpoint(url, host, scheme == "https", loopback)
@@ -122,13 +119,13 @@ def parse(value: object) -> Endpoint:
 
 def _plain(value: object) -> str:
     if not isinstance(value, str):
-        raise Refusal("it is not text", _CONSOLE)
+        raise Refusal("is not text", _CONSOLE)
     if not value.strip(" "):
-        raise Refusal("it is empty", _CONSOLE)
+        raise Refusal("is empty", _CONSOLE)
     if not (value.isascii() and value.isprintable()):
         raise Refusal(
-            "it holds characters that no host has",
-            "Leave out control characters, and write a name in another script in its xn-- form.",
+            "contains characters that a host cannot have",
+            "Remove control characters; write a name in another script in its xn-- form.",
         )
     return value.strip(" ")
 
@@ -136,15 +133,15 @@ def _plain(value: object) -> str:
 def _split(text: str) -> SplitResult:
     if "://" not in text:
         known = _DATA.fullmatch(text.rstrip("/"))
-        raise Refusal("it has no https:// in front", f"Write it as https://{known[0]}." if known else _CONSOLE)
+        raise Refusal("does not begin with https://", f"Write it as https://{known[0]}." if known else _CONSOLE)
     try:
         parts = urlsplit(text)
     except ValueError:
         parts = None
     if parts is None:
-        raise Refusal("it is no URL", _CONSOLE)
+        raise Refusal("is not a URL", _CONSOLE)
     if parts.scheme not in _DEFAULT_PORTS:
-        raise Refusal("its scheme is neither https nor http", _CONSOLE)
+        raise Refusal("has a scheme that is neither https nor http", _CONSOLE)
     return parts
 
 
@@ -154,7 +151,7 @@ def _port(parts: SplitResult) -> int | None:
     except ValueError:
         port = 0
     if port == 0:
-        raise Refusal("its port is not a number from 1 to 65535", "Correct the port, or leave it out.")
+        raise Refusal("has a port that is not a number from 1 to 65535", "Correct the port, or remove it.")
     return port
 
 
@@ -167,13 +164,13 @@ def _host(parts: SplitResult) -> tuple[str, str, bool]:
         except ValueError:  # pragma: no cover - since Python 3.11.4 urlsplit refuses it
             address = None
         if address is None or address.scope_id is not None:
-            raise Refusal("its IPv6 address is not one", "Write it in brackets, https://[2001:db8::1].")
+            raise Refusal("has an invalid IPv6 address", "Write it in brackets, https://[2001:db8::1].")
         mapped = address.ipv4_mapped
         return address.compressed, written, mapped.is_loopback if mapped else address.is_loopback
     written = written.removesuffix(".")
     host = written.lower()
     if not _HOST.fullmatch(host):
-        raise Refusal("it has no host" if not host else "its host is not one", _CONSOLE)
+        raise Refusal("has an invalid host" if host else "has no host", _CONSOLE)
     try:
         loopback = ipaddress.IPv4Address(host).is_loopback
     except ValueError:

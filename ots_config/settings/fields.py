@@ -1,145 +1,214 @@
-"""What can be set: each setting with its type, its check, its default and its meaning."""
+"""What can be set: each setting with its type, its default and its meaning; the nested ones first."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ots_config.settings import checks
-from ots_config.settings.parts import RetrySettings, TLSSettings
+from ots_config.errors import SettingsError, SettingsProblem
+from ots_config.settings import validators
+from ots_config.settings.problems import fill, refuse_change
+from ots_config.settings.validators import (
+    AccessKeyID,
+    Endpoint,
+    FileName,
+    Flag,
+    InstanceName,
+    NoneWord,
+    Number,
+    Numeric,
+    ProviderName,
+    Region,
+    RoleARN,
+    Seconds,
+    Timeout,
+    TLSWord,
+    Word,
+)
 
+PolicyName = Literal["default", "write", "none", "no-delay"]
+TLSVersion = Literal["TLSv1.2", "TLSv1.3"]
 Network = Literal["public", "vpc", "internal", "dual-stack"]
 SignatureVersion = Literal["auto", "v2", "v4"]
 
-_arn = checks.text("Write acs:ram::ACCOUNT:role/NAME.")
-_file = checks.text("Name a file.")
+
+class Part(BaseModel):
+    """Nested settings; what is wrong with them is a ``SettingsError``, which never shows a value."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    def __init__(self, **arguments: Any) -> None:
+        problems = fill(self, arguments, type(self).model_fields)
+        arguments.clear()
+        if problems:
+            raise SettingsError(*(SettingsProblem(*problem[:2], "argument", problem.hint) for problem in problems))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        del value
+        refuse_change(name)
+
+    def __delattr__(self, name: str) -> None:
+        refuse_change(name)
+
+
+class RetrySettings(Part):
+    """How often and how long a failed request is retried."""
+
+    shorthand: ClassVar[str] = "policy"
+
+    policy: Annotated[PolicyName, Word] = Field(
+        default="default", description="Which failures are retried: default, write (writes too), none, no-delay."
+    )
+    max_attempts: Annotated[int, Field(strict=True, ge=1, le=1000), Numeric] = Field(
+        default=21, description="The most attempts of one call, the first one included."
+    )
+    max_delay: Number = Field(default=3.0, description="The longest wait between two attempts, in seconds.")
+    deadline: Annotated[Seconds | None, NoneWord] = Field(
+        default=60.0, description="The time that one call may take in total, in seconds; none for no limit."
+    )
+    budget_share: Number = Field(
+        default=0.1, description="How many retries each call adds to its client's budget, 0.1 for one in ten."
+    )
+    budget_rate: Number = Field(default=10.0, description="How many retries are added to that budget each second.")
+    budget_waits: Flag = Field(
+        default=True, description="Whether a retry beyond the budget waits for its turn within the deadline, or fails."
+    )
+
+
+class TLSSettings(Part):
+    """How servers are verified."""
+
+    ca_bundle: Annotated[Path | None, BeforeValidator(validators.ca_bundle)] = Field(
+        default=None, description="A PEM file of the authorities to trust instead of certifi's."
+    )
+    minimum_version: Annotated[TLSVersion, TLSWord] = Field(
+        default="TLSv1.2", description="The oldest TLS version that is accepted, TLSv1.2 or TLSv1.3."
+    )
 
 
 class Fields(BaseSettings):
     """The settings as a table; ``OTSSettings`` finds, keeps and explains them."""
 
-    endpoint: Annotated[str, BeforeValidator(checks.endpoint)] = Field(
-        description="The instance's URL, as in https://INSTANCE.REGION.ots.aliyuncs.com."
+    # Only OTSSettings is ever built, so only its schema is.
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(defer_build=True)
+
+    endpoint: Endpoint = Field(description="The instance's URL, as in https://INSTANCE.REGION.ots.aliyuncs.com.")
+    instance_name: InstanceName = Field(description="The instance's name.")
+    region: Region | None = Field(
+        default=None, description="The region's id, as in cn-hangzhou; if given, requests are signed with V4."
     )
-    instance_name: Annotated[str, BeforeValidator(checks.instance_name)] = Field(description="The instance.")
-    region: Annotated[str | None, BeforeValidator(checks.region)] = Field(
-        default=None, description="The region's id, as in cn-hangzhou; given, it also turns on signature V4."
-    )
-    network: Annotated[Network, BeforeValidator(checks.choice("public", "vpc", "internal", "dual-stack"))] = Field(
+    network: Annotated[Network, Word] = Field(
         default="public", description="The network of a derived endpoint: public, vpc, internal, dual-stack."
     )
-    access_key_id: Annotated[str | None, BeforeValidator(checks.access_key_id)] = Field(
-        default=None, description="The AccessKey ID; without one the chain of credentials is asked."
+    access_key_id: AccessKeyID | None = Field(
+        default=None, description="The AccessKey ID; if there is none, the other sources of credentials are used."
     )
-    access_key_secret: Annotated[SecretStr | None, BeforeValidator(checks.access_key_secret)] = Field(
+    access_key_secret: Annotated[SecretStr | None, BeforeValidator(validators.access_key_secret)] = Field(
         default=None, description="The AccessKey secret."
     )
-    sts_token: Annotated[SecretStr | None, BeforeValidator(checks.sts_token)] = Field(
-        default=None, description="The token of temporary keys."
+    sts_token: Annotated[SecretStr | None, BeforeValidator(validators.sts_token)] = Field(
+        default=None, description="The STS token of temporary keys."
     )
-    encoding: Annotated[str, BeforeValidator(checks.encoding)] = Field(
-        default="utf8", description="How texts of a request become bytes."
+    encoding: Annotated[str, BeforeValidator(validators.encoding)] = Field(
+        default="utf8", description="How the text in requests is encoded."
     )
-    socket_timeout: Annotated[float | tuple[float, float], BeforeValidator(checks.socket_timeout)] = Field(
-        default=50, description="Seconds to wait for a connection and for an answer, or both: 3,30."
+    socket_timeout: Timeout = Field(
+        default=50.0, description="Seconds to wait for a connection and for a response, or both: 3,30."
     )
-    max_connection: Annotated[int, BeforeValidator(checks.count(checks.MOST_CONNECTIONS))] = Field(
-        default=50, description="The most connections at once."
+    max_connection: Annotated[int, Field(strict=True, ge=1, le=65_535), Numeric] = Field(
+        default=50, description="The most connections at the same time."
     )
-    logger_name: Annotated[str | None, BeforeValidator(checks.logger_name)] = Field(
-        default=None, description="The logger's name; one that ends in .log is also a log file."
+    logger_name: Annotated[str | None, validators.line("Give a logger's name, or a file name that ends in .log.")] = (
+        Field(default=None, description="The logger's name; one that ends in .log is also a log file.")
     )
-    retry: RetrySettings = Field(default_factory=RetrySettings, description="How failed requests are repeated.")
+    retry: RetrySettings = Field(default_factory=RetrySettings, description="How failed requests are retried.")
     tls: TLSSettings = Field(default_factory=TLSSettings, description="How servers are verified.")
-    signature: Annotated[SignatureVersion, BeforeValidator(checks.choice("auto", "v2", "v4"))] = Field(
-        default="auto", description="Which signatures are made: v2, v4, or auto, which is v4 if a region is given."
+    signature: Annotated[SignatureVersion, Word] = Field(
+        default="auto", description="The version of signatures: v2, v4, or auto, which is v4 if a region is given."
     )
-    proxies: Annotated[dict[str, str] | None, BeforeValidator(checks.proxies)] = Field(
-        default=None, description="The proxy's URL, or one for each of http and https as JSON."
+    proxies: Annotated[dict[str, str] | None, BeforeValidator(validators.proxies)] = Field(
+        default=None, description="The proxy's URL, or one each for http and https as JSON."
     )
-    allow_http: Annotated[bool, BeforeValidator(checks.boolean)] = Field(
-        default=False, description="Whether http is allowed beyond this machine."
+    allow_http: Flag = Field(default=False, description="Whether http is allowed to other machines too.")
+    idle_timeout: Seconds = Field(default=5.0, description="Seconds after which an unused connection is closed.")
+    credentials: ProviderName | None = Field(
+        default=None, description="The one credentials provider to use instead of the whole chain."
     )
-    idle_timeout: Annotated[float, BeforeValidator(checks.seconds())] = Field(
-        default=5.0, description="Seconds after which an unused connection is closed."
+    credentials_process: Annotated[SecretStr | None, validators.secret_line("Give a command line.")] = Field(
+        default=None, description="A command that prints keys as JSON, as in the Aliyun CLI's external mode."
     )
-    credentials: Annotated[str | None, BeforeValidator(checks.provider_name)] = Field(
-        default=None, description="The one provider of credentials to use instead of the whole chain."
+    credentials_uri: Annotated[SecretStr | None, validators.secret_line("Give a URL.")] = Field(
+        default=None, description="A URL that returns keys; else `ALIBABA_CLOUD_CREDENTIALS_URI`."
     )
-    credentials_process: Annotated[SecretStr | None, BeforeValidator(checks.hidden("Give a command line."))] = Field(
-        default=None, description="A command that prints keys as JSON, as the Aliyun CLI's external mode has it."
-    )
-    credentials_uri: Annotated[SecretStr | None, BeforeValidator(checks.hidden("Give a URL."))] = Field(
-        default=None, description="The URL that answers with keys; else `ALIBABA_CLOUD_CREDENTIALS_URI`."
-    )
-    credentials_profile: Annotated[str | None, BeforeValidator(checks.text("Name a profile."))] = Field(
+    credentials_profile: Annotated[str | None, validators.line("Name a profile.")] = Field(
         default=None, description="The profile of the Aliyun CLI or the SDKs; else `ALIBABA_CLOUD_PROFILE`."
     )
-    credentials_file: Annotated[str | None, BeforeValidator(_file)] = Field(
+    credentials_file: FileName | None = Field(
         default=None, description="The SDKs' file of profiles; else `ALIBABA_CLOUD_CREDENTIALS_FILE`."
     )
-    cli_config_file: Annotated[str | None, BeforeValidator(_file)] = Field(
+    cli_config_file: FileName | None = Field(
         default=None, description="The Aliyun CLI's file of profiles; else `ALIBABA_CLOUD_CONFIG_FILE`."
     )
-    credentials_cache: Annotated[bool, BeforeValidator(checks.boolean)] = Field(
+    credentials_cache: Flag = Field(
         default=False,
         description="Whether fetched credentials are shared with other processes in a file of the user's.",
     )
-    keyring_profile: Annotated[str | None, BeforeValidator(checks.text("Name an entry."))] = Field(
-        default=None, description="The entry in the keychain; else named as the chosen profile, else `default`."
+    keyring_profile: Annotated[str | None, validators.line("Name an entry.")] = Field(
+        default=None, description="The entry in the keyring; else the name of the chosen profile, else `default`."
     )
-    keyring_plaintext: Annotated[bool, BeforeValidator(checks.boolean)] = Field(
-        default=False, description="Whether a keychain that keeps secrets as plain text may be used."
+    keyring_plaintext: Flag = Field(
+        default=False, description="Whether a keyring that stores secrets as plain text may be used."
     )
-    oidc_role_arn: Annotated[str | None, BeforeValidator(_arn)] = Field(
-        default=None, description="The role of an OIDC token; else `ALIBABA_CLOUD_ROLE_ARN`."
+    oidc_role_arn: RoleARN | None = Field(
+        default=None, description="The role for an OIDC token; else `ALIBABA_CLOUD_ROLE_ARN`."
     )
-    oidc_provider_arn: Annotated[
-        str | None, BeforeValidator(checks.text("Write acs:ram::ACCOUNT:oidc-provider/NAME."))
-    ] = Field(default=None, description="The OIDC provider; else `ALIBABA_CLOUD_OIDC_PROVIDER_ARN`.")
-    oidc_token_file: Annotated[str | None, BeforeValidator(_file)] = Field(
+    oidc_provider_arn: Annotated[str | None, validators.line("Write acs:ram::ACCOUNT:oidc-provider/NAME.")] = Field(
+        default=None, description="The OIDC provider; else `ALIBABA_CLOUD_OIDC_PROVIDER_ARN`."
+    )
+    oidc_token_file: FileName | None = Field(
         default=None, description="The file with the OIDC token; else `ALIBABA_CLOUD_OIDC_TOKEN_FILE`."
     )
-    ecs_role: Annotated[str | None, BeforeValidator(checks.text("Name a role."))] = Field(
-        default=None, description="The role of the ECS instance; else `ALIBABA_CLOUD_ECS_METADATA`, else asked for."
+    ecs_role: Annotated[str | None, validators.line("Name a role.")] = Field(
+        default=None, description="The ECS instance's role; else `ALIBABA_CLOUD_ECS_METADATA`, else looked up."
     )
-    ecs_endpoint: Annotated[str | None, BeforeValidator(checks.text("Write http://100.100.100.200."))] = Field(
+    ecs_endpoint: Annotated[str | None, validators.line("Write http://100.100.100.200.")] = Field(
         default=None,
         description="The metadata service's URL; else `ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT`.",
     )
-    ecs_v1: Annotated[bool, BeforeValidator(checks.boolean)] = Field(
+    ecs_v1: Flag = Field(
         default=False,
-        description="Whether version 1 of that service may be spoken, unless `ALIBABA_CLOUD_IMDSV1_DISABLED` forbids.",
+        description="Whether version 1 of that service may be used, unless `ALIBABA_CLOUD_IMDSV1_DISABLED` forbids it.",
     )
-    ecs_disabled: Annotated[bool, BeforeValidator(checks.boolean)] = Field(
-        default=False, description="Whether that service is never asked; also `ALIBABA_CLOUD_ECS_METADATA_DISABLED`."
+    ecs_disabled: Flag = Field(
+        default=False, description="Whether that service is never used; also `ALIBABA_CLOUD_ECS_METADATA_DISABLED`."
     )
-    role_arn: Annotated[str | None, BeforeValidator(_arn)] = Field(
+    role_arn: RoleARN | None = Field(
         default=None, description="The role to assume with the credentials found: acs:ram::ACCOUNT:role/NAME."
     )
-    role_via: Annotated[tuple[str, ...] | None, BeforeValidator(checks.several("Write ARNs of roles."))] = Field(
+    role_via: Annotated[tuple[str, ...] | None, validators.lines("Write ARNs of roles.")] = Field(
         default=None, description="Roles to assume before `role_arn`, in this order, separated by commas."
     )
-    role_session_name: Annotated[str | None, BeforeValidator(checks.text("Give a name."))] = Field(
-        default=None, description="What the audit log calls the session; else `ALIBABA_CLOUD_ROLE_SESSION_NAME`."
+    role_session_name: Annotated[str | None, validators.line("Give a name.")] = Field(
+        default=None, description="The session's name in the audit log; else `ALIBABA_CLOUD_ROLE_SESSION_NAME`."
     )
-    role_duration: Annotated[int | None, BeforeValidator(checks.count(43_200))] = Field(
-        default=None, description="Seconds that the role's keys live, 900 to 43200."
+    role_duration: Annotated[int, Field(strict=True, ge=1, le=43_200), Numeric] | None = Field(
+        default=None, description="How many seconds the role's keys are valid, 900 to 43200."
     )
-    role_policy: Annotated[str | None, BeforeValidator(checks.policy)] = Field(
-        default=None, description="A policy that narrows the role, as JSON."
+    role_policy: Annotated[str | None, BeforeValidator(validators.policy)] = Field(
+        default=None, description="A policy that limits the role further, as JSON."
     )
-    role_external_id: Annotated[str | None, BeforeValidator(checks.text("Give the id."))] = Field(
-        default=None, description="What the role's trust policy asks for; else `ALIBABA_CLOUD_EXTERNAL_ID`."
+    role_external_id: Annotated[str | None, validators.line("Give the id.")] = Field(
+        default=None, description="The id that the role's trust policy requires; else `ALIBABA_CLOUD_EXTERNAL_ID`."
     )
-    sts_endpoint: Annotated[str | None, BeforeValidator(checks.text("Write sts.cn-hangzhou.aliyuncs.com."))] = Field(
+    sts_endpoint: Annotated[str | None, validators.line("Write sts.cn-hangzhou.aliyuncs.com.")] = Field(
         default=None, description="The host or URL of STS; else `ALIBABA_CLOUD_STS_ENDPOINT`."
     )
-    sts_region: Annotated[str | None, BeforeValidator(checks.region)] = Field(
-        default=None, description="The region whose STS is asked; else `ALIBABA_CLOUD_STS_REGION`."
+    sts_region: Region | None = Field(
+        default=None, description="The region whose STS is used; else `ALIBABA_CLOUD_STS_REGION`."
     )
-    sts_vpc: Annotated[bool | None, BeforeValidator(checks.boolean)] = Field(
-        default=None, description="Whether STS is asked inside a VPC; else `ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED`."
+    sts_vpc: Flag | None = Field(
+        default=None, description="Whether STS is reached inside a VPC; else `ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED`."
     )

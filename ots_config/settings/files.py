@@ -1,30 +1,32 @@
-"""The files that settings are read from: env files, secrets directories and ots.toml."""
+"""The files that settings are read from, within bounds of size and time: env files, secrets directories, ots.toml."""
 
 from __future__ import annotations
 
 import io
 import os
 import re
+import select
 import stat
-import tomllib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ots_config.settings.ledger import name_of
+from ots_config.settings.names import visible_file
 from ots_config.settings.problems import Refusal
 
-LARGEST = 1 << 20
+MAX_SIZE = 1 << 20
+MAX_WAIT = 5.0
+"""Seconds for what comes out of a pipe or a device."""
 
-Signature = tuple[int, ...] | None
-"""What tells one state of a file from another; None if it is absent."""
+_GUESS = re.compile(r"(?:export\s+)?([A-Z][A-Z0-9_]*)")
 
 
 class Binding(NamedTuple):
     """One line of an env file.
 
     Attributes:
-        name: The variable; of a broken line the variable it seems to be about, or ``""``.
+        name: The variable; of a broken line the variable that it seems to set, or ``""``.
         value: Its value, None if there was no equals sign.
         line: The number of its line.
         broken: Whether the line could not be read.
@@ -41,21 +43,8 @@ def expand(name: str | os.PathLike[str]) -> Path:
     return Path(os.path.expanduser(name))  # noqa: PTH111 - pathlib's raises where there is no home
 
 
-def signature(path: Path) -> Signature:
-    """Return what changes whenever the file does."""
-    try:
-        status = path.stat()
-    except (OSError, ValueError):
-        return None
-    return _signature(status)
-
-
-def _signature(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_dev, status.st_mode
-
-
 def exists(path: Path) -> bool:
-    """Whether there is something at the path that can be read as a file; a directory named .env is none."""
+    """Whether there is something at the path that can be read as a file; a directory named .env cannot."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
@@ -63,48 +52,69 @@ def exists(path: Path) -> bool:
     return stat.S_ISREG(mode) or stat.S_ISFIFO(mode)
 
 
-def read(path: Path, seen: dict[Path, Signature]) -> tuple[str, str]:
-    """Read a small text file.
+def read_bytes(path: Path, most: int) -> tuple[bytes, os.stat_result]:
+    """Return a file's bytes and its status; read a pipe or a device for at most ``MAX_WAIT`` seconds.
 
-    Args:
-        path: The file.
-        seen: Gains the signature of what was read.
+    Raises:
+        Refusal: If it is absent, unreadable, larger than so many bytes, or too slow.
+    """
+    try:
+        with open(path, "rb", buffering=0, opener=_open) as file:
+            status = os.fstat(file.fileno())
+            content = _read(file, most, wait=not stat.S_ISREG(status.st_mode))
+        if len(content) <= most:
+            return content, status
+        reason = f"larger than {most >> 20} MiB"
+    except TimeoutError:
+        reason = f"no end of file within {MAX_WAIT:g} s"
+    except (OSError, ValueError) as error:
+        reason = _reason(error)
+    raise Refusal(reason, "Correct the path, or the file's permissions.")
+
+
+def _open(path: str, flags: int) -> int:
+    """Open a file; without O_NONBLOCK, opening a pipe waits until another process writes into it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+
+
+def _read(file: io.FileIO, most: int, *, wait: bool) -> bytes:
+    """Return the bytes up to the end of the file, or one more than ``most``."""
+    content, end = bytearray(), time.monotonic() + MAX_WAIT
+    poller = select.poll() if wait and hasattr(select, "poll") else None
+    if poller is not None:
+        poller.register(file, select.POLLIN)
+    while len(content) <= most:
+        left = end - time.monotonic()
+        if poller is not None and (left < 0 or not poller.poll(left * 1000)):
+            raise TimeoutError
+        chunk = file.read(min(most + 1 - len(content), 1 << 18))
+        if chunk == b"":
+            break
+        content += chunk or b""  # None: another reader of the pipe was faster
+    return bytes(content)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (getattr(error, "strerror", None) or "not a path").lower()
+
+
+def read(path: Path) -> tuple[str, str]:
+    """Read a small text file.
 
     Returns:
         Its text, and a warning if others may read the file, else ``""``.
 
     Raises:
-        Refusal: If it is absent, unreadable, too large, or not UTF-8.
+        Refusal: If it is absent, unreadable, too large, too slow, or not UTF-8.
     """
-    shown = name_of(path)
-    raw, status, why = _bytes(path)
-    if status is None:
-        raise Refusal(f"{shown}: {why}", "Correct the path, or the file's permissions.")
-    if len(raw) > LARGEST:
-        raise Refusal(f"{shown} is larger than 1 MiB", "Name the right file.")
-    # What comes out of a pipe cannot be read again, so it never counts as unchanged.
-    seen[path] = _signature(status) if stat.S_ISREG(status.st_mode) else (-1,)
     try:
-        text = raw.decode("utf-8-sig")
+        content, status = read_bytes(path, MAX_SIZE)
+        return content.decode("utf-8-sig"), _exposure(path, status)
+    except Refusal as refusal:
+        reason, hint = refusal.reason, refusal.hint
     except UnicodeDecodeError:
-        text = None
-    if text is None:
-        raise Refusal(f"{shown} is not UTF-8 text", "Save it as UTF-8.")
-    return text, _exposure(path, status)
-
-
-def _bytes(path: Path) -> tuple[bytes, os.stat_result | None, str]:
-    """Return a file's bytes and status, or why they cannot be had."""
-    try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            return file.read(LARGEST + 1), status, ""
-    except (OSError, ValueError) as error:
-        return b"", None, _why(error)
-
-
-def _why(error: OSError | ValueError) -> str:
-    return (getattr(error, "strerror", None) or "not a path").lower()
+        reason, hint = "not UTF-8 text", "Save it as UTF-8."
+    raise Refusal(f"{visible_file(path)}: {reason}", hint)
 
 
 def _exposure(path: Path, status: os.stat_result) -> str:
@@ -114,40 +124,41 @@ def _exposure(path: Path, status: os.stat_result) -> str:
     if os.statvfs(path).f_flag & os.ST_RDONLY:
         return ""
     mode = stat.S_IMODE(status.st_mode)
-    return f"{path} holds secrets and everybody can read it (mode {mode:04o}): chmod 600 {path}"
-
-
-_GUESS = re.compile(r"(?:export\s+)?([A-Z][A-Z0-9_]*)")
+    return f"{path} contains secrets and everybody can read it (mode {mode:04o}): chmod 600 {path}"
 
 
 def bindings(text: str) -> Iterator[Binding]:
-    """Read an env file by python-dotenv's rules, without its interpolation: a secret keeps its dollars."""
+    """Read an env file by python-dotenv's rules, without its interpolation.
+
+    ``${NAME}`` in a file from someone else would copy a secret into a host name; a secret keeps its dollars.
+    """
     from dotenv.parser import parse_stream
 
     for binding in parse_stream(io.StringIO(text)):
         written = binding.original.string
         blank = len(written) - len(written.lstrip())
-        line = binding.original.line + len(re.findall(r"\r\n|\n|\r", written[:blank]))
+        number = binding.original.line + len(re.findall(r"\r\n|\n|\r", written[:blank]))
         if binding.error:
             guess = _GUESS.match(written, blank)
-            yield Binding(guess[1] if guess else "", None, line, broken=True)
+            yield Binding(guess[1] if guess else "", None, number, broken=True)
         elif binding.key is not None:
-            yield Binding(binding.key, binding.value, line, broken=False)
+            yield Binding(binding.key, binding.value, number, broken=False)
 
 
-def entries(directory: Path, seen: dict[Path, Signature]) -> dict[str, Path]:
+def entries(directory: Path) -> dict[str, Path]:
     """Return the files of a secrets directory by name; those that start with a dot are not secrets.
 
     Raises:
         Refusal: If the directory is absent or cannot be read.
     """
-    shown = name_of(directory)
-    seen[directory] = signature(directory)
     try:
         return {entry.name: directory / entry.name for entry in os.scandir(directory) if not entry.name.startswith(".")}
     except (OSError, ValueError) as error:
-        reason = f"{shown}: {_why(error)}"
-    raise Refusal(reason, "Name an existing directory that this process may read.")
+        reason = _reason(error)
+    raise Refusal(f"{visible_file(directory)}: {reason}", "Name an existing directory that this process may read.")
+
+
+# --- ots.toml -----------------------------------------------------------------------------------------------
 
 
 def profile_places() -> tuple[Path, ...]:
@@ -163,6 +174,8 @@ def profiles(path: Path, text: str) -> dict[str, Any]:
     Raises:
         Refusal: If it is not TOML, or ``profiles`` is not a table of tables.
     """
+    import tomllib
+
     where = ""
     try:
         document: dict[str, Any] | None = tomllib.loads(text)
@@ -173,5 +186,49 @@ def profiles(path: Path, text: str) -> dict[str, Any]:
         raise Refusal(f"{path} is not valid TOML{where}", "Correct that line.")
     table = document.get("profiles", {})
     if not isinstance(table, dict) or not all(isinstance(profile, dict) for profile in table.values()):
-        raise Refusal(f"{path} has profiles that are not tables", "Head each with [profiles.NAME].")
+        raise Refusal(f"{path} has profiles that are not tables", "Begin each with [profiles.NAME].")
     return table
+
+
+def key_lines(text: str, profile: str) -> dict[str, int]:
+    """Return the line of each key of a profile, nested with dots, as far as it is certain.
+
+    Only lines count that are TOML by themselves; text in triple quotes may look like such lines, so none count then.
+    """
+    import tomllib
+
+    lines: dict[str, int] = {}
+    path: list[str] = []
+    if '"""' in text or "'''" in text:
+        return {}
+    for number, line in enumerate(text.split("\n"), 1):
+        header = line.lstrip().startswith("[")
+        if not header and (path[:2] != ["profiles", profile] or "=" not in line):
+            continue
+        try:
+            document = tomllib.loads(line)
+        except (tomllib.TOMLDecodeError, RecursionError):
+            continue
+        keys = list(_keys(document))
+        if header:
+            path = _keys_of_header(document)
+        else:
+            lines |= {".".join([*path[2:], *key]): number for key in keys}
+    return lines
+
+
+def _keys_of_header(document: dict[str, Any]) -> list[str]:
+    path: list[str] = []
+    while document:
+        (name, inner), *_ = document.items()
+        path.append(name)
+        document = inner if isinstance(inner, dict) else {}
+    return path
+
+
+def _keys(document: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the path of each value."""
+    for name, value in document.items():
+        yield (*path, name)
+        if isinstance(value, dict):
+            yield from _keys(value, (*path, name))

@@ -1,4 +1,4 @@
-"""The settings themselves: typed, checked, frozen, and able to tell where each value came from."""
+"""The settings themselves: typed, validated, frozen, each with the place that its value came from."""
 
 from __future__ import annotations
 
@@ -9,24 +9,33 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from pydantic import PrivateAttr, SerializerFunctionWrapHandler, field_serializer
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from ots_config.errors import SettingsError, SettingsProblem, mask
-from ots_config.settings import building, checks, memory, names
-from ots_config.settings.agreement import DERIVED
+from ots_config.settings import names
+from ots_config.settings.build import build
+from ots_config.settings.context import DEFAULT_ENV_FILE, Context, FileNames, Inputs, Where
+from ots_config.settings.cross_checks import DERIVED
 from ots_config.settings.fields import Fields
-from ots_config.settings.ledger import DEFAULT, Explanation, layout, mask_proxies, show
-from ots_config.settings.parts import frozen
-from ots_config.settings.problems import warn
-from ots_config.settings.reading import FileNames, Inputs, Reading, Where, wrapped
-from ots_config.settings.sources import PRECEDENCE, Arguments, Derived, Source
+from ots_config.settings.problems import UNKNOWN, refuse_change, warn
+from ots_config.settings.provenance import DEFAULT, Explanation, layout, mask_proxies, show
+from ots_config.settings.sources import all_sources, explicit_sources
+
+_DERIVABLE = {
+    "endpoint": "derived from region, instance and network",
+    "instance_name": "derived from endpoint",
+    "region": "derived from endpoint",
+}
 
 
 class OTSSettings(Fields):
-    """All that a client needs to know, found in many places, checked, and frozen.
+    """All that a client needs to know, found in many places, validated, and frozen.
 
     The sources, the highest first: arguments; the environment (``OTS_ENDPOINT``, ``OTS_RETRY__DEADLINE``); env
-    files; secrets directories; a profile of ``ots.toml``; what these imply of each other; defaults.
+    files; secrets directories; a profile of ``ots.toml``; what these imply about each other; defaults.
+
+    A subclass may add fields and sources, and set ``env_prefix``, ``env_file`` and ``secrets_dir`` in its
+    ``model_config``; with another prefix, ``OTS_ENV_FILE`` and the like have that prefix too.
 
     Args:
         env_file: Env files to read, the last wins; by default what ``OTS_ENV_FILE`` names, else ``.env`` if there
@@ -34,63 +43,27 @@ class OTSSettings(Fields):
         secrets_dir: Directories with one file for each setting, the last wins; by default what
             ``OTS_SECRETS_DIR`` names; ``()`` for none.
         profile: The profile of ``ots.toml``; by default what ``OTS_PROFILE`` names, else ``default`` if there is one.
-        **arguments: Any of the settings; None counts as not given.
-
-    Attributes:
-        endpoint: The instance's URL, in its normal form.
-        instance_name: The instance.
-        region: The region's id, None if neither given nor in the endpoint.
-        network: From which network the endpoint is reached.
-        access_key_id: The AccessKey ID, None if the credentials have another source.
-        access_key_secret: The AccessKey secret.
-        sts_token: The token of temporary keys.
-        encoding: How texts become bytes.
-        socket_timeout: Seconds to wait for a connection and for an answer, or a pair of both.
-        max_connection: The most connections at once.
-        logger_name: The logger, or the log file if it ends in ``.log``.
-        retry: How failed requests are repeated.
-        tls: How servers are verified.
-        signature: Which version of signatures is made.
-        proxies: The proxy's URL for each scheme.
-        allow_http: Whether http is allowed beyond this machine.
-        idle_timeout: Seconds after which an unused connection is closed.
-        credentials: The one provider of credentials to use, None for the whole chain.
-        credentials_process: A command that prints keys.
-        credentials_uri: A URL that answers with keys.
-        credentials_profile: The profile of the Aliyun CLI's or the SDKs' files, None for the current one.
-        credentials_file: The SDKs' file, None for the usual ones.
-        cli_config_file: The Aliyun CLI's file, None for the usual one.
-        credentials_cache: Whether fetched credentials are shared with other processes in a file.
-        keyring_profile: The entry in the keychain, None for the chosen profile's name, else ``default``.
-        keyring_plaintext: Whether a keychain that keeps secrets as plain text may be used.
-        oidc_role_arn: The role to assume with the platform's OIDC token.
-        oidc_provider_arn: Whose token it is.
-        oidc_token_file: The file with the token.
-        ecs_role: The role of the ECS instance, None to ask which one it has.
-        ecs_endpoint: The URL of the metadata service, None for the usual one.
-        ecs_v1: Whether version 1 of the metadata service may be spoken.
-        ecs_disabled: Whether the metadata service is never asked.
-        role_arn: The role to assume with the credentials found, None for none.
-        role_via: The roles to assume before that one, each with the one before it.
-        role_session_name: What the audit log calls the session.
-        role_duration: Seconds that the role's keys live.
-        role_policy: A policy that narrows the role, as JSON.
-        role_external_id: What the role's trust policy asks for.
-        sts_endpoint: The host or URL of STS.
-        sts_region: The region whose STS is asked.
-        sts_vpc: Whether to ask the address inside a VPC.
+        **arguments: Any of the settings of ``Fields``, which describes them; None counts as not given.
 
     Raises:
-        SettingsError: If they cannot be used; it tells all problems together, and no value of a secret.
+        SettingsError: If they cannot be used; it reports all problems together, and no value of a secret.
     """
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=False, env_prefix=names.PREFIX
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=False,
+        defer_build=False,
+        populate_by_name=True,
+        env_prefix="OTS_",
+        env_nested_delimiter="__",
+        env_file=DEFAULT_ENV_FILE,
     )
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
     _overrode: dict[str, tuple[tuple[str, str], ...]] = PrivateAttr(default_factory=dict)
-    _inputs: Inputs = PrivateAttr(default=Inputs({}, Where(), ()))
+    _inputs: Inputs = PrivateAttr(default_factory=lambda: Inputs({}, Where(), ()))
     _profile: str | None = PrivateAttr(default=None)
 
     def __init__(
@@ -108,78 +81,47 @@ class OTSSettings(Fields):
         where = Where(env_file, secrets_dir, profile or arguments.get("_profile"))
         for underscored in ("_env_file", "_secrets_dir", "_profile"):
             arguments.pop(underscored, None)
-        problems, doubts = self._build(arguments, where)
+        problems, warnings = self._build(arguments, where)
         arguments.clear()
         del where, env_file, secrets_dir, profile
         if problems:
             raise SettingsError(*problems)
-        warn(doubts)
+        warn(warnings)
 
     @classmethod
     def explicit(cls, **arguments: Any) -> Self:
-        """Build settings from arguments, what they imply, and defaults: no variable and no file is read.
-
-        Args:
-            **arguments: Any of the settings; None counts as not given.
-
-        Returns:
-            The settings.
-
-        Raises:
-            SettingsError: If they cannot be used.
-        """
+        """Build settings from arguments, what they imply, and defaults: no variable and no file is read."""
         settings = cls.__new__(cls)
-        problems, doubts = settings._build(arguments, None)  # noqa: SLF001 - its own class
+        problems, warnings = settings._build(arguments, None)  # noqa: SLF001 - its own class
         arguments.clear()
         if problems:
             raise SettingsError(*problems)
-        warn(doubts)
+        warn(warnings)
         return settings
 
     def _build(self, arguments: dict[str, Any], where: Where | None) -> tuple[list[SettingsProblem], list[str]]:
         """Fill this new object from all sources, or from arguments alone if ``where`` is None."""
-        cls = type(self)
-        environment = {} if where is None else names.environment()
-        key = b"" if where is None else memory.digest({**arguments, **where._asdict()}, environment)
-        state = memory.recall(cls, key)
-        if state is not None:
-            self.__setstate__(state)
-            return [], []
-        reading = Reading(layout(cls), arguments, where or Where(), environment)
-        sources = _explicit(cls, reading) if where is None else _all(cls, reading)
-        built = building.build(self, reading, sources)
-        if built.problems:
-            object.__setattr__(self, "__dict__", {})  # the values may be sound each by itself, but not together
+        context = Context(type(self), arguments, where)
+        sources = explicit_sources(context) if where is None else all_sources(context)
+        origins, overrode = build(self, context, sources)
+        if context.problems:
+            object.__setattr__(self, "__dict__", {})  # each value may be valid by itself, but not together
         else:
-            self._origins, self._overrode = built.origins, built.overrode
+            self._origins, self._overrode = origins, overrode
             if where is not None:
-                self._inputs = Inputs(wrapped(arguments, layout(cls)), where, tuple(reading.seen))
-                self._profile = reading.profile[0] if reading.profile else None
-            if not reading.doubts and all(isinstance(source, Source) for source in sources):
-                memory.remember(key, reading.seen, self)
-        return built.problems, reading.doubts
+                wrapped = {name: context.layout.wrap(name, value) for name, value in arguments.items()}
+                self._inputs = Inputs(wrapped, where, tuple(dict.fromkeys(context.files)))
+                self._profile = context.profile[0] if context.profile else None
+        return context.problems, context.warnings
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources above the profile, the highest first; a subclass may add its own."""
-        del settings_cls
-        return init_settings, env_settings, dotenv_settings, file_secret_settings
-
-    # --- what they tell -------------------------------------------------------------------------------
+    # --- what they are --------------------------------------------------------------------------------
 
     @property
     def signing_region(self) -> str | None:
         """The region that signatures V4 are made for; None if V2 is made.
 
-        ``auto`` means V4 only when the region was given, as in the official SDK; one that is merely read from the
-        endpoint does not switch it.
+        ``auto`` means V4 only when the region was given, as in the official SDK; a region that is derived from the
+        endpoint does not change it.
         """
         if self.signature == "v2":
             return None
@@ -188,24 +130,17 @@ class OTSSettings(Fields):
         return self.region
 
     def origin(self, field: str) -> str:
-        """Return where a setting's value came from.
-
-        Args:
-            field: Its name, nested with dots.
-
-        Raises:
-            SettingsError: If there is no such setting.
-        """
+        """Return where the value of a setting came from; a nested one is named with dots."""
         known = layout(type(self)).leaves
         if field not in known:
-            shown, hint = names.visible(field) or "argument", checks.one_of(known, field)
+            shown, hint = names.visible(field) or "argument", names.one_of(known, field)
             del field
-            raise SettingsError(SettingsProblem(shown, "there is no such setting", "argument", hint))
+            raise SettingsError(SettingsProblem(shown, UNKNOWN, "argument", hint))
         return self._origins.get(field, DEFAULT)
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files that were looked at, whether they were there or not."""
+        """The files that were looked for, whether they exist or not."""
         return self._inputs.files
 
     @property
@@ -214,11 +149,7 @@ class OTSSettings(Fields):
         return self._profile
 
     def rebuilt(self) -> Self:
-        """Build settings anew from the same arguments and sources, as they are now.
-
-        Raises:
-            SettingsError: If they can no longer be used.
-        """
+        """Build settings again from the same arguments and sources, as they are now."""
         arguments, where, _ = self._inputs
         return type(self)(**where._asdict(), **arguments)
 
@@ -251,11 +182,11 @@ class OTSSettings(Fields):
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_"):
             del value
-            frozen(name)
+            refuse_change(name)
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:
-        frozen(name)
+        refuse_change(name)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, OTSSettings) or type(self) is not type(other):
@@ -267,11 +198,7 @@ class OTSSettings(Fields):
 
     @classmethod
     def model_validate(cls, obj: Any, **_: Any) -> Self:
-        """Build settings from a mapping, as if its items were arguments; settings are returned as they are.
-
-        Raises:
-            SettingsError: If they cannot be used.
-        """
+        """Build settings from a mapping, as if its items were arguments; settings are returned as they are."""
         if isinstance(obj, cls):
             return obj
         usable = isinstance(obj, Mapping) and all(isinstance(name, str) for name in obj)
@@ -282,15 +209,11 @@ class OTSSettings(Fields):
                 return cls(**arguments)
         finally:
             arguments.clear()
-        raise SettingsError(SettingsProblem("argument", "it is not a dictionary of settings", "argument", "Give one."))
+        raise SettingsError(SettingsProblem("argument", "is not a dictionary of settings", "argument", "Give one."))
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **_: Any) -> Self:
-        """Build settings from the text of a JSON object, as if its items were arguments.
-
-        Raises:
-            SettingsError: If they cannot be used.
-        """
+        """Build settings from the text of a JSON object, as if its items were arguments."""
         parsed: list[Any] = []
         with suppress(ValueError, RecursionError):
             parsed.append(json.loads(json_data))
@@ -299,28 +222,18 @@ class OTSSettings(Fields):
 
     @classmethod
     def model_validate_strings(cls, obj: Any, **_: Any) -> Self:
-        """Build settings from a mapping of texts, as if its items were arguments.
-
-        Raises:
-            SettingsError: If they cannot be used.
-        """
+        """Build settings from a mapping of texts, as if its items were arguments."""
         given = [obj]
         del obj
         return cls.model_validate(given.pop())
 
 
-def _all(cls: type[OTSSettings], reading: Reading) -> tuple[PydanticBaseSettingsSource, ...]:
-    """Return every source, in the order of ``PRECEDENCE``."""
-    above, below = PRECEDENCE[:4], PRECEDENCE[4:]
-    init, env, dotenv, secrets = (kind(cls, reading, rank) for rank, kind in enumerate(above))
-    custom = cls.settings_customise_sources(cls, init, env, dotenv, secrets)
-    ranked = tuple(kind(cls, reading, len(custom) + rank) for rank, kind in enumerate(below))
-    for rank, source in enumerate(custom):
-        if isinstance(source, Source):
-            source.rank = rank
-    return *custom, *ranked
-
-
-def _explicit(cls: type[OTSSettings], reading: Reading) -> tuple[PydanticBaseSettingsSource, ...]:
-    """Return the sources of settings that read nothing."""
-    return Arguments(cls, reading, 0), Derived(cls, reading, 1)
+def settings_table() -> str:
+    """Return all settings as a Markdown table: name, environment variable, default, meaning."""
+    lines = ["| setting | environment variable | default | meaning |", "|---|---|---|---|"]
+    known = layout(OTSSettings)
+    for leaf in known.leaves.values():
+        variables = " or ".join(f"`{name}`" for name, field in known.variables.items() if field == leaf.name)
+        default = _DERIVABLE.get(leaf.name) or f"`{show(leaf.name, leaf.default)}`"
+        lines.append(f"| `{leaf.name}` | {variables} | {default} | {leaf.meaning} |")
+    return "\n".join(lines) + "\n"

@@ -4,44 +4,36 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 
-PREFIX = "OTS_"
-ALIASES = {"OTS_INSTANCE": "instance_name"}
+ALIASES = {"instance": "instance_name"}
+"""Second names of settings, in variables only: ``OTS_INSTANCE`` for ``OTS_INSTANCE_NAME``."""
 
-ENV_FILE = "OTS_ENV_FILE"
-SECRETS_DIR = "OTS_SECRETS_DIR"
-CONFIG_FILE = "OTS_CONFIG_FILE"
-PROFILE = "OTS_PROFILE"
-
-NEIGHBOURS = frozenset(
-    {
-        ENV_FILE,
-        SECRETS_DIR,
-        CONFIG_FILE,
-        PROFILE,
-    }
-)
-"""Names that share the prefix, and are read by the sources themselves."""
+CONTROLS = ("env_file", "secrets_dir", "config_file", "profile")
+"""Variables with the prefix that the sources themselves read: ``OTS_ENV_FILE``, ..."""
 
 _VISIBLE = re.compile(r"[A-Z][A-Z0-9_.]{0,59}|[a-z][a-z0-9_.]{0,59}")
 
 
-def variable(field: str) -> str:
-    """Return the environment variable of a setting: ``OTS_RETRY__DEADLINE`` of ``retry.deadline``."""
-    return PREFIX + field.upper().replace(".", "__")
-
-
-def environment() -> dict[str, str]:
-    """Return the variables of this process that have the prefix, in any case."""
-    prefixes = tuple({PREFIX, PREFIX.lower(), PREFIX.capitalize()})
-    return {name: os.environ[name] for name in os.environ if name.startswith(prefixes)}
+def environment(prefix: str, others: Collection[str]) -> dict[str, str]:
+    """Return the variables of this process that have the prefix, in any case, or are among the others."""
+    if not prefix:
+        return {name: os.environ[name] for name in others if name in os.environ}
+    prefixes = tuple({prefix, prefix.upper(), prefix.lower(), prefix.capitalize()})
+    return {name: os.environ[name] for name in os.environ if name.startswith(prefixes) or name in others}
 
 
 def visible(name: str) -> str:
     """Return a name that may be shown, or ``""``: in mixed case or odd letters it may be a misplaced secret."""
     return name if _VISIBLE.fullmatch(name) else ""
+
+
+def visible_file(path: Path | str) -> str:
+    """Return the name of a file that may be shown: a misplaced secret has neither dots nor slashes."""
+    text = str(path)
+    return text if len(text) <= 20 or "." in text or "/" in text or "\\" in text else "the file"
 
 
 def nearest(name: str, real: Iterable[str], *, cutoff: float = 0.6) -> str:
@@ -52,25 +44,34 @@ def nearest(name: str, real: Iterable[str], *, cutoff: float = 0.6) -> str:
     return plain[found[0]] if found else ""
 
 
-def meant(name: str, real: Collection[str], parts: Collection[str]) -> str:
-    """Return the variable that a misspelt one was probably meant to be, or ``""`` if it is somebody else's.
+def one_of(real: Collection[str], name: str) -> str:
+    """Return the hint for a name that does not exist, given those that do."""
+    near = nearest(name, real)
+    if near:
+        return f"Did you mean {near}?"
+    return f"Choose one of {', '.join(sorted(real))}." if real else "There are none."
+
+
+def meant(name: str, prefix: str, real: Mapping[str, str], parts: Collection[str]) -> str:
+    """Return the variable that a misspelt one was probably meant to be, or ``""`` if it belongs to something else.
 
     Args:
         name: The name found, which starts with the prefix in any case and is not a real one.
-        real: The real names.
-        parts: The fields that are nested, whose names with two underscores nobody else uses.
+        prefix: What the real names begin with.
+        real: The field of each real name.
+        parts: The fields that have nested settings; nothing else uses their names with two underscores.
     """
     spelt = re.match(r"\w*", name, re.ASCII)
-    bare = spelt[0][len(PREFIX) :] if spelt else ""
-    family = next((f"{part.upper()}__" for part in parts if bare.upper().startswith(f"{part.upper()}__")), "")
-    if family:
-        own = [candidate for candidate in real if candidate.startswith(PREFIX + family)]
-        return nearest(name, own, cutoff=0.0)
-    bares = {candidate[len(PREFIX) :]: candidate for candidate in real}
-    leaves = bares.keys() - {part.upper() for part in parts}
+    bare = spelt[0][len(prefix) :] if spelt else ""
+    for part in parts:
+        if bare.upper().startswith(f"{part.upper()}__"):
+            own = [candidate for candidate, field in real.items() if field.startswith(f"{part}.")]
+            return nearest(name, own, cutoff=0.0)
+    bares = {candidate[len(prefix) :]: candidate for candidate in real if candidate.startswith(prefix)}
     if bare.upper() in bares:
         return bares[bare.upper()]
-    # TEST_ENDPOINT and ENDPOINT_STAGING are names of the user's own, not slips of the pen.
+    # TEST_ENDPOINT and ENDPOINT_STAGING are names that a user chose, not misspelt ones.
+    leaves = bares.keys() - {part.upper() for part in parts}
     if any(bare.startswith(f"{other}_") or bare.endswith(f"_{other}") for other in leaves):
         return ""
     found = nearest(bare, bares, cutoff=0.8)

@@ -1,26 +1,43 @@
-"""Where settings come from, and in which order: the sources as one tuple, the highest first."""
+"""Where settings come from, and in which order: pydantic-settings' own sources, each recording where a value stands.
+
+pydantic-settings maps names to fields, parses nested ones and hands the values out. Its sources would read whole files
+of any size, wait for ever at a pipe and interpolate ``${NAME}``, so each gets its text from ``context`` instead.
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from pydantic.fields import FieldInfo
-from pydantic_settings import PydanticBaseSettingsSource
+from pydantic_settings import (
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    TomlConfigSettingsSource,
+)
 
 from ots_config.errors import SettingsProblem
 from ots_config.settings import files, names
-from ots_config.settings.agreement import agree
-from ots_config.settings.checks import one_of
-from ots_config.settings.ledger import Found, name_of
-from ots_config.settings.problems import Refusal
-from ots_config.settings.reading import Reading
+from ots_config.settings.context import Context, Line
+from ots_config.settings.cross_checks import derive
+from ots_config.settings.fields import Fields
+from ots_config.settings.problems import UNKNOWN, Refusal
+from ots_config.settings.provenance import FoundValue, nest
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from pydantic_settings import BaseSettings
+PRIVATE = (
+    (EnvSettingsSource, "_load_env_vars"),
+    (DotEnvSettingsSource, "_load_env_vars"),
+    (TomlConfigSettingsSource, "_read_files"),
+    (PydanticBaseSettingsSource, "_set_current_state"),
+)
+"""The private methods of pydantic-settings that this package overrides, or calls; a test looks for them."""
 
 
 class Source(PydanticBaseSettingsSource):
@@ -30,196 +47,272 @@ class Source(PydanticBaseSettingsSource):
         rank: Its place in the precedence, 0 is the highest.
     """
 
-    def __init__(self, settings_cls: type[BaseSettings], reading: Reading, rank: int) -> None:
-        super().__init__(settings_cls)
-        self.reading = reading
-        self.rank = rank
+    rank = 0
+
+    def __init__(self, context: Context, *given: Any, **named: Any) -> None:
+        self.context = context
+        super().__init__(*given, **named)
 
     @abstractmethod
-    def read(self) -> list[Found]:
+    def read(self) -> list[FoundValue]:
         """Return every value found, the strongest first where one setting has several."""
 
     def __call__(self) -> dict[str, Any]:
         """Return the strongest values, nested, as pydantic-settings expects them."""
         return nest({found.field: found.value for found in reversed(self.read())})
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Return one field's value, as pydantic-settings expects it."""
-        del field
-        return self().get(field_name), field_name, False
-
-    def __repr__(self) -> str:
+    def __repr__(self) -> str:  # pydantic-settings' own shows the values
         return f"{type(self).__name__}()"
 
-    def _one(self, name: str, value: Any, origin: str) -> list[Found]:
-        return self.reading.spread(name, value, origin, self.rank)
-
-    def _variables(self, lines: Iterable[tuple[str, str, str]]) -> list[Found]:
-        """Return what variables give: (name, value, origin), the strongest first; empty ones count as unset."""
-        variables = self.reading.layout.variables
-        wholes: list[Found] = []
-        found: list[Found] = []
-        for name, value, origin in lines:
-            field = variables.get(name)
-            if field is None:
-                self._foreign(name, origin)
-                continue
-            value = value.strip("\r\n")  # noqa: PLW2901 - a shell's here-document leaves a line break
-            if value:
-                # What a part's own variable says is stronger than what its whole's says.
-                (wholes if field in self.reading.layout.parts else found).extend(self._one(field, value, origin))
-        return found + wholes
-
-    def _foreign(self, name: str, origin: str) -> None:
-        if name in names.NEIGHBOURS:
-            return
-        meant = self._meant(name)
-        if meant:
-            shown = names.visible(name)
-            where = origin if shown and shown in origin else f"{origin}: {shown or 'its name'}"
-            self.reading.doubts.append(f"{where} sets nothing. Did you mean {meant}?")
-
-    def _meant(self, name: str) -> str:
-        layout = self.reading.layout
-        return names.meant(name, (*layout.variables, *names.NEIGHBOURS), layout.parts)
-
-
-class Arguments(Source):
-    """What the caller passed; None counts as not given."""
-
-    def read(self) -> list[Found]:
-        """Return the arguments."""
-        layout = self.reading.layout
-        found: list[Found] = []
-        for name, value in self.reading.arguments.items():
-            if name in layout.leaves or name in layout.parts:
-                if value is not None:
-                    found += self._one(name, value, "argument")
-            else:
-                self._unknown(name)
+    def _spread(self, values: Mapping[str, Any], origin: Callable[[str], str]) -> list[FoundValue]:
+        """Return the leaves of what pydantic-settings made of the values."""
+        found: list[FoundValue] = []
+        for name, value in values.items():
+            found += self.context.spread(self.context.layout.field(name), value, origin, self.rank)
         return found
 
+
+_TEXT = FieldInfo(annotation=str)
+
+
+def _narrowed(context: Context, found: Iterable[str]) -> Any:
+    """Return a stand-in for the settings class with the fields that something was found for.
+
+    pydantic-settings looks at all fields, and deep into the type of each, though our own validators parse any text.
+    """
+    fields: dict[str, FieldInfo] = {}
+    infos, ours, parts = context.cls.model_fields, Fields.model_fields, context.layout.parts
+    for name in found:
+        top = name.partition(".")[0]
+        text = top in ours and ours[top].annotation is infos[top].annotation and top not in parts
+        fields[top] = _TEXT if text else infos[top]
+    return SimpleNamespace(model_fields=fields, model_config=context.cls.model_config)
+
+
+class Arguments(Source, InitSettingsSource):
+    """What the caller passed; None counts as not given."""
+
+    def __init__(self, context: Context) -> None:
+        infos, aliases = context.cls.model_fields, context.layout.aliases
+        fields = {name: aliases.get(name, name) for name in context.arguments}
+        known = {name: field for name, field in fields.items() if field in infos}
+        given = {name: context.arguments[name] for name in known if context.arguments[name] is not None}
+        super().__init__(context, _narrowed(context, known.values()), given)
+        for name in fields.keys() - known.keys():
+            self._unknown(name)
+
+    def read(self) -> list[FoundValue]:
+        """Return the arguments."""
+        return self._spread(InitSettingsSource.__call__(self), lambda _: "argument")
+
     def _unknown(self, name: str) -> None:
-        layout = self.reading.layout
+        layout = self.context.layout
         top = [field for field in (*layout.leaves, *layout.parts) if "." not in field]
         near = names.nearest(name, top) or next(
             (field for field in layout.leaves if field.partition(".")[2] == name), ""
         )
         shown = names.visible(name) or near or "argument"
-        hint = f"Did you mean {near}?" if near else one_of(top, "")
-        self.reading.problems.append(SettingsProblem(shown, "there is no such setting", "argument", hint))
+        hint = f"Did you mean {near}?" if near else names.one_of(top, "")
+        self.context.problems.append(SettingsProblem(shown, UNKNOWN, "argument", hint))
 
 
-class Environment(Source):
+class Variables(Source, EnvSettingsSource):
+    """Variables from the environment, from env files, or from files of their own."""
+
+    def __init__(self, context: Context) -> None:
+        self._layers: list[dict[str, tuple[str, Line]]] = []
+        super().__init__(context, context.cls)
+
+    @abstractmethod
+    def lines(self) -> Iterable[Line]:
+        """Return the variables found, the strongest first."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        """Arrange the variables in layers, the strongest first, none with the same name twice."""
+        layout = self.context.layout
+        own: list[dict[str, tuple[str, Line]]] = []
+        wholes: list[dict[str, tuple[str, Line]]] = []
+        for line in self.lines():
+            field, value = self._field(line.name), line.value.strip("\r\n")  # a here-document leaves a line break
+            if not field:
+                self.context.check_name(line.name, line.origin)
+            elif value:  # an empty variable counts as unset
+                name = layout.names[field] if line.name in layout.variables else line.name
+                key = name if self.case_sensitive else name.lower()
+                # A nested setting's own variable is stronger than the variable of the whole.
+                layers = wholes if field in layout.parts else own
+                if all(key in layer for layer in layers):
+                    layers.append({})
+                next(layer for layer in layers if key not in layer)[key] = (field, line._replace(value=value))
+        self._layers = own + wholes
+        return {}
+
+    def _field(self, name: str) -> str:
+        """Return the field that a variable sets, or the field of a subclass that it sets an entry of, or ``""``."""
+        layout = self.context.layout
+        if name in layout.variables:
+            return layout.variables[name]
+        added = self.context.cls.model_fields.keys() - Fields.model_fields.keys()
+        return next((each for each in added if name.startswith(f"{layout.names[each]}{self.env_nested_delimiter}")), "")
+
+    def read(self) -> list[FoundValue]:
+        """Return what the variables give."""
+        found: list[FoundValue] = []
+        for layer in self._layers:
+            origins = {field: line.origin for field, line in layer.values()}
+            self.settings_cls = _narrowed(self.context, origins)
+            self.env_vars = {key: line.value for key, (_, line) in layer.items()}
+            # Not DotEnvSettingsSource's, which adds the lines that set nothing.
+            found += self._spread(EnvSettingsSource.__call__(self), partial(_origin, origins))
+        return found
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """Return what a text of JSON says; other texts are left for the validators, which know more forms."""
+        if value.lstrip()[:1] in {"{", "["}:
+            with suppress(ValueError, RecursionError):
+                return super().decode_complex_value(field_name, field, value)
+        return value
+
+
+def _origin(origins: Mapping[str, str], name: str) -> str:
+    """Return where a field was found, or else the nearest one that it is a part of."""
+    while name and name not in origins:
+        name = name.rpartition(".")[0]
+    return origins.get(name) or next(iter(origins.values()))
+
+
+class Environment(Variables):
     """The variables ``OTS_*`` of this process."""
 
-    def read(self) -> list[Found]:
-        """Return what the variables give."""
-        return self._variables(
-            (name, value, f"environment variable {names.visible(name) or 'OTS_*'}")
-            for name, value in sorted(self.reading.environment.items(), key=lambda item: item[0] in names.ALIASES)
-        )
+    def lines(self) -> Iterable[Line]:
+        """Return the variables, those with a second name of a setting last."""
+        for name, value in sorted(self.context.environment.items(), key=lambda item: self._is_alias(item[0])):
+            yield Line(name, value, f"environment variable {names.visible(name) or f'{self.context.layout.prefix}*'}")
+
+    def _is_alias(self, name: str) -> bool:
+        layout = self.context.layout
+        return name in layout.variables and layout.names[layout.variables[name]] != name
 
 
-class EnvFiles(Source):
+class EnvFiles(Variables, DotEnvSettingsSource):
     """Env files; of several the last wins, and of several lines the last."""
 
-    def read(self) -> list[Found]:
-        """Return what the files give."""
-        return self._variables(reversed(self.reading.env_lines()))
+    def lines(self) -> Iterable[Line]:
+        """Return the lines of the files, the last first."""
+        return reversed(self.context.env_lines)
 
 
-class SecretsDirectory(Source):
-    """Directories with one file for each setting, named ``access_key_secret`` or ``OTS_ACCESS_KEY_SECRET``."""
+class SecretsDirectory(Variables):
+    """Directories with one file for each setting, named ``access_key_secret`` or ``OTS_ACCESS_KEY_SECRET``.
 
-    def read(self) -> list[Found]:
-        """Return what the files hold."""
-        found: list[Found] = []
-        named, _ = self.reading.paths(self.reading.where.secrets_dir, names.SECRETS_DIR)
-        for directory, origin in reversed(named):
+    As pydantic-settings' own source of nested secrets, it is one of variables: SecretsSettingsSource cannot read
+    nested settings, and lists the directory again for each field.
+    """
+
+    def lines(self) -> Iterator[Line]:
+        """Return the variables that the files stand for."""
+        context = self.context
+        for directory, origin, required in reversed(context.paths("secrets_dir", context.where.secrets_dir)):
+            context.files.append(directory)
             try:
-                entries = files.entries(directory, self.reading.seen)
+                entries = files.entries(directory)
             except Refusal as refusal:
-                self.reading.unreadable("secrets_dir", refusal, origin)
+                if required:
+                    context.unreadable("secrets_dir", refusal, origin)
+                else:
+                    context.warnings.append(f"{refusal.reason} ({origin}); it is ignored")
                 continue
-            lines = (self._line(name, path) for name, path in sorted(entries.items()))
-            found += self._variables(line for line in lines if line)
-        return found
+            for name, path in sorted(entries.items()):
+                line = self._line(name, path)
+                if line is not None:
+                    yield line
 
-    def _line(self, name: str, path: Path) -> tuple[str, str, str] | None:
-        layout = self.reading.layout
-        variable = name.upper() if name.upper().startswith(names.PREFIX) else names.PREFIX + name.upper()
-        field = layout.variables.get(variable)
-        if field is None:
-            prefixed = name.upper().startswith(names.PREFIX)
-            return (name, "", f"secrets file {path}") if prefixed else None
+    def _line(self, name: str, path: Path) -> Line | None:
+        context, origin = self.context, f"secrets file {path}"
+        prefix, cased = context.layout.prefix, name if self.case_sensitive else name.upper()
+        variable = cased if cased.startswith(prefix) else prefix + cased
+        field = self._field(variable)
+        if not field:
+            return Line(name, "", origin) if cased.startswith(prefix) else None
+        context.files.append(path)
         try:
-            text, exposure = files.read(path, self.reading.seen)
+            text, exposure = files.read(path)
         except Refusal as refusal:
-            self.reading.unreadable(field, refusal, f"secrets file {path}")
+            context.unreadable(field, refusal, origin)
             return None
-        leaf = layout.leaves.get(field)
+        leaf = context.layout.leaves.get(field)
         if exposure and leaf is not None and leaf.holds_secret(text.strip()):
-            self.reading.doubts.append(exposure)
-        return variable, text, f"secrets file {path}"
+            context.warnings.append(exposure)
+        return Line(variable, text, origin)
 
 
-class Profile(Source):
+class Profile(Source, TomlConfigSettingsSource):
     """One profile of ots.toml, the one named or ``default``."""
 
-    def read(self) -> list[Found]:
+    def __init__(self, context: Context) -> None:
+        self._place, self._exposure = "", ""
+        self._lines: dict[str, int] = {}
+        self._values = self._selected(context)
+        super().__init__(context, _narrowed(context, map(context.layout.field, self._values)), toml_file=None)
+
+    def _read_files(self, *_: Any, **__: Any) -> dict[str, Any]:
+        """Return the profile instead of whole files."""
+        return self._values
+
+    def read(self) -> list[FoundValue]:
         """Return what the profile gives."""
-        reading = self.reading
-        wanted = reading.profile
-        name, origin = wanted or ("default", "")
-        path, table, exposure = self._profiles(wanted)
-        if path is None:
-            return []
-        if name not in table:
-            if wanted:
-                refusal = Refusal(f"{name_of(path)} has no such profile", one_of(table, name))
-                reading.unreadable("profile", refusal, origin)
-            return []
-        place = f"profile [profiles.{name}] in {path}"
-        found: list[Found] = []
-        for key, value in table[name].items():
-            if key in reading.layout.leaves or key in reading.layout.parts:
-                found += self._one(key, value, place) if value != "" else []
-            elif names.variable(key) not in names.NEIGHBOURS and (meant := self._meant(names.variable(key))):
-                hint = f"Did you mean {meant.removeprefix(names.PREFIX).lower()}?"
-                reading.doubts.append(f"{place}: {names.visible(key) or 'a name in it'} sets nothing. {hint}")
-        leaves = reading.layout.leaves
-        if exposure and any(leaves[each.field].holds_secret(each.value) for each in found):
-            reading.doubts.append(exposure)
+        found = self._spread(TomlConfigSettingsSource.__call__(self), self._origin)
+        leaves = self.context.layout.leaves
+        if self._exposure and any(leaves[each.field].holds_secret(each.value) for each in found):
+            self.context.warnings.append(self._exposure)
         return found
 
-    def _profiles(self, wanted: tuple[str, str] | None) -> tuple[Path | None, dict[str, Any], str]:
-        reading = self.reading
-        named, _ = reading.paths(None, names.CONFIG_FILE)
-        places = [path for path, _ in named] or files.profile_places()
-        for path in places:
-            reading.seen[path] = files.signature(path)
-        found = next((each for each in places if named or files.exists(each)), None)
-        if found is None:
+    def _origin(self, name: str) -> str:
+        line = self._lines.get(name)
+        return f"{self._place} line {line}" if line else self._place
+
+    def _selected(self, context: Context) -> dict[str, Any]:
+        """Return the entries of the profile that are settings."""
+        wanted = context.profile
+        name, origin = wanted or ("default", "")
+        named = context.paths("config_file")
+        places = [each.path for each in named] or files.profile_places()
+        context.files.extend(places)
+        path = next((each for each in places if named or files.exists(each)), None)
+        if path is None:
             if wanted:
-                looked = ", ".join(str(each) for each in places)
-                refusal = Refusal(f"there is no ots.toml; looked at {looked}", "Write one, or leave the profile out.")
-                reading.unreadable("profile", refusal, wanted[1])
-            return None, {}, ""
+                reason = f"needs an ots.toml, and there is none; looked for {', '.join(map(str, places))}"
+                context.unreadable("profile", Refusal(reason, "Write one, or do not set profile."), origin)
+            return {}
         try:
-            text, exposure = files.read(found, reading.seen)
-            return found, files.profiles(found, text), exposure
+            text, self._exposure = files.read(path)
+            table = files.profiles(path, text)
         except Refusal as refusal:
-            reading.unreadable("profile", refusal, named[0][1] if named else str(found))
-            return None, {}, ""
+            context.unreadable("config_file", refusal, named[0].origin if named else str(path))
+            return {}
+        if name not in table:
+            if wanted:
+                reason = f"does not exist in {names.visible_file(path)}"
+                context.unreadable("profile", Refusal(reason, names.one_of(table, name)), origin)
+            return {}
+        self._place = f"profile [profiles.{name}] in {path}"
+        self._lines = files.key_lines(text, name)
+        known = {key for key in table[name] if context.layout.field(key) in context.cls.model_fields}
+        prefix = context.layout.prefix
+        for key in table[name].keys() - known:
+            context.check_name(prefix + key.upper(), self._origin(key), lambda each: each.removeprefix(prefix).lower())
+        return {key: value for key, value in table[name].items() if key in known and value != ""}
 
 
-class Derived(Source):
-    """What the values found so far imply: endpoint, instance, region and network tell of each other."""
+class Derived(Source, InitSettingsSource):
+    """What the values found so far imply: endpoint, instance, region and network follow from each other."""
 
-    def read(self) -> list[Found]:
-        """Return what follows from the other sources' values, and note where they contradict each other."""
-        return agree(self.reading, self.rank)
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, _narrowed(context, ()), {})
+
+    def read(self) -> list[FoundValue]:
+        """Return what follows from the other sources' values, and report where they contradict each other."""
+        return derive(self.context, self.rank)
 
 
 PRECEDENCE: tuple[type[Source], ...] = (
@@ -233,10 +326,12 @@ PRECEDENCE: tuple[type[Source], ...] = (
 """The sources, the highest first; after them come the defaults."""
 
 
-def nest(values: dict[str, Any]) -> dict[str, Any]:
-    """Return flat settings as nested ones: ``retry.deadline`` becomes ``{"retry": {"deadline": ...}}``."""
-    nested: dict[str, Any] = {}
-    for name, value in values.items():
-        part, _, leaf = name.rpartition(".")
-        (nested.setdefault(part, {}) if part else nested)[leaf] = value
-    return nested
+def explicit_sources(context: Context) -> tuple[PydanticBaseSettingsSource, ...]:
+    """Return the sources of settings that read nothing."""
+    return Arguments(context), Derived(context)
+
+
+def all_sources(context: Context) -> tuple[PydanticBaseSettingsSource, ...]:
+    """Return every source, the highest first; a subclass may add its own above the profile."""
+    init, env, dotenv, secrets, *others = (kind(context) for kind in PRECEDENCE)
+    return *context.cls.settings_customise_sources(context.cls, init, env, dotenv, secrets), *others

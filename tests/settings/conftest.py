@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from ots_config.settings import memory
-
 ENDPOINT = "https://demo.cn-hangzhou.ots.aliyuncs.com"
 
 
@@ -21,7 +19,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     work.mkdir()
     monkeypatch.chdir(work)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    memory.forget()
     return work
 
 

@@ -1,4 +1,4 @@
-"""Endpoints are taken apart, checked against their neighbours, and derived."""
+"""Endpoints are parsed, compared with the other settings, and derived."""
 
 import pytest
 from hypothesis import given
@@ -51,7 +51,7 @@ PUBLIC = "https://demo.cn-hangzhou.ots.aliyuncs.com"
     ],
 )
 def test_forms(text: str, url: str, parts: tuple[str | None, ...]) -> None:
-    """Every documented form tells instance, region and network, and has one normal form, which the SDK takes too."""
+    """Every documented form gives instance, region and network, and has one normal form, which the SDK takes too."""
     endpoint = parse(text)
     assert (endpoint.url, (endpoint.instance, endpoint.region, endpoint.network)) == (url, parts)
     assert parse(endpoint.url).url == endpoint.url
@@ -82,7 +82,7 @@ def test_loopback(host: str, loopback: bool) -> None:
     if loopback:
         assert OTSSettings.explicit(endpoint=f"http://{host}:1", instance_name="any-name-will-do-here")
     else:
-        with pytest.raises(SettingsError, match=r"it is http.*OTS_ALLOW_HTTP"):
+        with pytest.raises(SettingsError, match=r"endpoint: is http.*OTS_ALLOW_HTTP"):
             OTSSettings.explicit(endpoint=f"http://{host}:1", instance_name="demo")
         assert OTSSettings.explicit(endpoint=f"http://{host}:1", instance_name="demo", allow_http=True)
 
@@ -93,8 +93,8 @@ def test_loopback(host: str, loopback: bool) -> None:
         (None, "not text"),
         (b"https://x.com", "not text"),
         ("  ", "empty"),
-        ("endpoint", "no https:// in front"),
-        ("demo.cn-hangzhou.ots.aliyuncs.com/", "no https:// in front"),
+        ("endpoint", "does not begin with https://"),
+        ("demo.cn-hangzhou.ots.aliyuncs.com/", "does not begin with https://"),
         ("ftp://x.com", "neither https nor http"),
         ("https://", "has no host"),
         ("https:///x", "path"),
@@ -102,32 +102,32 @@ def test_loopback(host: str, loopback: bool) -> None:
         ("https://x.com?", "path, query or fragment"),
         ("https://x.com#", "path, query or fragment"),
         ("https://id:secret@x.com", "user name or password"),
-        ("https://x.com\r\nX-Evil: 1", "characters that no host has"),
-        ("https://x.com\n", "characters that no host has"),
-        ("https://表格.com", "characters that no host has"),
-        ("https://x y.com", "host is not one"),
-        ("https://x..com", "host is not one"),
-        ("https://x.com\\y", "host is not one"),
-        ("https://-x.com", "host is not one"),
-        (f"https://{'x' * 64}.com", "host is not one"),
+        ("https://x.com\r\nX-Evil: 1", "characters that a host cannot have"),
+        ("https://x.com\n", "characters that a host cannot have"),
+        ("https://表格.com", "characters that a host cannot have"),
+        ("https://x y.com", "invalid host"),
+        ("https://x..com", "invalid host"),
+        ("https://x.com\\y", "invalid host"),
+        ("https://-x.com", "invalid host"),
+        (f"https://{'x' * 64}.com", "invalid host"),
         ("https://x.com:0", "port"),
         ("https://x.com:65536", "port"),
         ("https://x.com:x", "port"),
-        ("https://[::1", "no URL"),
-        ("https://[::g]", "no URL|IPv6"),
-        ("https://[fe80::1%25eth0]", "no URL|IPv6"),
+        ("https://[::1", "not a URL"),
+        ("https://[::g]", "not a URL|IPv6"),
+        ("https://[fe80::1%25eth0]", "not a URL|IPv6"),
         ("https://tablestore.cn-hangzhou.aliyuncs.com", "control plane"),
         ("https://tablestore-vpc.cn-hangzhou.aliyuncs.com", "control plane"),
     ],
 )
 def test_refused(value: object, reason: str) -> None:
-    """What is no data endpoint is refused with the reason."""
+    """What is not a data endpoint is refused with the reason."""
     with pytest.raises(Refusal, match=reason):
         parse(value)
 
 
-def test_mends() -> None:
-    """A missing scheme and a control-plane endpoint are told what to write instead."""
+def test_hints() -> None:
+    """The hints for a missing scheme and a control-plane endpoint say what to write instead."""
     with pytest.raises(SettingsError, match=rf"Write it as {PUBLIC}\."):
         OTSSettings.explicit(endpoint=PUBLIC[8:])
     with pytest.raises(SettingsError, match=r"INSTANCE\.cn-beijing\.vpc\.tablestore\.aliyuncs\.com"):
@@ -159,7 +159,7 @@ def test_any_text(text: str) -> None:
     ],
 )
 def test_endpoint_is_derived(network: str, endpoint: str) -> None:
-    """Region, instance and network make the endpoint, which tells them back."""
+    """Region, instance and network make the endpoint, from which they follow in turn."""
     settings = OTSSettings.explicit(region="CN-Hangzhou", instance_name="Demo", network=network)
     assert settings.endpoint == endpoint
     assert settings.origin("endpoint") == f"derived from region, instance_name and network {network}"
@@ -167,7 +167,7 @@ def test_endpoint_is_derived(network: str, endpoint: str) -> None:
     assert (back.region, back.instance_name, back.network) == ("cn-hangzhou", "demo", network)
 
 
-def test_agreement() -> None:
+def test_contradictions() -> None:
     """What is given beside the endpoint must agree with it, whatever the case of the instance."""
     assert OTSSettings.explicit(endpoint=PUBLIC, instance_name="DEMO", region="cn-hangzhou").instance_name == "DEMO"
     with pytest.raises(SettingsError) as caught:
@@ -180,7 +180,7 @@ def test_agreement() -> None:
 
 
 def test_old_vpc_binding() -> None:
-    """An old VPC binding tells the instance if it has one hyphen, and else agrees with a given one."""
+    """An old VPC binding gives the instance if it has one hyphen, and else is compared with a given one."""
     host = ".cn-beijing.vpc.ots.aliyuncs.com"
     assert OTSSettings.explicit(endpoint=f"https://vpc1-demo{host}").instance_name == "demo"
     hyphens = f"https://my-vpc-my-demo{host}"
@@ -198,13 +198,13 @@ def test_what_is_missing() -> None:
     assert len(caught.value.problems) == 1
     with pytest.raises(SettingsError, match="without region"):
         OTSSettings.explicit(instance_name="demo")
-    with pytest.raises(SettingsError, match="instance_name: it is not set, and the endpoint does not name it"):
+    with pytest.raises(SettingsError, match="instance_name: is not set, and the endpoint does not name it"):
         OTSSettings.explicit(endpoint="http://127.0.0.1:8087")
 
 
-def test_doubts() -> None:
+def test_warnings() -> None:
     """Odd hosts of the provider, odd instance names and unknown dual-stack regions are warned about, not refused."""
-    with pytest.warns(SettingsWarning, match="has not the form"):
+    with pytest.warns(SettingsWarning, match="does not have the form"):
         OTSSettings.explicit(endpoint="https://demo.ots.aliyuncs.com", instance_name="demo")
     with pytest.warns(SettingsWarning, match="3 to 16 letters"):
         OTSSettings.explicit(region="cn-beijing", instance_name="my_admin")
@@ -222,5 +222,5 @@ def test_signing_region(monkeypatch: pytest.MonkeyPatch) -> None:
     assert OTSSettings.explicit(endpoint=PUBLIC, region="cn-hangzhou", signature="V2").signing_region is None
     monkeypatch.setenv("OTS_REGION", "cn-hangzhou")
     assert OTSSettings(endpoint=PUBLIC).signing_region == "cn-hangzhou"
-    with pytest.raises(SettingsError, match="v4 needs the region"):
+    with pytest.raises(SettingsError, match="signature: is v4, which needs a region"):
         OTSSettings.explicit(endpoint="http://127.0.0.1:1", instance_name="demo", signature="v4")

@@ -1,13 +1,14 @@
 """Env files, secrets directories and profiles are read as their users expect, and named when they cannot be."""
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ots_config.errors import SettingsError
-from ots_config.settings import OTSSettings, SettingsWarning
+from ots_config.settings import OTSSettings, SettingsWarning, files
 
 Write = Callable[..., Path]
 BASE = {"endpoint": "https://demo.cn-hangzhou.ots.aliyuncs.com"}
@@ -79,7 +80,7 @@ def test_default_env_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_missing_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A named env file that is missing is one problem, and what it might have given is not called missing too."""
+    """A named env file that is missing is one problem, and what it might have given is not reported as missing too."""
     with pytest.raises(SettingsError) as caught:
         OTSSettings(env_file="prod.env")
     (problem,) = caught.value.problems
@@ -102,15 +103,80 @@ def test_unreadable_env_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> N
         with pytest.raises(SettingsError, match=reason):
             OTSSettings(**BASE, env_file=f"{name}.env")
 
-    def forbidden(*_: object, **__: object) -> None:
+    def forbidden(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
     write(".env", "")
-    monkeypatch.setattr(Path, "open", forbidden)
+    monkeypatch.setattr(os, "open", forbidden)
     with pytest.raises(SettingsError, match="permission denied"):
         OTSSettings(**BASE, env_file="prod.env")
-    with pytest.warns(SettingsWarning, match=r"\.env: permission denied; it is left out"):
+    with pytest.warns(SettingsWarning, match=r"\.env: permission denied; it is ignored"):
         OTSSettings(**BASE)
+
+
+needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are a POSIX matter")
+
+
+@needs_pipes
+def test_a_pipe_is_read_to_its_end() -> None:
+    """An env file may be a pipe whose writer comes late and writes in pieces, as a secret manager's does."""
+    os.mkfifo("pipe.env")
+    second = threading.Event()
+
+    def write_slowly() -> None:
+        with Path("pipe.env").open("wb", buffering=0) as pipe:
+            pipe.write(b"OTS_MAX_CONNECTION=3\nOTS_ENC")
+            second.wait(0.05)
+            pipe.write(b"ODING=ascii\n")
+
+    writer = threading.Thread(target=write_slowly)
+    writer.start()
+    settings = OTSSettings(**BASE, env_file="pipe.env")
+    writer.join()
+    assert (settings.max_connection, settings.encoding) == (3, "ascii")
+    assert settings.origin("encoding") == "pipe.env line 2"
+
+
+@needs_pipes
+def test_a_pipe_without_an_end(monkeypatch: pytest.MonkeyPatch, write: Write) -> None:
+    """A pipe that nobody writes into, or whose writer never closes it, is a problem after a time and not a hang."""
+    monkeypatch.setattr(files, "MAX_WAIT", 0.05)
+    os.mkfifo("pipe.env")
+    with pytest.raises(SettingsError, match=r"env_file: pipe\.env: no end of file within 0\.05 s"):
+        OTSSettings(**BASE, env_file="pipe.env")
+    held = os.open("pipe.env", os.O_RDWR)
+    os.write(held, b"OTS_ENCODING=ascii\n")
+    with pytest.raises(SettingsError, match=r"pipe\.env: no end of file"):
+        OTSSettings(**BASE, env_file="pipe.env")
+    os.close(held)
+    os.mkfifo(".env")
+    with pytest.warns(SettingsWarning, match=r"\.env: no end of file within 0\.05 s; it is ignored"):
+        OTSSettings(**BASE)
+    Path(".env").unlink()
+    os.mkfifo("ots.toml")
+    with pytest.raises(SettingsError, match=r"ots\.toml: no end of file"):
+        OTSSettings(**BASE)
+    Path("ots.toml").unlink()
+    write("secrets/encoding", "ascii")
+    os.mkfifo("secrets/sts_token")
+    with pytest.raises(SettingsError, match=r"sts_token: .*no end of file within 0\.05 s \(from secrets file"):
+        OTSSettings(**BASE, secrets_dir="secrets")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no such device")
+def test_endless_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a device that never ends at most 1 MiB is read, whichever source names it; an empty one is empty."""
+    with pytest.raises(SettingsError, match=r"env_file: /dev/zero: larger than 1 MiB"):
+        OTSSettings(**BASE, env_file="/dev/zero")
+    Path("secrets").mkdir()
+    Path("secrets/encoding").symlink_to("/dev/zero")
+    with pytest.raises(SettingsError, match=r"encoding: secrets/encoding: larger than 1 MiB"):
+        OTSSettings(**BASE, secrets_dir="secrets")
+    monkeypatch.setenv("OTS_CONFIG_FILE", "/dev/zero")
+    with pytest.raises(SettingsError, match=r"config_file: /dev/zero: larger than 1 MiB \(from environment variable"):
+        OTSSettings(**BASE)
+    monkeypatch.setenv("OTS_CONFIG_FILE", os.devnull)
+    assert OTSSettings(**BASE, env_file=os.devnull).max_connection == 50
 
 
 def test_impossible_env_file() -> None:
@@ -125,7 +191,7 @@ def test_broken_lines(write: Write) -> None:
         OTSSettings(**BASE, env_file=write("prod.env", '\nOTS_ACCESS_KEY_SECRET="abc\n'))
     (problem,) = (problem for problem in caught.value.problems if "line" in problem.origin)
     assert (problem.field, problem.origin) == ("access_key_secret", "prod.env line 2")
-    with pytest.raises(SettingsError, match=r"env_file: the line cannot be read \(from prod.env line 1\)"):
+    with pytest.raises(SettingsError, match=r"env_file: is on a line that cannot be read \(from prod.env line 1\)"):
         OTSSettings(**BASE, env_file=write("prod.env", "OTS_NEW abc\n"))
     with pytest.warns(SettingsWarning, match=r"prod\.env line 2 cannot be read"):
         OTSSettings(**BASE, env_file=write("prod.env", "\nhello world\n"))
@@ -149,7 +215,7 @@ def test_files_that_others_can_read(write: Write) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are a POSIX matter")
 def test_read_only_mounts(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret on a read-only file system, as containers mount them, gets no warning that nobody could heed."""
+    """A secret on a read-only file system, as containers mount them, gets no warning, as nobody there can change it."""
     write("secrets/access_key_secret", "abc\n", 0o444)
     monkeypatch.setattr(os, "statvfs", lambda _: type("Status", (), {"f_flag": os.ST_RDONLY}))
     assert secret(OTSSettings(**KEY, secrets_dir="secrets")) == "abc"
@@ -171,8 +237,8 @@ def test_secrets_directory(write: Write, monkeypatch: pytest.MonkeyPatch) -> Non
     assert OTSSettings(**BASE, _secrets_dir="two", access_key_secret="s").access_key_id == "other"
 
 
-def test_secrets_directory_faults(write: Write) -> None:
-    """A missing directory, a folder in a file's place and a misspelt name are told."""
+def test_secrets_directory_problems(write: Write) -> None:
+    """A missing directory, a folder in a file's place and a misspelt name are reported."""
     with pytest.raises(SettingsError, match="secrets_dir: nowhere: no such file"):
         OTSSettings(**BASE, secrets_dir="nowhere")
     write("secrets/encoding/file", "x")
@@ -204,7 +270,7 @@ def test_profiles(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     assert OTSSettings(**BASE).max_connection == 1
     prod = OTSSettings(**BASE, profile="prod")
     assert (prod.max_connection, prod.socket_timeout, prod.allow_http) == (2, (3, 30), True)
-    assert prod.origin("retry.policy") == "profile [profiles.prod] in ots.toml"
+    assert prod.origin("retry.policy") == "profile [profiles.prod] in ots.toml line 10"
     assert OTSSettings(**BASE, env_file=write("prod.env", "OTS_PROFILE=prod\n")).max_connection == 2
     monkeypatch.setenv("OTS_PROFILE", "prod")
     assert OTSSettings(**BASE).max_connection == 2
@@ -222,7 +288,61 @@ def test_profile_places(write: Write, tmp_path: Path, monkeypatch: pytest.Monkey
     write("ots.toml", "[profiles.default]\nmax_connection = 2\n")
     assert OTSSettings(**BASE).max_connection == 2
     monkeypatch.setenv("OTS_CONFIG_FILE", str(write("my.toml", "[profiles.default]\nmax_connection = 1\n")))
-    assert OTSSettings(**BASE).origin("max_connection") == "profile [profiles.default] in my.toml"
+    assert OTSSettings(**BASE).origin("max_connection") == "profile [profiles.default] in my.toml line 2"
+
+
+LINES = """# a comment
+[profiles.default]   # the usual one
+max_connection = 3
+"encoding" = "ascii"
+retry = { policy = "write", deadline = 3 }
+socket_timeout = [
+  3,
+  30,
+]
+tls.minimum_version = "1.3"
+[profiles.default.proxies]
+https = "http://proxy:1"
+[profiles."other"]
+idle_timeout = 7
+[ profiles . default2 ]
+idle_timeout = 8
+"""
+
+
+def test_lines_of_a_profile(write: Write) -> None:
+    """Each value of a profile names its line if that is certain; a value of several lines names the profile alone."""
+    write("ots.toml", LINES)
+    settings = OTSSettings(**BASE)
+    place = "profile [profiles.default] in ots.toml"
+    for field, line in (
+        ("max_connection", 3),
+        ("encoding", 4),
+        ("retry.policy", 5),
+        ("retry.deadline", 5),
+        ("tls.minimum_version", 10),
+    ):
+        assert settings.origin(field) == f"{place} line {line}"
+    assert settings.origin("socket_timeout") == settings.origin("proxies") == place
+    assert OTSSettings(**BASE, profile="other").origin("idle_timeout") == "profile [profiles.other] in ots.toml line 14"
+    other = OTSSettings(**BASE, profile="default2")
+    assert (other.origin("idle_timeout"), other.idle_timeout) == ("profile [profiles.default2] in ots.toml line 16", 8)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[profiles.default]\nrole_external_id = '''\nencoding = \"x\"\n'''\nencoding = \"ascii\"\n",
+        'profiles = { default = { encoding = "ascii" } }\n',
+        'profiles.default.encoding = "ascii"\n',
+    ],
+    ids=["text of several lines", "an inline table", "a dotted key"],
+)
+def test_no_line_if_unsure(write: Write, text: str) -> None:
+    """Where the line is not certain, the origin names the profile and no line."""
+    write("ots.toml", text.replace("role_external_id", "unknown"))
+    settings = OTSSettings(**BASE)
+    assert (settings.encoding, settings.origin("encoding")) == ("ascii", "profile [profiles.default] in ots.toml")
 
 
 @pytest.mark.parametrize(
@@ -231,11 +351,11 @@ def test_profile_places(write: Write, tmp_path: Path, monkeypatch: pytest.Monkey
         ("x = 1\ny = = 2\n", r"ots\.toml is not valid TOML \(line 2\)"),
         ("profiles = 3\n", "profiles that are not tables"),
         ("[profiles]\nprod = 3\n", "profiles that are not tables"),
-        (PROFILES, r"profile: ots\.toml has no such profile \(from argument\)\. Did you mean prod\?"),
+        (PROFILES, r"profile: does not exist in ots\.toml \(from argument\)\. Did you mean prod\?"),
         ("", "There are none"),
     ],
 )
-def test_profile_faults(write: Write, text: str, reason: str) -> None:
+def test_profile_problems(write: Write, text: str, reason: str) -> None:
     """An ots.toml that cannot be used, or without the profile that was named, is one problem."""
     write("ots.toml", text)
     with pytest.raises(SettingsError, match=reason) as caught:
@@ -245,7 +365,7 @@ def test_profile_faults(write: Write, text: str, reason: str) -> None:
 
 def test_profile_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A profile without any ots.toml, and an ots.toml that was named and is missing, are problems."""
-    with pytest.raises(SettingsError, match=r"there is no ots\.toml; looked at ots\.toml, "):
+    with pytest.raises(SettingsError, match=r"profile: needs an ots\.toml, and there is none; looked for ots\.toml, "):
         OTSSettings(**BASE, profile="prod")
     monkeypatch.setenv("OTS_CONFIG_FILE", "my.toml")
     with pytest.raises(SettingsError, match=r"my\.toml: no such file.*environment variable OTS_CONFIG_FILE"):

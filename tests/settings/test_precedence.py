@@ -14,7 +14,7 @@ BASE = {"endpoint": "https://demo.cn-hangzhou.ots.aliyuncs.com"}
 
 
 def test_the_order_is_one_tuple() -> None:
-    """The precedence can be read off one tuple."""
+    """The precedence is one tuple."""
     names = [source.__name__ for source in PRECEDENCE]
     assert names == ["Arguments", "Environment", "EnvFiles", "SecretsDirectory", "Profile", "Derived"]
 
@@ -57,7 +57,7 @@ def test_profile_over_derived(write: Write) -> None:
     write("ots.toml", '[profiles.default]\ninstance_name = "DEMO"\n')
     settings = OTSSettings(**BASE)
     assert settings.instance_name == "DEMO"
-    assert settings.origin("instance_name") == "profile [profiles.default] in ots.toml"
+    assert settings.origin("instance_name") == "profile [profiles.default] in ots.toml line 2"
 
 
 def test_derived_over_default() -> None:
@@ -68,7 +68,7 @@ def test_derived_over_default() -> None:
     assert settings.origin("encoding") == "default"
 
 
-def test_every_loser_is_explained(monkeypatch: pytest.MonkeyPatch, write: Write) -> None:
+def test_every_overridden_value_is_explained(monkeypatch: pytest.MonkeyPatch, write: Write) -> None:
     """The row of a setting names all that it overrode, the strongest first."""
     monkeypatch.setenv("OTS_MAX_CONNECTION", "2")
     write(".env", "OTS_MAX_CONNECTION=3\n")
@@ -80,18 +80,18 @@ def test_every_loser_is_explained(monkeypatch: pytest.MonkeyPatch, write: Write)
         ("environment variable OTS_MAX_CONNECTION", "2"),
         (".env line 1", "3"),
         ("secrets file secrets/OTS_MAX_CONNECTION", "4"),
-        ("profile [profiles.default] in ots.toml", "5"),
+        ("profile [profiles.default] in ots.toml line 2", "5"),
     )
 
 
 def test_none_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An argument of None leaves the word to the weaker sources."""
+    """An argument of None leaves the choice to the weaker sources."""
     monkeypatch.setenv("OTS_REGION", "cn-hangzhou")
     assert OTSSettings(**BASE, region=None).origin("region") == "environment variable OTS_REGION"
 
 
 def test_empty_is_unset(monkeypatch: pytest.MonkeyPatch, write: Write) -> None:
-    """Empty variables, lines, files and profile entries leave the word to the weaker sources."""
+    """Empty variables, lines, files and profile entries leave the choice to the weaker sources."""
     monkeypatch.setenv("OTS_ENCODING", "")
     write(".env", "OTS_ENCODING=\n")
     write("secrets/encoding", "\n")
@@ -135,7 +135,7 @@ def test_instance_alias(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_token_stays_with_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """A token of a weaker source is not joined to the keys of a stronger one."""
     monkeypatch.setenv("OTS_STS_TOKEN", "token-of-another-session")
-    with pytest.warns(SettingsWarning, match="left out"):
+    with pytest.warns(SettingsWarning, match="is not used"):
         settings = OTSSettings(**BASE, access_key_id="id", access_key_secret="secret")
     assert settings.sts_token is None
     row = next(row for row in settings.explain() if row.field == "sts_token")

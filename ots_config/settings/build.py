@@ -1,0 +1,92 @@
+"""From what the sources found to a whole model: merged, validated, every problem reported together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_settings import PydanticBaseSettingsSource
+
+from ots_config.errors import SettingsProblem
+from ots_config.settings.context import Context
+from ots_config.settings.fields import Part
+from ots_config.settings.problems import Problem, fill
+from ots_config.settings.provenance import DEFAULT, FoundValue, Layout, nest, show_overridden
+from ots_config.settings.sources import Source
+
+_DERIVABLE = ("endpoint", "instance_name")
+"""Settings whose absence the cross-checks explain better than pydantic does."""
+
+
+Overrode = dict[str, tuple[tuple[str, str], ...]]
+"""Origin and masked value of each value that was overridden, by field."""
+
+
+def build(
+    model: BaseModel, context: Context, sources: Iterable[PydanticBaseSettingsSource]
+) -> tuple[dict[str, str], Overrode]:
+    """Read the sources in their order and give a new settings model the strongest of each value.
+
+    Args:
+        model: A model without values; if there are problems, its values are of no use.
+        context: What the sources share; gains the problems, in the order of the fields.
+        sources: The sources, the highest first.
+
+    Returns:
+        The origin of each value that is not a default, and what was overridden.
+    """
+    provenance, layout, problems = context.provenance, context.layout, context.problems
+    for rank, source in enumerate(sources):
+        if isinstance(source, Source):
+            source.rank = rank
+        for found in source.read() if isinstance(source, Source) else _foreign(source, context, rank):
+            provenance.setdefault(found.field, []).append(found)
+    winners = {name: found[0] for name, found in provenance.items()}
+    wrong = _fill(model, _values(winners), layout)
+    # What is missing comes last: another problem is its cause then, and is reported instead.
+    for name, reason, hint in sorted(wrong, key=lambda each: each.field in _DERIVABLE and each.field not in winners):
+        if name in winners:
+            problems.append(SettingsProblem(name, reason, winners[name].origin, hint))
+        elif name not in _DERIVABLE or not problems:
+            problems.append(SettingsProblem(name, reason, "no source", f"{hint[:-1]} ({layout.names.get(name)})."))
+    order = {name: place for place, name in enumerate((*layout.leaves, *layout.parts))}
+    problems.sort(key=lambda problem: order.get(problem.field, len(order)))
+    origins = {name: found.origin for name, found in winners.items() if found.origin != DEFAULT}
+    overrode = {
+        name: tuple((each.origin, show_overridden(layout.leaves[name], each.value)) for each in found[1:])
+        for name, found in provenance.items()
+        if len(found) > 1
+    }
+    return origins, overrode
+
+
+def _values(winners: dict[str, FoundValue]) -> dict[str, Any]:
+    return nest({name: found.value for name, found in winners.items() if found.origin != DEFAULT})
+
+
+def _fill(model: BaseModel, values: dict[str, Any], layout: Layout) -> list[Problem]:
+    """Give a new model its values, or return what is wrong with them."""
+    problems: list[Problem] = []
+    for name in [name for name in values if name in layout.parts]:
+        kind = layout.parts[name]
+        if issubclass(kind, Part):  # its constructor would raise a SettingsError of its own
+            part = kind.__new__(kind)
+            wrong = fill(part, values.pop(name), kind.model_fields)
+            problems += [problem._replace(field=f"{name}.{problem.field}") for problem in wrong]
+            if not wrong:
+                values[name] = part
+    return problems + fill(model, values, (*layout.leaves, *layout.parts))
+
+
+def _foreign(source: PydanticBaseSettingsSource, context: Context, rank: int) -> list[FoundValue]:
+    """Return what a source gives that is not one of ours."""
+    found_before = {name: found[0] for name, found in context.provenance.items()}
+    source._set_current_state(_values(found_before))  # noqa: SLF001 - it is BaseSettings that calls it otherwise
+    layout, origin = context.layout, type(source).__name__
+    found: list[FoundValue] = []
+    for key, value in source().items():
+        name = layout.field(key)
+        if name in layout.leaves or name in layout.parts:
+            found += context.spread(name, value, lambda _: origin, rank)
+    return found
