@@ -15,7 +15,12 @@ import ots_config
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-IMPORTED_AS = {"dotenv": "python-dotenv", "google": "protobuf", "pydantic_settings": "pydantic-settings"}
+IMPORTED_AS = {
+    "dotenv": "python-dotenv",
+    "google": "protobuf",
+    "pydantic_core": "pydantic",  # which pins it to one version
+    "pydantic_settings": "pydantic-settings",
+}
 """Distributions by the name of their module, where the two differ."""
 OPTIONAL = {"cryptography", "pytest", "rich"}
 """What is imported only where a user asked for it: the emulator's TLS, the pytest plugin, colours."""
