@@ -33,8 +33,8 @@ class _Help(argparse.Action):
         self, parser: argparse.ArgumentParser, _: Any, values: str | Sequence[Any] | None, option: str | None = None
     ) -> None:
         del values, option
-        from ots_config.emulator.dispatch import IMPLEMENTED
-        from ots_config.emulator.sts import ACTIONS
+        from ots_config.emulator.cloud.sts import ACTIONS
+        from ots_config.emulator.tablestore.service import IMPLEMENTED
 
         def lines(names: Sequence[str]) -> str:
             return textwrap.fill(", ".join(names), 96, initial_indent="  ", subsequent_indent="  ")

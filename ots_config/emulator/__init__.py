@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ots_config.emulator.embedded import Emulator as Emulator
+    from ots_config.emulator.emulator import Emulator as Emulator
     from ots_config.emulator.http import Limits as Limits
 
 __all__ = ["Emulator", "Limits"]
@@ -14,7 +14,7 @@ __all__ = ["Emulator", "Limits"]
 def __getattr__(name: str) -> Any:
     """Load what is asked for: the modules of the emulator need the official SDK, which is slow to import."""
     if name == "Emulator":
-        from ots_config.emulator.embedded import Emulator
+        from ots_config.emulator.emulator import Emulator
 
         return Emulator
     if name == "Limits":

@@ -8,18 +8,18 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, NamedTuple
 
-from ots_config.emulator.authentication import INSTANCE_NAME, Authentication, refused
-from ots_config.emulator.compression import inflated
+from ots_config.emulator.cloud.access_keys import Keys
+from ots_config.emulator.cloud.metadata import Metadata
+from ots_config.emulator.cloud.openapi import ApiError, error_answer, read_call
+from ots_config.emulator.cloud.sts import SecurityTokenService
 from ots_config.emulator.control import Control
-from ots_config.emulator.dispatch import Tablestore
 from ots_config.emulator.faults import Fault, Faults, default_message
-from ots_config.emulator.journal import Entry, Journal
-from ots_config.emulator.keys import Keys
 from ots_config.emulator.messages import Answer, Ending, Request, plain
-from ots_config.emulator.metadata import Metadata
-from ots_config.emulator.openapi import ApiError, error_answer, read_call
-from ots_config.emulator.replies import MessageFashion, ServiceFault
-from ots_config.emulator.sts import SecurityTokenService
+from ots_config.emulator.request_log import Entry, Journal
+from ots_config.emulator.tablestore.authentication import INSTANCE_NAME, Authentication, refused
+from ots_config.emulator.tablestore.compression import inflated
+from ots_config.emulator.tablestore.errors import MessageFashion, ServiceFault
+from ots_config.emulator.tablestore.service import Tablestore
 
 _LONGEST_NAME = 200
 

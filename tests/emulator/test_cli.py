@@ -139,7 +139,7 @@ def test_what_cannot_be_served_is_told(
 
 def test_help_lists_the_operations(capsys: pytest.CaptureFixture[str]) -> None:
     """Every implemented operation is in the help."""
-    from ots_config.emulator.dispatch import IMPLEMENTED
+    from ots_config.emulator.tablestore.service import IMPLEMENTED
 
     with pytest.raises(SystemExit) as caught:
         main(["emulator", "--help"])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ots_config.emulator import Emulator
-from ots_config.emulator.journal import Entry, Journal
+from ots_config.emulator.request_log import Entry, Journal
 from ots_config.sdk import tablestore
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 import ots_config.emulator
+from ots_config.emulator.cloud.sts import ACTIONS
 from ots_config.emulator.control import Control
-from ots_config.emulator.dispatch import IMPLEMENTED
 from ots_config.emulator.faults import KINDS, SERVICES
-from ots_config.emulator.journal import Entry
+from ots_config.emulator.request_log import Entry
 from ots_config.emulator.server import Server
-from ots_config.emulator.sts import ACTIONS
+from ots_config.emulator.tablestore.service import IMPLEMENTED
 
 README = Path(ots_config.emulator.__file__).with_name("README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

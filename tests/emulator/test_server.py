@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from ots_config.credentials.snapshot import Credentials
 from ots_config.emulator import Emulator
-from ots_config.emulator.dispatch import IMPLEMENTED
 from ots_config.emulator.messages import Answer, Request
 from ots_config.emulator.server import Server
+from ots_config.emulator.tablestore.service import IMPLEMENTED
 from ots_config.request.operations import OPERATIONS
 from ots_config.request.signing import Signer
 from ots_config.sdk import tablestore
