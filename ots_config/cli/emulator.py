@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import ssl
 
-    from ots_config.emulator.listener import Listener
+    from ots_config.emulator.http import HTTPServer
 
 _DESCRIPTION = """\
 Serve Tablestore in memory, with STS, the ECS metadata service and a credentials URI on the same port. The
@@ -27,7 +27,7 @@ _MEBIBYTE = 1024 * 1024
 
 
 class _Help(argparse.Action):
-    """Shows the help, with the operations that there are: slow to find out, so only when asked for."""
+    """Shows the help with the implemented operations, whose import is slow."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, _: Any, values: str | Sequence[Any] | None, option: str | None = None
@@ -91,7 +91,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Serve as the arguments say; return the exit code."""
+    """Serve until stopped and return the exit code."""
     if given.key is not None and given.certificate is None:
         given.parser.error("--key goes with --certificate")
     folder = Path(tempfile.mkdtemp(prefix="ots-emulator-")) if given.tls and given.certificate is None else None
@@ -106,12 +106,11 @@ def run(given: argparse.Namespace) -> int:
 
 
 async def _serve(given: argparse.Namespace, folder: Path | None) -> int:
-    from ots_config.emulator.http import Limits
-    from ots_config.emulator.listener import Listener
-    from ots_config.emulator.server import Server
+    from ots_config.emulator.http import HTTPServer, ServerLimits
+    from ots_config.emulator.server import EmulatorServer
 
     context, bundle = _tls(given, folder)
-    server = Server(
+    server = EmulatorServer(
         instances=given.instance or ["demo"],
         access_key_id=given.access_key_id,
         access_key_secret=given.access_key_secret,
@@ -120,37 +119,37 @@ async def _serve(given: argparse.Namespace, folder: Path | None) -> int:
         limit_throughput_changes=given.limit_throughput_changes,
         metadata_v1=not given.require_metadata_token,
     )
-    limits = Limits(idle=given.idle_timeout)
-    listener = Listener(server, host=given.host, port=given.port, limits=limits, tls=context)
+    limits = ServerLimits(idle=given.idle_timeout)
+    http = HTTPServer(server, host=given.host, port=given.port, limits=limits, tls=context)
     stopping = asyncio.Event()
     restore = _on_signals(stopping.set)
     try:
-        await listener.start()
-        print(f"listening on {listener.url}", flush=True)  # noqa: T201
+        await http.start()
+        print(f"listening on {http.url}", flush=True)  # noqa: T201
         if bundle is not None:
             print(f"CA bundle: {bundle}", flush=True)  # noqa: T201
-        await _until(stopping, listener)
+        await _until(stopping, http)
     finally:
         restore()
     return 0
 
 
-async def _until(stopping: asyncio.Event, listener: Listener) -> None:
+async def _until(stopping: asyncio.Event, http: HTTPServer) -> None:
     try:
         await stopping.wait()
     finally:
-        await listener.close()
+        await http.close()
 
 
 def _on_signals(stop: Callable[[], None]) -> Callable[[], None]:
-    """Stop at SIGINT and SIGTERM, also where the event loop cannot listen for them; return what undoes that."""
+    """Stop at SIGINT and SIGTERM; return a function that restores their handlers."""
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
     try:
         for number in signals:
             loop.add_signal_handler(number, stop)
     except (NotImplementedError, RuntimeError, ValueError):
-        return lambda: None  # there SIGINT is KeyboardInterrupt, which ends the loop as well
+        return lambda: None  # not supported on Windows, where KeyboardInterrupt ends the loop
 
     def restore() -> None:
         for number in signals:

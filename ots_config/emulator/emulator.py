@@ -1,4 +1,4 @@
-"""The emulator inside another program: its server in a daemon thread with an event loop of its own."""
+"""The emulator inside another program: its server in a daemon thread with its own event loop."""
 
 from __future__ import annotations
 
@@ -16,41 +16,40 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ots_config.emulator.cloud.metadata import LIFETIME, ROLE
 from ots_config.emulator.cloud.sts import credentials
-from ots_config.emulator.http import Limits
-from ots_config.emulator.listener import Listener
-from ots_config.emulator.server import Server
+from ots_config.emulator.http import HTTPServer, ServerLimits
+from ots_config.emulator.server import EmulatorServer
+from ots_config.emulator.tablestore.errors import MessageStyle
 
 if TYPE_CHECKING:
     import ssl
 
-    from ots_config.emulator.tablestore.errors import MessageFashion
     from ots_config.settings import OTSSettings
 
 _T = TypeVar("_T")
-_PATIENCE = 30.0  # seconds for the server's thread to answer; it never works that long on anything
+_CALL_TIMEOUT = 30.0  # seconds; the server's thread never takes that long
 
 
 class Emulator:
     """Tablestore, STS and the ECS metadata service on one port of this machine.
 
-    Use it as a context manager, or call ``start`` and ``stop``. What was stored stays over a stop and a new start,
-    and so does the port. Several emulators may run at once.
+    Use it as a context manager, or call ``start`` and ``stop``. Stored data and the port are kept when it is stopped
+    and started again. Several emulators may run at once.
 
     Args:
         host: The host name or address to listen on.
-        port: The port, 0 for any that is free.
+        port: The port, 0 for any free one.
         instance: The name of the instance.
-        instances: The names of several instances, in place of ``instance``; the first is the one of ``settings``.
+        instances: The names of several instances, in place of ``instance``; ``settings`` are for the first.
         access_key_id: The permanent key that is accepted.
         access_key_secret: Its secret.
-        tls: Whether to speak https, with a certificate made for this run unless one is given.
+        tls: Whether to use https, with a new certificate unless one is given.
         certificate: The file of a certificate; implies ``tls``.
-        key: The file of its private key, if that is a file of its own.
-        messages: Whose words errors use where the service's documents (``docs``) and recordings of it disagree.
+        key: The file of its private key, if that is a separate file.
+        messages: Which messages errors have where the service's documents (``docs``) and recordings (``2026``) differ.
         require_transaction_flag: Whether only tables created with local transactions enabled have them.
         limit_throughput_changes: Whether reserved throughput can be changed only once in two minutes.
         metadata_v1: Whether the metadata service answers requests without a token.
-        limits: What is taken from clients, and how long the server waits for them.
+        limits: What is accepted from clients, and how long the server waits for them.
     """
 
     def __init__(
@@ -65,11 +64,11 @@ class Emulator:
         tls: bool = False,
         certificate: str | os.PathLike[str] | None = None,
         key: str | os.PathLike[str] | None = None,
-        messages: MessageFashion = "docs",
+        messages: MessageStyle = "docs",
         require_transaction_flag: bool = False,
         limit_throughput_changes: bool = False,
         metadata_v1: bool = True,
-        limits: Limits | None = None,
+        limits: ServerLimits | None = None,
     ) -> None:
         names = list(instances or [instance])
         self.instance_name = names[0]
@@ -87,8 +86,7 @@ class Emulator:
         self._stopping: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
         self._process = 0
-        self._listener: Listener | None = None
-        self.server = Server(
+        self.server = EmulatorServer(
             instances=names,
             access_key_id=access_key_id,
             access_key_secret=access_key_secret,
@@ -104,7 +102,7 @@ class Emulator:
         """Start serving; return when connections are accepted.
 
         Raises:
-            OSError: If the host or port cannot be had, or a certificate cannot be read.
+            OSError: If the host or port is not available, or a certificate cannot be read.
             RuntimeError: If it is running already.
         """
         if self._running:
@@ -125,7 +123,7 @@ class Emulator:
     def stop(self) -> None:
         """Stop serving; return when every connection is closed and the port is free.
 
-        In a forked child nothing is done: the server is the parent's.
+        A forked child does nothing: the server is the parent's.
         """
         thread, loop, stopping = self._thread, self._loop, self._stopping
         if not self._running or thread is None or loop is None or stopping is None:
@@ -155,17 +153,16 @@ class Emulator:
             ready.set_exception(error)
 
     async def _serve(self, ready: Future[None]) -> None:
-        listener = Listener(self.server, host=self._host, port=self._port, limits=self._limits, tls=self._context)
-        await listener.start()
+        http = HTTPServer(self.server, host=self._host, port=self._port, limits=self._limits, tls=self._context)
+        await http.start()
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        self._listener = listener
-        self._port = listener.port
+        self._port = http.port
         ready.set_result(None)
         try:
             await self._stopping.wait()
         finally:
-            await listener.close()
+            await http.close()
 
     def _prepare_tls(self) -> None:
         if not self._tls or self._context is not None:
@@ -181,7 +178,7 @@ class Emulator:
         self._context, self._bundle = make_authority(folder, self._host)
 
     def _call(self, function: Callable[..., _T], *arguments: Any) -> _T:
-        """Run a function where the server runs, so that it meets no request half done."""
+        """Run a function in the server's thread, between requests."""
         loop = self._loop
         if not self._running or loop is None or threading.current_thread() is self._thread:
             return function(*arguments)
@@ -190,29 +187,29 @@ class Emulator:
         def run() -> None:
             try:
                 done.set_result(function(*arguments))
-            except BaseException as error:  # noqa: BLE001  it is raised where it was asked for
+            except BaseException as error:  # noqa: BLE001  raised in the caller's thread
                 done.set_exception(error)
 
         loop.call_soon_threadsafe(run)
-        return done.result(_PATIENCE)
+        return done.result(_CALL_TIMEOUT)
 
-    # --- where it is ------------------------------------------------------------------------------------------
+    # --- how to reach it --------------------------------------------------------------------------------------
 
     @property
     def port(self) -> int:
-        """The port listened on; 0 before the first start, if any free one was asked for."""
+        """The port listened on; 0 before the first start if any free one was requested."""
         return self._port
 
     @property
     def endpoint(self) -> str:
-        """The endpoint for clients, ``http://127.0.0.1:8087``."""
+        """The endpoint for clients, such as ``http://127.0.0.1:8087``."""
         scheme = "https" if self._tls else "http"
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"{scheme}://{host}:{self._port}"
 
     @property
     def ca_bundle(self) -> str | None:
-        """The file of the authority to trust; None without TLS. A certificate that was given is its own."""
+        """The file of the authority to trust, None without TLS; a given certificate is its own authority."""
         return None if self._bundle is None else str(self._bundle)
 
     @property
@@ -239,18 +236,18 @@ class Emulator:
         }
         return OTSSettings.explicit(**{**given, **others})
 
-    # --- what a test orders -----------------------------------------------------------------------------------
+    # --- control ----------------------------------------------------------------------------------------------
 
     def add_instance(self, name: str) -> None:
         """Add an empty instance, in place of the one of that name if there is one."""
         self._call(self.server.add_instance, name)
 
     def drop_instance(self, name: str) -> None:
-        """Forget an instance and its tables."""
+        """Drop an instance and its tables."""
         self._call(self.server.drop_instance, name)
 
     def reset(self) -> None:
-        """Empty every instance, lift the faults and the orders to the STS, forget the log; keys stay."""
+        """Empty every instance, clear faults, STS orders and log; keys stay."""
         self._call(self.server.reset)
 
     def fault(self, *, operation: str = "*", kind: str, **order: Any) -> None:
@@ -258,57 +255,57 @@ class Emulator:
 
         Args:
             operation: The operation that it hits, ``sts``, ``metadata``, ``uri``, or ``*`` for any request.
-            kind: What it does: ``error`` (code, status, message), ``status`` (status, body), ``delay`` (seconds),
+            kind: What happens: ``error`` (code, status, message), ``status`` (status, body), ``delay`` (seconds),
                 ``reset_before``, ``reset_after``, ``truncate``, ``corrupt_signature``, ``corrupt_md5``, ``skew``
                 (seconds) or ``rows`` (code, message).
-            **order: What the kind takes, and ``rate``, ``count``, ``seed``.
+            **order: The arguments of the kind, and ``rate``, ``count``, ``seed``.
 
         Raises:
-            ValueError: If the order cannot be carried out.
+            ValueError: If the order is invalid.
         """
         self._call(self.server.faults.install, {"operation": operation, "kind": kind, **order})
 
     def clear_faults(self) -> None:
-        """Lift every fault."""
+        """Remove every fault."""
         self._call(self.server.faults.clear)
 
     def log(self) -> list[dict[str, Any]]:
         """Return an entry for each request since the start or the last ``clear_log``, oldest first."""
-        return self._call(self.server.journal.entries)
+        return self._call(self.server.log.entries)
 
     def clear_log(self) -> None:
-        """Forget the requests so far."""
-        self._call(self.server.journal.clear)
+        """Clear the log."""
+        self._call(self.server.log.clear)
 
     def sts(self, *, lifetime: float | None = None, reject: str | None = None) -> None:
-        """Order how the STS behaves from now on.
+        """Change how the STS responds from now on.
 
         Args:
-            lifetime: Seconds that each temporary key lives, whatever is asked for; None for what is asked for.
-            reject: The error code that every request is answered with; None to answer.
+            lifetime: The lifetime in seconds of each temporary key; None for the requested one.
+            reject: The error code for every request; None to respond normally.
         """
 
-        def order() -> None:
+        def change() -> None:
             self.server.keys.lifetime = lifetime
             self.server.sts.reject = reject
 
-        self._call(order)
+        self._call(change)
 
     def add_key(self, access_key_id: str, access_key_secret: str) -> None:
-        """Accept one more permanent key."""
+        """Accept another permanent key."""
         self._call(self.server.keys.add, access_key_id, access_key_secret)
 
     def revoke(self, access_key_id: str) -> bool:
-        """Take a key back, a permanent or a temporary one; return whether there is one of that id."""
+        """Revoke a permanent or temporary key; return whether it is known."""
         return self._call(self.server.keys.revoke, access_key_id)
 
     def issue_key(self, lifetime: float = LIFETIME, *, role: str = ROLE) -> dict[str, str]:
-        """Return a new temporary key as the STS writes it: AccessKeyId, AccessKeySecret, SecurityToken, Expiration."""
+        """Return a new temporary key named as by the STS: AccessKeyId, AccessKeySecret, SecurityToken, Expiration."""
         clock = self.server.clock
         issue = self.server.keys.issue
         return credentials(self._call(lambda: issue(clock(), lifetime, role=role, session="embedded")))
 
 
 def _remove(folder: Path, process: int) -> None:
-    if os.getpid() == process:  # a forked child has a copy of this order, and no right to it
+    if os.getpid() == process:  # a forked child has a copy of this finalizer; the folder is the parent's
         shutil.rmtree(folder, ignore_errors=True)

@@ -6,20 +6,20 @@ from collections import deque
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-KEPT = 100_000
+MAX_ENTRIES = 100_000
 
 
-class Entry(NamedTuple):
+class LogEntry(NamedTuple):
     """One request.
 
     Attributes:
         operation: The operation, ``sts``, ``metadata`` or ``uri``.
         at: When it was answered or dropped, in seconds since the epoch, by the machine's clock.
         access_key_id: The key that it named.
-        token: The SHA-256 of the STS token that it carried, in hexadecimal.
+        token: The SHA-256 of its STS token, in hexadecimal.
         x_ots_date: Its header of that name, as sent.
-        status: The HTTP status of the answer, None if there was none.
-        code: The error code of the answer, None if it told none.
+        status: The HTTP status of the response, None if there was none.
+        code: The error code of the response, None for success.
         applied: Whether the operation took effect.
     """
 
@@ -33,31 +33,27 @@ class Entry(NamedTuple):
     applied: bool
 
 
-class Journal:
-    """The newest entries, oldest first.
+class RequestLog:
+    """The newest entries, oldest first; `max_entries` are kept."""
 
-    Args:
-        kept: How many are kept.
-    """
-
-    def __init__(self, kept: int = KEPT) -> None:
-        self._entries: deque[Entry] = deque(maxlen=kept)
+    def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
+        self._entries: deque[LogEntry] = deque(maxlen=max_entries)
         self._hashes: dict[str, str] = {}
 
-    def add(self, entry: Entry) -> None:
-        """Add an entry; the oldest goes if there are too many."""
+    def add(self, entry: LogEntry) -> None:
+        """Add an entry; the oldest is dropped if there are too many."""
         self._entries.append(entry)
 
     def clear(self) -> None:
-        """Forget every entry."""
+        """Drop every entry."""
         self._entries.clear()
 
     def entries(self) -> list[dict[str, Any]]:
         """Return the entries as the control surface shows them."""
         return [entry._asdict() for entry in self._entries]
 
-    def fingerprint(self, token: str | None) -> str | None:
-        """Return what the log shows of a token, None for none."""
+    def hash_token(self, token: str | None) -> str | None:
+        """Return what the log shows of a token."""
         if not token:
             return None
         shown = self._hashes.get(token)

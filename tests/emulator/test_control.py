@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ots_config.emulator import Emulator
-from ots_config.emulator.request_log import Entry, Journal
+from ots_config.emulator.request_log import LogEntry, RequestLog
 from ots_config.sdk import tablestore
 
 
@@ -84,10 +84,10 @@ def test_the_log_shows_a_token_by_its_hash(emulator: Emulator) -> None:
 
 def test_the_log_keeps_the_newest() -> None:
     """Old entries go, so that a run of days does not fill the memory."""
-    journal = Journal(kept=2)
+    log = RequestLog(max_entries=2)
     for number in range(3):
-        journal.add(Entry(f"Op{number}", 0.0, None, None, None, 200, None, applied=True))
-    assert [entry["operation"] for entry in journal.entries()] == ["Op1", "Op2"]
+        log.add(LogEntry(f"Op{number}", 0.0, None, None, None, 200, None, applied=True))
+    assert [entry["operation"] for entry in log.entries()] == ["Op1", "Op2"]
 
 
 def test_faults_are_ordered_shown_and_lifted(emulator: Emulator) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ots_config.credentials.snapshot import Credentials
 from ots_config.emulator import Emulator
-from ots_config.emulator.faults import KINDS, FaultInvalid, Faults, read_order
+from ots_config.emulator.faults import KINDS, Faults, OrderInvalid, read_order
 from ots_config.errors import ResponseInvalid
 from ots_config.request.signing import Signer, verify_response
 from ots_config.sdk import tablestore
@@ -98,7 +98,7 @@ def last(emulator: Emulator) -> dict[str, Any]:
     return emulator.log()[-1]
 
 
-def test_error_answers_signed_without_doing_it(emulator: Emulator, raw: Raw) -> None:
+def test_error_responses_signed_without_doing_it(emulator: Emulator, raw: Raw) -> None:
     """A fault of kind error is the service's own error: its status, its words, a signature that holds."""
     emulator.fault(operation="PutRow", kind="error", code="OTSServerBusy")
     answer = raw.put(1)
@@ -356,7 +356,7 @@ def test_every_kind_can_be_ordered(kind: str) -> None:
 )
 def test_an_order_that_makes_no_sense_is_refused(order: Any, words: str) -> None:
     """One sentence says what is wrong with it."""
-    with pytest.raises(FaultInvalid, match=words):
+    with pytest.raises(OrderInvalid, match=words):
         read_order(order)
 
 

@@ -9,10 +9,9 @@ import pytest
 
 import ots_config.emulator
 from ots_config.emulator.cloud.sts import ACTIONS
-from ots_config.emulator.control import Control
 from ots_config.emulator.faults import KINDS, SERVICES
-from ots_config.emulator.request_log import Entry
-from ots_config.emulator.server import Server
+from ots_config.emulator.request_log import LogEntry
+from ots_config.emulator.server import EmulatorServer
 from ots_config.emulator.tablestore.service import IMPLEMENTED
 
 README = Path(ots_config.emulator.__file__).with_name("README.md").read_text(encoding="utf-8")
@@ -60,9 +59,9 @@ def test_every_fault_is_told_with_what_it_takes() -> None:
 
 def test_the_control_surface_is_told() -> None:
     """Each of its paths is there, and each field of an entry of the log."""
-    for name in Control(Server())._actions:
+    for name in EmulatorServer()._control._actions:
         assert f"/_emulator/{name}`" in README
-    for field in Entry._fields:
+    for field in LogEntry._fields:
         assert f"`{field}`" in README
 
 

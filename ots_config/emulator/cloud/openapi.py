@@ -1,4 +1,4 @@
-"""Requests in the style of Alibaba Cloud's RPC: what they claim, whether their signature holds, and their errors."""
+"""Requests in the style of Alibaba Cloud's RPC: their parameters, their signatures, and their errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from ots_config.credentials.rpc import percent_encode, sign_rpc
-from ots_config.emulator.messages import Answer, Request
+from ots_config.emulator.messages import HTTPRequest, HTTPResponse
 
 ERRORS: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
     {
@@ -44,7 +44,7 @@ ERRORS: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "UnsupportedHTTPMethod": (405, "This http method is not supported."),
     }
 )
-"""The codes that the STS answers with by itself or, as tests order them, at command: status and words."""
+"""The error codes of the STS, and others that tests may order: status and message."""
 
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _ACS3 = "ACS3-HMAC-SHA256"
@@ -54,10 +54,10 @@ _ACS3_PARTS = re.compile(r"Credential=([^,]*), *SignedHeaders=([^,]*), *Signatur
 class ApiError(Exception):
     """An error that the STS answers with.
 
-    Attributes:
-        code: Its code.
-        message: Its words.
-        status: The HTTP status.
+    Args:
+        code: The error code.
+        message: The message, the usual one of the code if None.
+        status: The HTTP status, that of the code if None.
     """
 
     def __init__(self, code: str, message: str | None = None, status: int | None = None) -> None:
@@ -69,29 +69,29 @@ class ApiError(Exception):
 
 
 def missing(name: str) -> ApiError:
-    """Return the error of a request that lacks a parameter."""
+    """Return the error for a missing parameter."""
     return ApiError(f"Missing{name}", f"{name} is mandatory for this action.")
 
 
 def wrong(name: str, why: str) -> ApiError:
-    """Return the error of a parameter that is not as it must be."""
+    """Return the error for an invalid parameter."""
     return ApiError(f"InvalidParameter.{name}", f"The parameter {name} {why}.")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Call:
-    """What a request claims.
+class RPCCall:
+    """The parameters of a request, not checked yet.
 
     Attributes:
         parameters: Every parameter of the query and of the form.
-        action: The action, empty if none is named.
+        action: The action, empty if there is none.
         version: The version of the API.
-        access_key_id: Whose key signed it.
-        token: The STS token that comes with that key.
-        nonce: The mark that makes it unique.
+        access_key_id: The key that signed it.
+        token: The STS token of that key.
+        nonce: The value that makes it unique.
         timestamp: When it was signed.
         signature: The signature, empty if there is none.
-        verify: Tells whether the signature was made with a secret.
+        verify: Returns whether the signature was made with a secret.
     """
 
     parameters: Mapping[str, str]
@@ -105,8 +105,8 @@ class Call:
     verify: Callable[[str], bool]
 
 
-def read_call(request: Request) -> Call:
-    """Read a request; nothing is checked yet."""
+def read_call(request: HTTPRequest) -> RPCCall:
+    """Read the parameters of a request, in the query, the form or the headers."""
     parameters = _pairs(request.query)
     if request.method == "POST" and not request.headers.get("content-type", "").startswith("application/json"):
         parameters.update(_pairs(request.body.decode("utf-8", "replace")))
@@ -114,11 +114,11 @@ def read_call(request: Request) -> Call:
         return _read_acs3(request, parameters)
 
     def verify(secret: str) -> bool:
-        # A HEAD is signed as the GET that it stands for would be.
+        # A HEAD is signed like a GET.
         expected = sign_rpc(secret, "GET" if request.method == "HEAD" else request.method, parameters)
         return hmac.compare_digest(expected.encode(), parameters.get("Signature", "").encode())
 
-    return Call(
+    return RPCCall(
         parameters=parameters,
         action=parameters.get("Action", ""),
         version=parameters.get("Version", ""),
@@ -141,14 +141,14 @@ def _pairs(text: str) -> dict[str, str]:
 def sign_acs3(
     secret: str, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], payload: str
 ) -> str:
-    """Return the newer signature of a request, ACS3-HMAC-SHA256.
+    """Return the ACS3-HMAC-SHA256 signature of a request.
 
     Args:
         secret: The AccessKey secret.
         method: The HTTP method.
         path: The path, ``/`` for RPC.
         query: The parameters.
-        headers: The signed headers, in the order in which they are signed.
+        headers: The signed headers, in their order.
         payload: The body's SHA-256 in hexadecimal.
     """
     canonical = "\n".join(
@@ -165,7 +165,7 @@ def sign_acs3(
     return hmac.digest(secret.encode(), text.encode(), "sha256").hex()
 
 
-def _read_acs3(request: Request, parameters: dict[str, str]) -> Call:
+def _read_acs3(request: HTTPRequest, parameters: dict[str, str]) -> RPCCall:
     headers = request.headers
     parts = _ACS3_PARTS.search(headers["authorization"])
     key_id, signed, signature = parts.groups() if parts else ("", "", "")
@@ -178,7 +178,7 @@ def _read_acs3(request: Request, parameters: dict[str, str]) -> Call:
         expected = sign_acs3(secret, request.method, request.path, _pairs(request.query), names, payload)
         return hmac.compare_digest(expected, signature)
 
-    return Call(
+    return RPCCall(
         parameters=parameters,
         action=headers.get("x-acs-action", ""),
         version=headers.get("x-acs-version", ""),
@@ -195,12 +195,12 @@ def read_timestamp(text: str) -> float:
     """Return a timestamp in seconds since the epoch.
 
     Raises:
-        ApiError: If it is none.
+        ApiError: If it is malformed.
     """
     try:
         if _TIMESTAMP.fullmatch(text):
             return datetime.fromisoformat(text).timestamp()
-    except ValueError:  # the thirteenth month, for one
+    except ValueError:  # a thirteenth month, for example
         pass
     raise ApiError("InvalidTimeStamp.Format")
 
@@ -210,15 +210,15 @@ def write_timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def json_answer(status: int, body: Mapping[str, Any], now: float) -> Answer:
-    """Return an answer with JSON and a request id."""
+def json_response(status: int, body: Mapping[str, Any], now: float) -> HTTPResponse:
+    """Return a response with JSON and a request id."""
     request_id = str(uuid.uuid4()).upper()
     text = json.dumps({"RequestId": request_id, **body}, separators=(",", ":"))
-    headers = f"Content-Type: application/json;charset=utf-8\r\nx-acs-request-id: {request_id}\r\n"
-    return Answer(status, headers, text.encode(), at=now)
+    headers = {"Content-Type": "application/json;charset=utf-8", "x-acs-request-id": request_id}
+    return HTTPResponse(status, headers, text.encode(), at=now)
 
 
-def error_answer(error: ApiError, now: float) -> Answer:
-    """Return the answer that tells an error."""
+def error_response(error: ApiError, now: float) -> HTTPResponse:
+    """Return the response for an error."""
     body = {"HostId": "sts.aliyuncs.com", "Code": error.code, "Message": error.message}
-    return json_answer(error.status, body, now)
+    return json_response(error.status, body, now)

@@ -9,23 +9,23 @@ from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from typing import Any
 
-from ots_config.emulator.cloud.access_keys import ACCOUNT, Key, Keys, role_id
+from ots_config.emulator.cloud.access_keys import ACCOUNT, AccessKey, AccessKeys, role_id
 from ots_config.emulator.cloud.openapi import (
     ApiError,
-    Call,
-    json_answer,
+    RPCCall,
+    json_response,
     missing,
     read_timestamp,
     write_timestamp,
     wrong,
 )
-from ots_config.emulator.messages import Answer, Request
+from ots_config.emulator.messages import HTTPRequest, HTTPResponse
 
 ACTIONS = ("AssumeRole", "AssumeRoleWithOIDC", "GetCallerIdentity")
 VERSION = "2015-04-01"
 _SKEW = 15 * 60
-_SHORTEST, _LONGEST = 900, 43_200
-_NONCES = 200_000
+_MIN_DURATION, _MAX_DURATION = 900, 43_200
+_MAX_NONCES = 200_000
 _ROLE = re.compile(r"acs:ram::(\d+):role/([\w.+=,@/-]{1,128})", re.ASCII)
 _PROVIDER = re.compile(r"acs:ram::\d+:(?:oidc-provider|saml-provider)/[\w.@-]{1,128}", re.ASCII)
 _SESSION = re.compile(r"[a-zA-Z0-9.@_-]{2,64}")
@@ -35,34 +35,31 @@ _EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
 class SecurityTokenService:
     """The STS.
 
-    Args:
-        keys: The keys that it knows and issues.
-
     Attributes:
-        reject: The code that every request is answered with while it is set.
+        reject: The error code for every request, None to respond normally.
     """
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: AccessKeys) -> None:
         self._keys = keys
         self._nonces: dict[tuple[str, str], float] = {}
         self.reject: str | None = None
 
-    def answer(self, request: Request, call: Call, now: float, skew: float = 0.0) -> Answer:
-        """Answer a request.
+    def respond(self, request: HTTPRequest, call: RPCCall, now: float, skew: float = 0.0) -> HTTPResponse:
+        """Respond to a request.
 
         Args:
             request: The request.
-            call: What it claims.
-            now: What the clock of the STS shows.
+            call: Its parameters, not checked yet.
+            now: The time by the clock of the STS.
             skew: By how much that clock is wrong.
 
         Raises:
-            ApiError: If it is refused.
+            ApiError: If the request is refused.
         """
         if request.method not in {"GET", "POST", "HEAD"}:
             raise ApiError("UnsupportedHTTPMethod")
         if request.unread:
-            raise ApiError("InvalidRequestBody", "The body of the request cannot be taken.", request.unread)
+            raise ApiError("InvalidRequestBody", "The body of the request was not read.", request.unread)
         if self.reject is not None:
             raise ApiError(self.reject)
         if not call.action:
@@ -79,12 +76,12 @@ class SecurityTokenService:
             body = self._assume_role_with_oidc(call.parameters, now, skew)
         else:
             key = self._authenticate(call, now, skew)
-            body = self._assume_role(call.parameters, now, skew) if call.action == "AssumeRole" else _identity(key)
-        return json_answer(200, body, now)
+            body = (
+                self._assume_role(call.parameters, now, skew) if call.action == "AssumeRole" else _caller_identity(key)
+            )
+        return json_response(200, body, now)
 
-    # --- who asks ---------------------------------------------------------------------------------------------
-
-    def _authenticate(self, call: Call, now: float, skew: float) -> Key:
+    def _authenticate(self, call: RPCCall, now: float, skew: float) -> AccessKey:
         _check_claims(call)
         if abs(read_timestamp(call.timestamp) - now) > _SKEW:
             raise ApiError("InvalidTimeStamp.Expired")
@@ -108,11 +105,9 @@ class SecurityTokenService:
         if nonce in self._nonces:
             raise ApiError("SignatureNonceUsed")
         self._nonces[nonce] = now
-        if len(self._nonces) > _NONCES:
-            for old in list(self._nonces)[: _NONCES // 2]:
+        if len(self._nonces) > _MAX_NONCES:
+            for old in list(self._nonces)[: _MAX_NONCES // 2]:
                 del self._nonces[old]
-
-    # --- what is answered -------------------------------------------------------------------------------------
 
     def _assume_role(self, parameters: Mapping[str, str], now: float, skew: float) -> dict[str, Any]:
         external_id = parameters.get("ExternalId")
@@ -126,7 +121,7 @@ class SecurityTokenService:
                 raise missing(name)
         if not _PROVIDER.fullmatch(parameters["OIDCProviderArn"]):
             raise ApiError("AuthenticationFail.NoPermission")
-        # A token read from a file ends in a line feed with some SDKs; the service does not mind.
+        # Some SDKs leave the line feed at the end of the token's file; the service accepts it.
         token = parameters["OIDCToken"].strip()
         if not 4 <= len(token) <= 20_000:
             raise wrong("OIDCToken", "must be 4 to 20000 characters")
@@ -135,12 +130,12 @@ class SecurityTokenService:
         if isinstance(expires, int | float) and expires <= now:
             raise ApiError("AuthenticationFail.OIDCToken.Expired")
         audience = claims.get("aud", "sts.aliyuncs.com")
-        told = {
+        info = {
             "Subject": str(claims.get("sub", "system:serviceaccount:default:emulator")),
             "Issuer": str(claims.get("iss", "https://oidc.emulator")),
             "ClientIds": ",".join(map(str, audience)) if isinstance(audience, list) else str(audience),
         }
-        return {"OIDCTokenInfo": told, **self._issue(parameters, now, skew)}
+        return {"OIDCTokenInfo": info, **self._issue(parameters, now, skew)}
 
     def _issue(self, parameters: Mapping[str, str], now: float, skew: float) -> dict[str, Any]:
         for name in ("RoleArn", "RoleSessionName"):
@@ -162,8 +157,8 @@ class SecurityTokenService:
         return {"AssumedRoleUser": user, "Credentials": credentials(key, skew)}
 
 
-def credentials(key: Key, skew: float = 0.0) -> dict[str, str]:
-    """Return a temporary key as every service that hands one out writes it."""
+def credentials(key: AccessKey, skew: float = 0.0) -> dict[str, str]:
+    """Return a temporary key in the form that every service issues it."""
     return {
         "AccessKeyId": key.id,
         "AccessKeySecret": key.secret,
@@ -172,7 +167,7 @@ def credentials(key: Key, skew: float = 0.0) -> dict[str, str]:
     }
 
 
-def _check_claims(call: Call) -> None:
+def _check_claims(call: RPCCall) -> None:
     for name, value in (
         ("AccessKeyId", call.access_key_id),
         ("Timestamp", call.timestamp),
@@ -186,25 +181,25 @@ def _check_claims(call: Call) -> None:
             raise wrong(name, f"must be {only}")
 
 
-def _identity(key: Key) -> dict[str, Any]:
-    identity = key.identity
-    told = {
-        "IdentityType": identity.kind,
-        "AccountId": identity.arn.split(":")[3] or ACCOUNT,
-        "PrincipalId": identity.principal,
-        "Arn": identity.arn,
+def _caller_identity(key: AccessKey) -> dict[str, Any]:
+    owner = key.owner
+    shown = {
+        "IdentityType": owner.kind,
+        "AccountId": owner.arn.split(":")[3] or ACCOUNT,
+        "PrincipalId": owner.principal,
+        "Arn": owner.arn,
     }
-    if identity.kind == "AssumedRoleUser":
-        told["RoleId"] = identity.principal.partition(":")[0]
+    if owner.kind == "AssumedRoleUser":
+        shown["RoleId"] = owner.principal.partition(":")[0]
     else:
-        told["UserId"] = identity.principal
-    return told
+        shown["UserId"] = owner.principal
+    return shown
 
 
 def _duration(parameters: Mapping[str, str]) -> int:
     text = parameters.get("DurationSeconds") or "3600"
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and _SHORTEST <= int(text) <= _LONGEST):
-        raise wrong("DurationSeconds", f"must be a whole number from {_SHORTEST} to {_LONGEST}")
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and _MIN_DURATION <= int(text) <= _MAX_DURATION):
+        raise wrong("DurationSeconds", f"must be a whole number from {_MIN_DURATION} to {_MAX_DURATION}")
     return int(text)
 
 
@@ -222,7 +217,7 @@ def _check_policy(policy: str | None) -> None:
 
 
 def _claims(token: str) -> dict[str, Any]:
-    """Return what a JSON web token says, nothing if the text is none: whoever tests may use any text."""
+    """Return the claims of a JSON web token, none for any other text, which tests may use."""
     parts = token.split(".")
     if len(parts) != 3:
         return {}

@@ -1,4 +1,4 @@
-"""How many capacity units an operation consumes: units of 4 KB, at least one wherever data is touched."""
+"""How many capacity units an operation consumes: units of 4 KB, at least one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ _UNIT = 4096
 
 
 class Units(NamedTuple):
-    """Capacity units consumed.
-
-    Attributes:
-        read: Read units.
-        write: Write units.
-    """
+    """Consumed capacity units."""
 
     read: int
     write: int
@@ -24,35 +19,31 @@ TRANSACTION_UNITS = Units(0, 1)
 
 
 def read_units(size: int) -> int:
-    """Return the units of reading so many bytes; looking for what is not there costs one as well."""
+    """Return the units for reading some bytes; reading a missing row costs one."""
     return -(-size // _UNIT) or 1
 
 
 def write_units(size: int) -> int:
-    """Return the units of writing so many bytes."""
+    """Return the units for writing some bytes."""
     return -(-size // _UNIT) or 1
 
 
 def get_units(size: int | None) -> Units:
-    """Return what GetRow consumes, or one row of BatchGetRow.
-
-    Args:
-        size: The bytes read, None if there is no such row.
-    """
+    """Return the units of GetRow or one row of BatchGetRow, by the bytes read; None for no such row."""
     return Units(read_units(size or 0), 0)
 
 
 def range_units(size: int) -> Units:
-    """Return what GetRange consumes: all bytes that it scanned, rounded up once."""
+    """Return the units of GetRange: all bytes scanned, rounded up once."""
     return Units(read_units(size), 0)
 
 
 def write_row_units(size: int, *, checked: bool, indexed: bool) -> Units:
-    """Return what PutRow, UpdateRow or DeleteRow consumes, alone or in a batch.
+    """Return the units of PutRow, UpdateRow or DeleteRow, alone or in a batch.
 
     Args:
         size: The bytes of the change.
-        checked: Whether the row had to be looked at: it has to exist, or not to, or has a column condition.
-        indexed: Whether the table has a secondary index, for which the old row is always read.
+        checked: Whether the change has a condition, for which the row is read.
+        indexed: Whether the table has a secondary index, for which the old row is read.
     """
     return Units(1 if checked or indexed else 0, write_units(size))

@@ -1,14 +1,13 @@
-"""The cells of one row: what a write makes of them, and which of them a read sees.
+"""The cells of one row: how a write changes them, and which of them a read sees.
 
-A row is an immutable tuple of cells in the order in which the service answers them: by column name (the
-order of its UTF-8 bytes, which is the order of Python strings), then newest version first. A cell is the
-very tuple that `plainbuffer.encode_row` writes. So a read of a whole row copies references only, a column
-is found by bisection, and whoever keeps a row (a transaction, an index) has a snapshot of it.
+A row is an immutable tuple of cells in the order of the service's responses: by column name (in the order of its UTF-8
+bytes, which is the order of Python strings), then newest version first. A cell is the tuple that
+`plainbuffer.encode_row` writes. So a read of a whole row copies references only, a column is found by bisection, and a
+row kept by a transaction or an index is a snapshot.
 
-Two decisions where documents and recordings are silent. An increment writes its version at the present
-time, or at the time of the newest version if that lies in the future: a counter never loses an increment
-behind its own past. And time to live takes attributes only: a row whose every cell has expired is still
-there, as a row put without attributes is.
+Two decisions where documents and recordings are silent: an increment writes its version at the present time, or at
+the time of the newest version if that is in the future, so that it is never hidden by an older value; and time to live
+removes attributes only: a row whose cells have all expired still exists, like a row put without attributes.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class TableOptions(NamedTuple):
     """How a table keeps versions.
 
     Attributes:
-        time_to_live: Seconds for which a version can be read, -1 for ever.
+        time_to_live: Seconds for which a version can be read, -1 for no limit.
         max_versions: How many versions of a column can be read.
         deviation: Seconds by which a version given by a client may differ from the present.
         allow_update: Whether UpdateRow is allowed.
@@ -64,7 +63,7 @@ class TableOptions(NamedTuple):
 
 
 def _version(timestamp: int | None, options: TableOptions, now_ms: int) -> int:
-    """Return the version under which a cell is stored, or refuse the one that was given."""
+    """Return the version under which a cell is stored; raise an error for an invalid one."""
     if timestamp is None:
         return now_ms
     if not 0 <= timestamp < _TIMESTAMP_END:
@@ -75,24 +74,23 @@ def _version(timestamp: int | None, options: TableOptions, now_ms: int) -> int:
         start = max(start, now_ms - options.time_to_live * 1000)
     end = now_ms + deviation
     if not start <= timestamp < end:
-        # The documents tell the window and the code; no recording shows the words.
+        # The documents have the window and the code; no recording shows the message.
         raise invalid(f"The timestamp: {timestamp} is out of the valid version range: [{start}, {end}).")
     return timestamp
 
 
 def apply_put(cells: Iterable[Cell], options: TableOptions, now_ms: int) -> Row:
-    """Return the row that PutRow makes.
+    """Return the row that PutRow stores.
 
-    Of several cells with one name and one version the last wins; versions beyond the table's maximum are
-    dropped.
+    Of several cells with one name and one version the last wins; versions beyond the table's maximum are dropped.
 
     Args:
-        cells: The attributes as they were sent.
+        cells: The attributes as sent.
         options: The table's options.
-        now_ms: The present, in milliseconds: the version of a cell that gives none.
+        now_ms: The present, in milliseconds: the version of a cell without one.
 
     Raises:
-        ServiceFault: If a cell has no value, has an operation, or a version outside the table's window.
+        TablestoreError: If a cell has no value, has an operation, or a version outside the table's window.
     """
     made: dict[tuple[str, int], StoredCell] = {}
     names: set[str] = set()
@@ -113,10 +111,10 @@ def apply_put(cells: Iterable[Cell], options: TableOptions, now_ms: int) -> Row:
 
 
 def apply_update(row: Row | None, cells: Iterable[Cell], options: TableOptions, now_ms: int) -> Row | None:
-    """Return the row that UpdateRow makes of a row, its operations applied in their order.
+    """Return a row with the operations of UpdateRow applied in order.
 
     Args:
-        row: The row as it is, None if there is none.
+        row: The present row, None if there is none.
         cells: The operations: put, delete one version, delete all versions, increment.
         options: The table's options.
         now_ms: The present, in milliseconds.
@@ -125,8 +123,8 @@ def apply_update(row: Row | None, cells: Iterable[Cell], options: TableOptions, 
         The new row; None if there was none and all operations are deletions.
 
     Raises:
-        ServiceFault: If a cell is not as its operation demands, a version is outside the table's window, or
-            an increment meets what is no integer, overflows, or shares its column with another operation.
+        TablestoreError: If a cell does not fit its operation, a version is outside the table's window, or an
+            increment meets another type, overflows, or shares its column with another operation.
     """
     changed: dict[str, dict[int, StoredCell]] = {}
     counters: set[str] = set()
@@ -139,7 +137,7 @@ def apply_update(row: Row | None, cells: Iterable[Cell], options: TableOptions, 
             stored = _alive(column(row, name), options, now_ms)[: options.max_versions] if row else ()
             changed[name] = versions = {old[2]: old for old in stored}
         elif op == OP_INCREMENT or name in counters:
-            # The documents forbid it; no recording shows the words.
+            # The documents forbid it; no recording shows the message.
             raise invalid(f"Increment of column: '{name}' cannot be combined with other operations on it.")
         if op in (OP_DELETE_ALL_VERSIONS, OP_DELETE_ONE_VERSION):
             _delete(versions, cell)
@@ -159,14 +157,14 @@ def apply_update(row: Row | None, cells: Iterable[Cell], options: TableOptions, 
 
 
 def _delete(versions: dict[int, StoredCell], cell: Cell) -> None:
-    """Delete the version that a cell names, or all."""
+    """Delete the version that a cell names, or all versions."""
     _, value, timestamp, op = cell
     if value is not None:
         raise invalid("Column value cannot be given when type is DELETE_ONE_VERSION,DELETE_ALL_VERSION.")
     if op == OP_DELETE_ALL_VERSIONS:
         versions.clear()
     elif timestamp is None:
-        # No recording shows the words; the official SDKs cannot send this.
+        # No recording shows the message; the official SDKs cannot send this.
         raise invalid("Timestamp is missing when type is DELETE_ONE_VERSION.")
     elif not 0 <= timestamp < _TIMESTAMP_END:
         raise invalid(_BAD_TIMESTAMP)
@@ -177,11 +175,11 @@ def _delete(versions: dict[int, StoredCell], cell: Cell) -> None:
 def _increment(
     name: str, versions: dict[int, StoredCell], cell: Cell, options: TableOptions, now_ms: int
 ) -> StoredCell:
-    """Return the cell that an increment writes: integers only, and no boolean passes for one."""
+    """Return the cell that an increment writes; only integers can be incremented, booleans cannot."""
     _, by, timestamp, _ = cell
     newest = versions[max(versions)] if versions else None
     old = 0 if newest is None else newest[1]
-    # The documents tell the code of these two; no recording shows the words.
+    # The documents have the code of these two; no recording shows the messages.
     if type(by) is not int or type(old) is not int:
         raise invalid(f"Increment of column: '{name}' requires the type INTEGER.")
     total = old + by
@@ -194,7 +192,7 @@ def _increment(
 
 
 def _merged(row: Row, changed: dict[str, dict[int, StoredCell]], max_versions: int) -> Row:
-    """Return a row with the versions of some columns replaced: one pass, and the rest is copied in slices."""
+    """Return a row with the versions of some columns replaced, in one pass that copies the rest in slices."""
     merged: list[StoredCell] = []
     done = 0
     for name in sorted(changed):
@@ -214,14 +212,14 @@ def _merged(row: Row, changed: dict[str, dict[int, StoredCell]], max_versions: i
 
 
 class Selector(NamedTuple):
-    """Which cells of a row a read asks for; `make_selector` makes it.
+    """The cells of a row that a read selects; made by `make_selector`.
 
     Attributes:
-        max_versions: How many versions of each column, None for all that the table keeps.
-        time_range: First version and the one after the last, None for all.
-        columns: The attribute columns by name and in order, None for all.
+        max_versions: How many versions of each column, None for all.
+        time_range: The first version and the one after the last, None for all.
+        columns: The attribute columns, sorted, None for all.
         key_named: Whether a primary key column was named among the columns.
-        column_range: First column and the one after the last, either may be None; None for all.
+        column_range: The first column and the one after the last, either may be None; None for all.
     """
 
     max_versions: int | None
@@ -241,7 +239,7 @@ def make_selector(
     end_column: str | None = None,
     batch: bool = False,
 ) -> Selector:
-    """Check the parameters of a read and return what they select.
+    """Check the parameters of a read and return its selector.
 
     Args:
         max_versions: As in the request, None if it has none.
@@ -250,10 +248,10 @@ def make_selector(
         key_names: The names of the table's primary key columns.
         start_column: The first column, None if the request has none.
         end_column: The column after the last, None if the request has none.
-        batch: Whether the request is BatchGetRow, whose wording differs.
+        batch: Whether the request is BatchGetRow, whose message differs.
 
     Raises:
-        ServiceFault: If versions are not selected, or in two ways that exclude each other.
+        TablestoreError: If no versions are selected, or in two ways that exclude each other.
     """
     versions = None if time_range is None else _versions(*time_range)
     if versions is None and max_versions is None:
@@ -262,7 +260,7 @@ def make_selector(
         if time_range is not None and time_range[2] is not None:
             raise invalid("Specific tiemstamp and max versions cannot be given at the same time.")
         if max_versions <= 0:
-            raise invalid("The max versions must be greater than 0.")  # no recording shows the words
+            raise invalid("The max versions must be greater than 0.")  # no recording shows the message
     columns = None
     key_named = False
     if columns_to_get:
@@ -281,29 +279,29 @@ def _versions(start: int | None, end: int | None, specific: int | None) -> tuple
     if start is None and end is None:
         return None
     start = 0 if start is None else start
-    # An end beyond the range is how the official SDKs write "no end".
+    # The official SDKs write "no end" as one beyond the range.
     end = _FOREVER if end is None else end
     if not 0 <= start < _TIMESTAMP_END or end < 0:
         raise invalid(_BAD_TIMESTAMP)
     if start >= end:
-        raise invalid("The start time must be less than the end time.")  # no recording shows the words
+        raise invalid("The start time must be less than the end time.")  # no recording shows the message
     return start, end
 
 
 ALL_LATEST = Selector(1)
-"""The newest version of every column: what most reads ask for."""
+"""The newest version of every column, as most reads select."""
 
 
 def select(row: Row, selector: Selector, options: TableOptions, now_ms: int) -> Sequence[StoredCell] | None:
-    """Return the cells of a row that a read gets, in the order of the answer.
+    """Return the cells of a row that a read selects, in the order of the response.
 
-    The table's limits come first: expired versions and those beyond its maximum are not there for any
-    selector. If `columns_to_get` names columns of which none is found, the row is absent from the answer,
-    unless a primary key column is named too; other selectors that match nothing leave a row without
-    attributes. The whole key comes back with every row, whichever columns are named.
+    The table's limits come first: no selector sees expired versions or those beyond its maximum. If `columns_to_get`
+    names columns of which none is found, the row is absent from the response, unless a primary key column is named
+    too; other selectors that match nothing leave a row without attributes. Every row has its whole key, whichever
+    columns are named.
 
     Returns:
-        The cells, not to be changed; None if the row is not part of the answer.
+        The cells, not to be changed; None if the row is absent.
     """
     wanted, time_range, columns, key_named, column_range = selector
     cells: Sequence[StoredCell] = row
@@ -328,29 +326,29 @@ def select(row: Row, selector: Selector, options: TableOptions, now_ms: int) -> 
 
 
 def visible(row: Row, options: TableOptions, now_ms: int) -> Sequence[StoredCell]:
-    """Return all cells of a row that can be read at all: what a condition of a write looks at."""
+    """Return all cells of a row that can be read, which is what the condition of a write sees."""
     return _newest(_alive(row, options, now_ms), options.max_versions)
 
 
 def latest(row: Row, names: Iterable[str], options: TableOptions, now_ms: int) -> list[StoredCell]:
-    """Return the newest version of each column named that the row has, in the order of the answer."""
+    """Return the newest version of each named column that the row has, in the order of the response."""
     found = [_alive(column(row, name), options, now_ms)[:1] for name in sorted(set(names))]
     return [cell for cells in found for cell in cells]
 
 
 def column(cells: Sequence[StoredCell], name: str) -> Sequence[StoredCell]:
-    """Return the versions of one column, newest first, out of cells in the order of a row."""
+    """Return the versions of one column, newest first, of cells in the order of a row."""
     low = _start(cells, name)
     return cells[low : _end(cells, name, low)]
 
 
 def _start(cells: Sequence[tuple[Any, ...]], name: str) -> int:
-    """Return where a column's cells begin: a tuple of the name alone sorts right before them."""
+    """Return the position of a column's first cell: a tuple of the name alone sorts right before it."""
     return bisect_left(cells, (name,))
 
 
 def _end(cells: Sequence[StoredCell], name: str, position: int) -> int:
-    """Return where they end."""
+    """Return the position after a column's last cell."""
     while position < len(cells) and cells[position][0] == name:
         position += 1
     return position
@@ -382,16 +380,13 @@ def _newest(cells: Sequence[StoredCell], limit: int) -> list[StoredCell]:
 
 
 def row_size(key: Iterable[tuple[str, Any]], cells: Iterable[Cell | StoredCell] = ()) -> int:
-    """Return the bytes of a row, or of a change to one, that count towards limits and capacity units.
-
-    Each column counts its name and its value; a deletion has no value and counts its name.
-    """
+    """Return the bytes of a row or a change that count towards limits and capacity units: names and values."""
     size = 0
     for name, value in key:
         size += value_size(name) + value_size(value)
     for cell in cells:
         name, value = cell[0], cell[1]
         size += len(name) if name.isascii() else len(name.encode())
-        # Every read and write comes by here, and most values are texts.
+        # A shortcut: every read and write gets here, and most values are strings.
         size += len(value) if type(value) is str and value.isascii() else value_size(value)
     return size

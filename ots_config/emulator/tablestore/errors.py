@@ -1,89 +1,77 @@
-"""The service's error codes, their HTTP statuses, the fault that operations raise, and its ways of wording."""
+"""The service's errors: each code with its HTTP status and usual message, and the messages of which two exist."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from types import MappingProxyType
+from typing import Final, Literal
 
-from ots_config.emulator.tablestore.protobuf import pb2
-from ots_config.request.operations import OPERATIONS
+ERRORS: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
+    {
+        "OTSAuthFailed": (403, "Signature mismatch."),
+        "OTSCapacityUnitExhausted": (403, "Capacity unit is not enough."),
+        "OTSConditionCheckFail": (403, "Condition check failed."),
+        "OTSDataOutOfRange": (400, ""),
+        "OTSFlowControl": (429, "The requests have been throttled."),
+        "OTSInternalServerError": (500, "Internal server error."),
+        "OTSInvalidPK": (400, ""),
+        "OTSMethodNotAllowed": (405, "Only POST method for requests is supported."),
+        "OTSNoPermissionAccess": (
+            403,
+            "You have no permission to access the requested resource, please contact the resource owner",
+        ),
+        "OTSNotEnoughCapacityUnit": (403, "Remaining capacity unit is not enough."),
+        "OTSObjectAlreadyExist": (409, "Requested table already exists."),
+        "OTSObjectNotExist": (404, "Requested table does not exist."),
+        "OTSOperationThrottled": (503, ""),
+        "OTSOutOfColumnCountLimit": (400, ""),
+        "OTSOutOfRowSizeLimit": (400, ""),
+        "OTSParameterInvalid": (400, ""),
+        "OTSPartitionUnavailable": (503, "The partition is not available."),
+        "OTSQuotaExhausted": (403, "Too frequent table operations."),
+        "OTSRequestBodyTooLarge": (413, "The size of POST data is too large."),
+        "OTSRequestTimeout": (408, "Request timeout."),
+        "OTSRowOperationConflict": (409, "Data is being modified by the other request."),
+        "OTSServerBusy": (503, "Server is busy."),
+        "OTSServerUnavailable": (503, "Server is not available."),
+        "OTSSessionNotExist": (404, "Session not exist or may be timeout."),
+        "OTSTableNotReady": (404, "The table is not ready."),
+        "OTSTimeout": (503, "Operation timeout."),
+        "OTSTooFrequentReservedThroughputAdjustment": (403, "Capacity unit adjustment is too frequent."),
+    }
+)
 
-STATUS: dict[str, int] = {
-    "OTSAuthFailed": 403,
-    "OTSCapacityUnitExhausted": 403,
-    "OTSConditionCheckFail": 403,
-    "OTSDataOutOfRange": 400,
-    "OTSFlowControl": 429,
-    "OTSInternalServerError": 500,
-    "OTSInvalidPK": 400,
-    "OTSMethodNotAllowed": 405,
-    "OTSNoPermissionAccess": 403,
-    "OTSNotEnoughCapacityUnit": 403,
-    "OTSObjectAlreadyExist": 409,
-    "OTSObjectNotExist": 404,
-    "OTSOperationThrottled": 503,
-    "OTSOutOfColumnCountLimit": 400,
-    "OTSOutOfRowSizeLimit": 400,
-    "OTSParameterInvalid": 400,
-    "OTSPartitionUnavailable": 503,
-    "OTSQuotaExhausted": 403,
-    "OTSRequestBodyTooLarge": 413,
-    "OTSRequestTimeout": 408,
-    "OTSRowOperationConflict": 409,
-    "OTSServerBusy": 503,
-    "OTSServerUnavailable": 503,
-    "OTSSessionNotExist": 404,
-    "OTSTableNotReady": 404,
-    "OTSTimeout": 503,
-    "OTSTooFrequentReservedThroughputAdjustment": 403,
-}
 
+class TablestoreError(Exception):
+    """An error that Tablestore answers with.
 
-class ServiceFault(Exception):
-    """An error that the service answers with.
-
-    Attributes:
+    Args:
         code: The service's code.
-        message: The service's words.
-        status: The HTTP status, that of the code unless given.
+        message: The message, the usual one of the code if None.
+        status: The HTTP status, that of the code if None.
     """
 
-    def __init__(self, code: str, message: str, status: int | None = None) -> None:
-        super().__init__(code, message)
+    def __init__(self, code: str, message: str | None = None, status: int | None = None) -> None:
+        usual_status, usual_message = ERRORS.get(code, (400, ""))
         self.code = code
-        self.message = message
-        self.status = STATUS.get(code, 400) if status is None else status
+        self.message = usual_message or code if message is None else message
+        self.status = usual_status if status is None else status
+        super().__init__(code, self.message)
 
 
-def invalid(message: str) -> ServiceFault:
-    """Return the fault of a request whose parameters are not as they must be."""
-    return ServiceFault("OTSParameterInvalid", message)
+def invalid(message: str) -> TablestoreError:
+    """Return the error for an invalid parameter."""
+    return TablestoreError("OTSParameterInvalid", message)
 
 
-def error_message(code: str, message: str) -> Any:
-    """Return the protobuf message of an error, as a batch carries it per row."""
-    return pb2.Error(code=code, message=message)
-
-
-_JSON = frozenset(name for name, operation in OPERATIONS.items() if operation.json)
-
-
-def error_body(operation: str, code: str, message: str) -> bytes:
-    """Return the body of an answer that is an error: JSON to an operation that carries JSON, else protobuf."""
-    if operation in _JSON:
-        return json.dumps({"code": code, "message": message}).encode()
-    body: bytes = error_message(code, message).SerializeToString()
-    return body
-
-
-MessageFashion = Literal["docs", "2026"]
-"""Whose words are used where documents and tests on one side and recordings of 2026 on the other disagree."""
+MessageStyle = Literal["docs", "2026"]
+"""Which messages to use where the service's documents and recordings of 2026 disagree."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """The texts on which documents and recordings disagree.
+    """The messages on which documents and recordings disagree.
 
     Attributes:
         row_absent: ``EXPECT_EXIST`` found no row.
@@ -98,17 +86,19 @@ class Wording:
     too_many_tables: str
 
 
-MESSAGES: Final[dict[MessageFashion, Wording]] = {
-    "docs": Wording(
-        row_absent="Condition check failed.",
-        row_present="Condition check failed.",
-        no_cells="Attribute column is missing.",
-        too_many_tables="Number of tables exceeded the quota.",
-    ),
-    "2026": Wording(
-        row_absent="Row does not exist which is expected existent",
-        row_present="Row exists which is expected nonexistent",
-        no_cells="Invalid update row request: missing cells in request.",
-        too_many_tables="Number of tables exceeds the quota:64.",
-    ),
-}
+WORDINGS: Final[Mapping[MessageStyle, Wording]] = MappingProxyType(
+    {
+        "docs": Wording(
+            row_absent="Condition check failed.",
+            row_present="Condition check failed.",
+            no_cells="Attribute column is missing.",
+            too_many_tables="Number of tables exceeded the quota.",
+        ),
+        "2026": Wording(
+            row_absent="Row does not exist which is expected existent",
+            row_present="Row exists which is expected nonexistent",
+            no_cells="Invalid update row request: missing cells in request.",
+            too_many_tables="Number of tables exceeds the quota:64.",
+        ),
+    }
+)

@@ -1,10 +1,13 @@
-"""Regular expressions of filters: Perl's meaning, in time that is bounded.
+"""Regular expressions of filters: Perl's semantics in bounded time.
 
-Python's own engine tries every way to match, which for some expressions is more than the age of the universe, and the
-server can do nothing else meanwhile. Here an expression becomes a small program. It too tries its ways in Perl's order,
-but never the same point of the program at the same point of the text twice: that cannot end otherwise the second time.
-So the steps are at most the length of the program times that of the text, and they are counted: a request may take
-`STEPS`. What this cannot do (references back, looking around) is refused.
+Python's engine backtracks, which for some expressions takes exponential time and would stop the whole server. Here an
+expression is compiled to a small program that tries alternatives in Perl's order, but never the same point of the
+program at the same point of the text twice, as the second time would end like the first. So the steps are at most the
+length of the program times that of the text, and a request may take `STEPS` of them. Back-references and look-around
+cannot be supported this way and are refused.
+
+google-re2 is not used: its ``$`` does not match before a final line end, it lacks the end of text in capital Z, flag x
+and counts above 1000, and it has no wheels for musl.
 """
 
 from __future__ import annotations
@@ -20,13 +23,13 @@ from typing import Any
 from ots_config.emulator.tablestore.errors import invalid
 
 STEPS = 1_000_000
-"""Steps that the expressions of one request may take: a fraction of a second."""
+"""Steps that the expressions of one request may take, a fraction of a second."""
 MAX_PROGRAM = 10_000
 
-_parser: Any = import_module("re._parser")  # the tree of an expression, as Python's own compiler gets it
+_parser: Any = import_module("re._parser")  # parses to the tree that Python's own compiler gets
 
 _CHARACTER, _SPLIT, _LOOP, _JUMP, _OPEN, _CLOSE, _AT, _MATCH = range(8)
-_KEPT = 1024  # characters whose membership a set remembers
+_KEPT = 1024  # characters whose membership a set caches
 
 _DIGITS = frozenset("0123456789")
 _SPACES = frozenset(" \t\n\r\f\v")
@@ -42,11 +45,11 @@ _CATEGORIES = {
 
 
 class ExpressionInvalid(ValueError):
-    """An expression that is none, or needs what is not there."""
+    """A malformed or unsupported expression."""
 
 
 class _Steps(threading.local):
-    """The steps that the request of this thread has left."""
+    """The steps left to the request of this thread."""
 
     left = STEPS
 
@@ -55,12 +58,12 @@ _steps = _Steps()
 
 
 def allow_steps() -> None:
-    """Let the expressions of the next request take `STEPS` from now on."""
+    """Allow the next request `STEPS` steps."""
     _steps.left = STEPS
 
 
 class _Set(dict[str, bool]):
-    """Which characters a step takes; asked once for each."""
+    """The characters that a step accepts, each tested once."""
 
     def __init__(self, takes: Callable[[str], bool]) -> None:
         super().__init__()
@@ -74,7 +77,7 @@ class _Set(dict[str, bool]):
 
 
 class Expression:
-    """A compiled expression; `compile_expression` makes it.
+    """A compiled expression, made by `compile_expression`.
 
     Args:
         program: The instructions.
@@ -88,13 +91,13 @@ class Expression:
         self._grouped = grouped
 
     def search(self, text: str) -> str | None:
-        """Return what the first group matched in the first match, or all of that if there is no group.
+        """Return the first group of the first match, or the whole match if there is no group.
 
         Returns:
-            The part; None if nothing matches, or the group took no part in it.
+            The part; None if nothing matches, or the group is not part of the match.
 
         Raises:
-            ServiceFault: If the request has no steps left.
+            TablestoreError: If the request has no steps left.
         """
         tried: set[int] = set()
         for start in range(len(text) + 1):
@@ -106,11 +109,11 @@ class Expression:
                 return None if closed < 0 else text[opened:closed]
         return None
 
-    # One loop, however many branches: a call for each step would cost more than the step.
+    # One loop with many branches, as a call for each step would cost more than the step.
     def _match(self, text: str, start: int, tried: set[int]) -> tuple[int, int, int] | None:  # noqa: C901, PLR0912
-        """Return where group 1 begins and ends and where the match ends, of the match that begins here."""
+        """Return the begin and end of group 1 and the end of the match that begins here."""
         program, size = self._program, len(text)
-        width = size + 1  # a point of the program at a point of the text, as one number
+        width = size + 1  # a point of the program and a point of the text make one number
         left = _steps.left - 1
         waiting = [(0, start, -1, -1, -1)]
         while waiting:
@@ -138,7 +141,7 @@ class Expression:
                         waiting.append((other, position, opening, opened, closed))
                         at = what
                     elif other * width + position not in tried:
-                        # The round before matched nothing: Perl leaves the loop then.
+                        # The iteration before matched nothing, at which Perl leaves the loop.
                         tried.add(other * width + position)
                         at = other
                     else:
@@ -164,13 +167,13 @@ class Expression:
 
 @lru_cache(maxsize=256)
 def compile_expression(pattern: str) -> Expression:
-    """Return an expression that can be searched for.
+    """Compile an expression.
 
     Raises:
-        ExpressionInvalid: If it is none, or looks around, or refers back.
+        ExpressionInvalid: If it is malformed, or uses look-around or back-references.
     """
     try:
-        with warnings.catch_warnings():  # Python warns of expressions whose meaning may change one day
+        with warnings.catch_warnings():  # Python warns of expressions whose meaning may change
             warnings.simplefilter("ignore")
             tree = _parser.parse(pattern, re.ASCII)
         compiler = _Compiler()
@@ -182,20 +185,20 @@ def compile_expression(pattern: str) -> Expression:
 
 
 class _Compiler:
-    """Turns the tree of an expression into a program."""
+    """Compiles the tree of an expression to a program."""
 
     def __init__(self) -> None:
         self.program: list[tuple[int, Any, int]] = []
 
     def emit(self, kind: int, what: Any = None, other: int = 0) -> int:
-        """Add an instruction and return where it stands."""
+        """Add an instruction and return its position."""
         if len(self.program) >= MAX_PROGRAM:
             raise ExpressionInvalid("too large")
         self.program.append((kind, what, other))
         return len(self.program) - 1
 
     def sequence(self, items: Iterable[tuple[Any, Any]], flags: int) -> None:
-        """Add what matches some items one after the other."""
+        """Add the instructions for a sequence of items."""
         for operation, argument in items:
             name = str(operation)
             if name in _CLASSES:
@@ -241,7 +244,7 @@ class _Compiler:
             self._once(items, flags)
         if endless:
             self.emit(_JUMP, splits[0])
-            after = self.emit(_JUMP, len(self.program) + 1)  # where only this loop ends
+            after = self.emit(_JUMP, len(self.program) + 1)  # a place of its own to mark the end of this loop
         else:
             after = len(self.program)
         branching = _LOOP if endless else _SPLIT
@@ -252,14 +255,14 @@ class _Compiler:
         before = len(self.program)
         self.sequence(items, flags)
         if len(self.program) == before:
-            self.emit(_JUMP, before + 1)  # what is repeated must cost something, or a huge count of nothing costs time
+            self.emit(_JUMP, before + 1)  # bounds also the repetitions of nothing
 
 
 _CLASSES = frozenset({"LITERAL", "NOT_LITERAL", "ANY", "IN"})
 
 
 def _takes(name: str, argument: Any, flags: int) -> Callable[[str], bool]:
-    """Return what tells the characters that one step of an expression takes."""
+    """Return a test for the characters that one step accepts."""
     if name == "ANY":
         return (lambda _: True) if flags & re.DOTALL else (lambda character: character != "\n")
     items = argument if name == "IN" else [(name.removeprefix("NOT_"), argument)]
@@ -285,7 +288,7 @@ def _member(kind: str, value: Any) -> Callable[[str], bool]:
 
 
 def _place(name: str, flags: int) -> Callable[[str, int], bool]:
-    """Return what tells whether a position is the begin or end of a line or of the text, or the edge of a word."""
+    """Return a test for positions: begin or end of a line or of the text, or a word boundary."""
     if name == "AT_BEGINNING" and flags & re.MULTILINE:
         return lambda text, position: position == 0 or text[position - 1] == "\n"
     if name in {"AT_BEGINNING", "AT_BEGINNING_STRING"}:

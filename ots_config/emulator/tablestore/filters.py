@@ -1,21 +1,18 @@
-"""Filters of reads and column conditions of writes: parsed from protobuf once, then asked row by row.
+"""Filters of reads and column conditions of writes: parsed from protobuf once, then applied row by row.
 
-A filter looks at what the read has selected. The service takes the columns named in `columns_to_get`
-first, in the versions asked for, and filters then: a column that was not selected is a missing one, and
-`filter_if_missing` decides. The columns of the primary key are always there. A condition of a write looks
-at every readable version of the row.
+A filter sees what the read has selected: the service selects the columns of `columns_to_get` in the wanted versions
+first and filters afterwards, so a column that was not selected is missing, and `filter_if_missing` decides. Primary key
+columns are always present. The condition of a write sees every readable version of the row.
 
-Values of different types are never equal, never unequal, never in any order: every comparison of them is
-false. Strings are compared by their UTF-8 bytes (the order of Python strings is the same), binaries by
-their bytes. With `latest_version_only` the newest selected version decides, otherwise any version that
-matches.
+Every comparison of values of different types is false, also "not equal". Strings are compared by their UTF-8 bytes (in
+the order of Python strings), binaries by their bytes. With `latest_version_only` the newest selected version decides,
+otherwise any version that matches.
 
-A rule on the value (a regular expression and a type) takes the first group out of a string, or the whole
-match if there is no group, casts and compares it; what is no string, does not match or cannot be cast
-fulfils no comparison and does not exist.
+A value rule (a regular expression and a type) takes the first group of a string's match, or the whole match if there
+is no group, casts and compares it. A value that is not a string, does not match or cannot be cast is treated as
+missing, and fulfils no comparison.
 
-A pagination filter stands alone, or under AND with conditions; it has no meaning under OR or NOT, nor in
-a write.
+A pagination filter is allowed alone or under AND with conditions, not under OR or NOT, nor in a write.
 """
 
 from __future__ import annotations
@@ -25,47 +22,43 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import import_module
 from typing import Any, Protocol, TypeAlias
 
 from ots_config.emulator.tablestore.cells import StoredCell, column
-from ots_config.emulator.tablestore.errors import ServiceFault, invalid
+from ots_config.emulator.tablestore.errors import TablestoreError, invalid
 from ots_config.emulator.tablestore.expressions import Expression, ExpressionInvalid, compile_expression
-from ots_config.emulator.tablestore.wire import parse, text
+from ots_config.emulator.tablestore.sorted_keys import NamedKey
+from ots_config.emulator.tablestore.wire import filter_pb2, parse, text
 from ots_config.plainbuffer import Marker, PlainBufferError, Value, decode_value
-from ots_config.sdk import tablestore
 
-pb: Any = import_module(f"{tablestore.__name__}.protobuf.table_store_filter_pb2")  # its types are made when it loads
-
-Key: TypeAlias = Sequence[tuple[str, Value]]
 Cells: TypeAlias = Sequence[StoredCell]
 
 MAX_FILTERS = 32
-"""How many filters a request may have; a composite one counts itself and its parts."""
+"""How many filters a request may have, composite ones and their parts included."""
 
-_CACHED_SIZE = 1024  # longer filters are parsed each time, so that the cache's memory is bounded
+_CACHED_SIZE = 1024  # longer filters are not cached, which bounds the cache's memory
 _REGEX_SIZE = 256  # the documents' limit
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
 _DOUBLE = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 _COMPARISONS: dict[int, Callable[[Any, Any], bool]] = {
-    pb.CT_EQUAL: operator.eq,
-    pb.CT_NOT_EQUAL: operator.ne,
-    pb.CT_GREATER_THAN: operator.gt,
-    pb.CT_GREATER_EQUAL: operator.ge,
-    pb.CT_LESS_THAN: operator.lt,
-    pb.CT_LESS_EQUAL: operator.le,
+    filter_pb2.CT_EQUAL: operator.eq,
+    filter_pb2.CT_NOT_EQUAL: operator.ne,
+    filter_pb2.CT_GREATER_THAN: operator.gt,
+    filter_pb2.CT_GREATER_EQUAL: operator.ge,
+    filter_pb2.CT_LESS_THAN: operator.lt,
+    filter_pb2.CT_LESS_EQUAL: operator.le,
 }
 
 
 class _Node(Protocol):
-    def holds(self, key: Key, cells: Cells) -> bool:
-        """Say whether a row with this key and these selected cells passes."""
+    def holds(self, key: NamedKey, cells: Cells) -> bool:
+        """Return whether a row with this key and these selected cells passes."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Everything:
-    def holds(self, key: Key, cells: Cells) -> bool:  # noqa: ARG002  a node is asked the same way, whatever it is
+    def holds(self, key: NamedKey, cells: Cells) -> bool:  # noqa: ARG002  every node has this method
         return True
 
 
@@ -73,7 +66,7 @@ class _Everything:
 class _Not:
     child: _Node
 
-    def holds(self, key: Key, cells: Cells) -> bool:
+    def holds(self, key: NamedKey, cells: Cells) -> bool:
         return not self.child.holds(key, cells)
 
 
@@ -81,7 +74,7 @@ class _Not:
 class _All:
     children: tuple[_Node, ...]
 
-    def holds(self, key: Key, cells: Cells) -> bool:
+    def holds(self, key: NamedKey, cells: Cells) -> bool:
         return all(child.holds(key, cells) for child in self.children)
 
 
@@ -89,11 +82,11 @@ class _All:
 class _AnyOf:
     children: tuple[_Node, ...]
 
-    def holds(self, key: Key, cells: Cells) -> bool:
+    def holds(self, key: NamedKey, cells: Cells) -> bool:
         return any(child.holds(key, cells) for child in self.children)
 
 
-def _values(key: Key, cells: Cells, name: str, *, latest: bool) -> list[Value]:
+def _values(key: NamedKey, cells: Cells, name: str, *, latest: bool) -> list[Value]:
     """Return the values of a column, newest first, or the newest alone; a column of the key has one."""
     for key_name, value in key:
         if key_name == name:
@@ -106,11 +99,11 @@ class _Comparison:
     name: str
     compare: Callable[[Any, Any], bool]
     value: Value
-    missing: bool  # what holds for a row without the column
+    missing: bool  # the result for a row without the column
     latest: bool
-    rule: _Rule | None
+    rule: _ValueRule | None
 
-    def holds(self, key: Key, cells: Cells) -> bool:
+    def holds(self, key: NamedKey, cells: Cells) -> bool:
         values = _values(key, cells, self.name, latest=self.latest)
         if not values:
             return self.missing
@@ -127,9 +120,9 @@ class _Existence:
     name: str
     wanted: bool
     latest: bool
-    rule: _Rule | None
+    rule: _ValueRule | None
 
-    def holds(self, key: Key, cells: Cells) -> bool:
+    def holds(self, key: NamedKey, cells: Cells) -> bool:
         rule = self.rule
         values = _values(key, cells, self.name, latest=self.latest)
         exists = bool(values) if rule is None else any(rule.cast(value) is not None for value in values)
@@ -137,16 +130,16 @@ class _Existence:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
+class _ValueRule:
     expression: Expression
     cast_type: int
 
     def cast(self, value: Value) -> Value | None:
-        """Return the part of a value that is compared, None if there is none."""
+        """Return the part of a value to compare, None if there is none."""
         part = self.expression.search(value) if isinstance(value, str) else None
-        if part is None or self.cast_type == pb.VT_STRING:
+        if part is None or self.cast_type == filter_pb2.VT_STRING:
             return part
-        if self.cast_type == pb.VT_DOUBLE:
+        if self.cast_type == filter_pb2.VT_DOUBLE:
             return float(part) if _DOUBLE.fullmatch(part) else None
         number = int(part) if _INTEGER.fullmatch(part) else None
         return number if number is not None and -(1 << 63) <= number < 1 << 63 else None
@@ -154,27 +147,27 @@ class _Rule:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A filter that can be asked.
+    """A parsed filter.
 
     Attributes:
-        condition: What a row has to fulfil.
-        pagination: How many columns are passed over and how many come back, None for all.
+        condition: The condition on rows.
+        pagination: How many columns to skip and how many to return, None for all.
     """
 
     condition: _Node
     pagination: tuple[int, int] | None = None
 
-    def matches(self, key: Key, cells: Cells) -> bool:
-        """Say whether a row passes.
+    def matches(self, key: NamedKey, cells: Cells) -> bool:
+        """Return whether a row passes.
 
         Args:
-            key: Names and values of the primary key; empty for a row that is not there.
+            key: Names and values of the primary key; empty for a missing row.
             cells: The selected cells, in the order of a row.
         """
         return self.condition.holds(key, cells)
 
-    def apply(self, key: Key, cells: Cells) -> Cells | None:
-        """Return the cells that come back of a row's selected ones, None if the row does not pass."""
+    def apply(self, key: NamedKey, cells: Cells) -> Cells | None:
+        """Return those of a row's selected cells that the read returns, None if the row does not pass."""
         if not self.condition.holds(key, cells):
             return None
         if self.pagination is None:
@@ -197,7 +190,7 @@ def parse_filter(data: bytes) -> Filter:
     """Return the filter of a read.
 
     Raises:
-        ServiceFault: If the bytes are no filter, or it is one that the service refuses.
+        TablestoreError: If the filter is invalid.
     """
     return _parse_cached(data) if len(data) <= _CACHED_SIZE else _parse(data)
 
@@ -206,7 +199,7 @@ def parse_condition(data: bytes) -> Filter:
     """Return the column condition of a write.
 
     Raises:
-        ServiceFault: If the bytes are no filter, or it is one that the service refuses.
+        TablestoreError: If the filter is invalid.
     """
     parsed = parse_filter(data)
     if parsed.pagination is not None:
@@ -214,13 +207,13 @@ def parse_condition(data: bytes) -> Filter:
     return parsed
 
 
-def _pagination_refused() -> ServiceFault:
-    return invalid("ColumnPaginationFilter cannot be a condition.")  # no recording shows the words
+def _pagination_refused() -> TablestoreError:
+    return invalid("ColumnPaginationFilter cannot be a condition.")  # no recording shows the message
 
 
 def _parse(data: bytes) -> Filter:
     parser = _Parser()
-    condition = parser.node(parse(pb.Filter, data), paginated=True)
+    condition = parser.node(parse(filter_pb2.Filter, data), paginated=True)
     return Filter(condition, parser.pagination)
 
 
@@ -228,31 +221,26 @@ _parse_cached = lru_cache(maxsize=256)(_parse)
 
 
 class _Parser:
-    """Turns nested messages into nodes, and counts them: the count bounds the depth of what is nested."""
+    """Turns nested messages into nodes, and counts them, which bounds the depth of nesting."""
 
     def __init__(self) -> None:
         self.pagination: tuple[int, int] | None = None
         self._count = 0
 
     def node(self, message: Any, *, paginated: bool) -> _Node:
-        """Return the node of a filter message.
-
-        Args:
-            message: The message, complete.
-            paginated: Whether a pagination filter may stand here.
-        """
+        """Return the node of a filter message; `paginated` is whether it may be a pagination filter."""
         self._count += 1
         if self._count > MAX_FILTERS:
             raise _too_many()
-        if message.type == pb.FT_SINGLE_COLUMN_VALUE:
-            return _single(parse(pb.SingleColumnValueFilter, message.filter))
-        if message.type == pb.FT_COMPOSITE_COLUMN_VALUE:
-            return self._composite(parse(pb.CompositeColumnValueFilter, message.filter), paginated=paginated)
-        pages = parse(pb.ColumnPaginationFilter, message.filter)
+        if message.type == filter_pb2.FT_SINGLE_COLUMN_VALUE:
+            return _single(parse(filter_pb2.SingleColumnValueFilter, message.filter))
+        if message.type == filter_pb2.FT_COMPOSITE_COLUMN_VALUE:
+            return self._composite(parse(filter_pb2.CompositeColumnValueFilter, message.filter), paginated=paginated)
+        pages = parse(filter_pb2.ColumnPaginationFilter, message.filter)
         if not paginated or self.pagination is not None:
             raise _pagination_refused()
         if pages.offset < 0 or pages.limit < 0:
-            # No recording shows the words; the official SDKs refuse it themselves.
+            # No recording shows the message; the official SDKs refuse it themselves.
             raise invalid("The offset and the limit of ColumnPaginationFilter must not be negative.")
         self.pagination = (pages.offset, pages.limit)
         return _Everything()
@@ -261,18 +249,18 @@ class _Parser:
         parts = message.sub_filters
         if len(parts) > MAX_FILTERS:
             raise _too_many()
-        if message.combinator == pb.LO_NOT:
+        if message.combinator == filter_pb2.LO_NOT:
             if len(parts) != 1:
                 raise invalid("Invalid NOT operator: the number of sub-filters must be 1.")
             return _Not(self.node(parts[0], paginated=False))
         if len(parts) <= 1:
             raise invalid("Invalid AND/OR operator: the number of sub-filters must be more than 1.")
-        if message.combinator == pb.LO_AND:
+        if message.combinator == filter_pb2.LO_AND:
             return _All(tuple([self.node(part, paginated=paginated) for part in parts]))
         return _AnyOf(tuple([self.node(part, paginated=False) for part in parts]))
 
 
-def _too_many() -> ServiceFault:
+def _too_many() -> TablestoreError:
     return invalid(f"The count of filter exceeds the max: {MAX_FILTERS}.")
 
 
@@ -280,8 +268,8 @@ def _single(message: Any) -> _Node:
     name = text(message.column_name)
     rule = _rule(message.value_trans_rule) if message.HasField("value_trans_rule") else None
     latest = message.latest_version_only
-    if message.comparator in (pb.CT_EXIST, pb.CT_NOT_EXIST):
-        return _Existence(name, message.comparator == pb.CT_EXIST, latest, rule)
+    if message.comparator in (filter_pb2.CT_EXIST, filter_pb2.CT_NOT_EXIST):
+        return _Existence(name, message.comparator == filter_pb2.CT_EXIST, latest, rule)
     try:
         value = decode_value(message.column_value, binary=bytes)
     except PlainBufferError as error:
@@ -292,13 +280,13 @@ def _single(message: Any) -> _Node:
     return _Comparison(name, compare, value, not message.filter_if_missing, latest, rule)
 
 
-def _rule(message: Any) -> _Rule:
+def _rule(message: Any) -> _ValueRule:
     """Compile the rule on a value."""
     regex = text(message.regex)
-    cast_type = message.cast_type if message.HasField("cast_type") else pb.VT_STRING
-    if cast_type in (pb.VT_NULL, pb.VT_BLOB) or len(regex.encode()) > _REGEX_SIZE:
-        raise invalid("Invalid value transfer rule.")  # no recording shows the words
+    cast_type = message.cast_type if message.HasField("cast_type") else filter_pb2.VT_STRING
+    if cast_type in (filter_pb2.VT_NULL, filter_pb2.VT_BLOB) or len(regex.encode()) > _REGEX_SIZE:
+        raise invalid("Invalid value transfer rule.")  # no recording shows the message
     try:
-        return _Rule(compile_expression(regex), cast_type)
+        return _ValueRule(compile_expression(regex), cast_type)
     except ExpressionInvalid:
-        raise invalid(f"Invalid regular expression: '{regex}'.") from None  # no recording shows the words
+        raise invalid(f"Invalid regular expression: '{regex}'.") from None  # no recording shows the message

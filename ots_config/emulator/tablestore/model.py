@@ -1,24 +1,24 @@
-"""What the emulator remembers: instances, their tables, and each table's rows in the order of their keys."""
+"""What an instance holds in memory: tables, their rows in the order of their keys, indexes, open transactions."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-from ots_config.emulator.tablestore.cells import Row, TableOptions
-from ots_config.emulator.tablestore.errors import ServiceFault, Wording
-from ots_config.emulator.tablestore.protobuf import pb2
+from ots_config.emulator.tablestore.cells import Row, StoredCell, TableOptions
+from ots_config.emulator.tablestore.errors import WORDINGS, TablestoreError, Wording
 from ots_config.emulator.tablestore.sorted_keys import Key, SortedKeys
-
-if TYPE_CHECKING:
-    from ots_config.emulator.tablestore.indexes import Index
-    from ots_config.emulator.tablestore.transactions import Transaction
+from ots_config.emulator.tablestore.wire import pb2
 
 KEY_TYPES: dict[int, type] = {pb2.INTEGER: int, pb2.STRING: str, pb2.BINARY: bytes}
 """The types that a primary key column can have, and their values in Python."""
 
 MAX_TABLES = 64
+
+Stage: TypeAlias = dict[Key, Row | None]
+"""Rows written by a transaction or a batch and not yet visible, by key; None for a deleted row."""
 
 
 class KeyColumn(NamedTuple):
@@ -27,7 +27,7 @@ class KeyColumn(NamedTuple):
     Attributes:
         name: Its name.
         kind: Its type, a number of the protocol.
-        increments: Whether the service makes its values.
+        increments: Whether the service generates its values.
     """
 
     name: str
@@ -57,15 +57,15 @@ class Table:
         name: Its name.
         schema: The columns of its primary key.
         defined: The predefined columns, name to type.
-        options: Life time, versions, deviation, whether rows can be updated.
+        options: Time to live, versions, deviation, whether rows can be updated.
         throughput: The reserved capacity.
         transactional: Whether it takes local transactions.
         sse: The encryption asked for, as a message.
         stream: The stream asked for, as a message.
-        partitions: Where its partitions begin, but for the first: values of the partition key.
-        created: When it was made, in seconds.
-        main: The table that an index table follows.
-        indexes: The indexes that follow this table.
+        partitions: Values of the partition key at which partitions begin, without the first.
+        created: When it was created, in seconds.
+        main: The table that an index table belongs to.
+        indexes: The indexes of this table.
         rows: The rows by key.
         locks: The open transactions by the partition they hold.
     """
@@ -125,25 +125,25 @@ class Table:
         self._last_increment = 0
 
     def put(self, key: Key, row: Row) -> None:
-        """Store a row, in place of any that has its key, and bring the indexes up to date."""
+        """Store a row in place of any with its key, and update the indexes."""
         before = self.rows.get(key)
         if before is None:
             self.order.add(key)
         self.rows[key] = row
         for index in self.indexes.values():
-            index.follow(key, before, row)
+            index.update(key, before, row)
 
     def delete(self, key: Key) -> None:
-        """Remove a row, if it is there, and its index entries."""
+        """Remove a row, if there is one, and its index entries."""
         before = self.rows.pop(key, None)
         if before is None:
             return
         self.order.remove(key)
         for index in self.indexes.values():
-            index.follow(key, before, None)
+            index.update(key, before, None)
 
     def scan(self, start: Key, stop: Key, *, backward: bool) -> Iterator[tuple[Key, Row]]:
-        """Yield the rows from `start` on, that included, up to `stop`, that excluded."""
+        """Yield the rows from `start`, inclusive, to `stop`, exclusive."""
         rows = self.rows
         keys = self.order.backward(start, stop) if backward else self.order.forward(start, stop)
         for key in keys:
@@ -154,27 +154,120 @@ class Table:
         return list(zip(self.key_names, key, strict=False))
 
     def increment(self, now: float) -> int:
-        """Return the next auto-increment value: larger than all before, and of the size that the service's have."""
+        """Return the next auto-increment value: larger than all before, and as large as the service's are."""
         self._last_increment = max(self._last_increment + 1, int(now * 1_000_000))
         return self._last_increment
 
 
+class Index:
+    """A secondary index: the table that holds its entries, and how an entry is made from a row.
+
+    An entry's key is the index's own columns followed by the columns of the row's key that are not among them, so that
+    it is unique. A row has an entry if it has a value of the right type in each of those columns.
+
+    Attributes:
+        table: The entries.
+        columns: The names of the index's own key columns.
+        defined: The names of the other columns that an entry carries.
+        kind: Global or local, a number of the protocol.
+        mode: How the service updates it, a number of the protocol; the emulator always does at once.
+    """
+
+    __slots__ = ("_parts", "_sources", "columns", "defined", "kind", "mode", "table")
+
+    def __init__(self, table: Table, main: Table, columns: list[str], defined: list[str], kind: int, mode: int) -> None:
+        self.table = table
+        self.columns = columns
+        self.defined = defined
+        self.kind = kind
+        self.mode = mode
+        position = {name: number for number, name in enumerate(main.key_names)}
+        # Where each part of an entry's key comes from: a position in the row's key, or a column of the row.
+        self._parts: list[int | str] = [position.get(name, name) for name in table.key_names]
+        self._sources = frozenset([*defined, *(part for part in self._parts if isinstance(part, str))])
+
+    def entry(self, key: Key, row: Row) -> tuple[Key, Row] | None:
+        """Return the entry of a row, None if it lacks one of the index's columns."""
+        newest: dict[str, StoredCell] = {}
+        for stored in row:
+            if stored[0] in self._sources:
+                newest.setdefault(stored[0], stored)
+        values: list[Any] = []
+        for part, expected in zip(self._parts, self.table.key_types, strict=True):
+            if isinstance(part, int):
+                values.append(key[part])
+                continue
+            cell = newest.get(part)
+            if cell is None or type(cell[1]) is not expected:
+                return None
+            values.append(cell[1])
+        return tuple(values), tuple([newest[name] for name in sorted(self.defined) if name in newest])
+
+    def update(self, key: Key, before: Row | None, after: Row | None) -> None:
+        """Update the index for one row that was written or deleted."""
+        old = None if before is None else self.entry(key, before)
+        new = None if after is None else self.entry(key, after)
+        if old is not None and (new is None or new[0] != old[0]):
+            self.table.delete(old[0])
+        if new is not None:
+            self.table.put(*new)
+
+
+@dataclass(slots=True)
+class Transaction:
+    """An open local transaction.
+
+    Attributes:
+        id: Its id for the client.
+        table: The table it changes.
+        partition: The value of the partition key that it has locked.
+        expires: When it ends by itself.
+        stage: What it has written.
+    """
+
+    id: str
+    table: Table
+    partition: Any
+    expires: float
+    stage: Stage = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Instance:
-    """One instance: tables and index tables share its space of names."""
+    """One instance: tables and index tables share its namespace.
 
-    name: str
+    Attributes:
+        clock: Seconds since the epoch.
+        wording: The messages on which documents and recordings disagree.
+        require_transaction_flag: Whether a table takes local transactions only if CreateTable asked for them.
+        limit_throughput_changes: Whether a table's reserved capacity can be changed only once in two minutes, as in the
+            service; off by default, because test suites change it twice in a row.
+        tables: The tables by name.
+        transactions: The open transactions by id, in the order in which they expire.
+        transactions_started: How many there have been.
+    """
+
+    clock: Callable[[], float] = time.time
+    wording: Wording = WORDINGS["docs"]
+    require_transaction_flag: bool = False
+    limit_throughput_changes: bool = False
     tables: dict[str, Table] = field(default_factory=dict)
+    transactions: dict[str, Transaction] = field(default_factory=dict)
+    transactions_started: int = 0
+
+    def now_ms(self) -> int:
+        """Return the time in milliseconds, as cells carry it."""
+        return int(self.clock() * 1000)
 
     def table(self, name: str) -> Table:
         """Return a table or an index table.
 
         Raises:
-            ServiceFault: There is none of that name.
+            TablestoreError: If there is none of that name.
         """
         table = self.tables.get(name)
         if table is None:
-            raise ServiceFault("OTSObjectNotExist", "Requested table does not exist.")
+            raise TablestoreError("OTSObjectNotExist")
         return table
 
     def key_names(self, name: str) -> Sequence[str]:
@@ -183,31 +276,5 @@ class Instance:
         return () if table is None else table.key_names
 
     def main_tables(self) -> list[Table]:
-        """Return the tables that are no index, in the order of their names."""
+        """Return the tables that are not indexes, sorted by name."""
         return [self.tables[name] for name in sorted(self.tables) if self.tables[name].main is None]
-
-
-@dataclass(slots=True)
-class Service:
-    """The service as a whole: its instances, its clock, and the choices of whoever started it.
-
-    Attributes:
-        instances: The instances by name, in small letters: their names are not case-sensitive.
-        clock: Seconds since the epoch.
-        wording: The texts on which documents and recordings disagree.
-        require_transaction_flag: Whether a table takes transactions only if CreateTable said so.
-        limit_throughput_changes: Whether a table's reserved capacity can be changed only once in two minutes.
-        transactions: The open transactions by id.
-    """
-
-    instances: dict[str, Instance]
-    clock: Callable[[], float]
-    wording: Wording
-    require_transaction_flag: bool = False
-    limit_throughput_changes: bool = False
-    transactions: dict[str, Transaction] = field(default_factory=dict)
-    transactions_started: int = 0
-
-    def now_ms(self) -> int:
-        """Return the time in milliseconds, as cells carry it."""
-        return int(self.clock() * 1000)

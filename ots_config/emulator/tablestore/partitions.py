@@ -1,7 +1,6 @@
-"""Where a table is cut: the partitions that it was created with, and splits of about one size.
+"""The partitions that a table was created with, and splits of about one size.
 
-Rows are kept in one piece here whatever the partitions are; the boundaries are kept to be told again, as no split of
-the service lies in two partitions.
+The emulator does not partition rows; it keeps the boundaries because a split of the service never spans two partitions.
 """
 
 from __future__ import annotations
@@ -12,23 +11,22 @@ from typing import Any
 from ots_config.emulator.tablestore import validation
 from ots_config.emulator.tablestore.cells import row_size
 from ots_config.emulator.tablestore.errors import invalid
-from ots_config.emulator.tablestore.model import Instance, KeyColumn, Service, Table
-from ots_config.emulator.tablestore.protobuf import pb2
-from ots_config.emulator.tablestore.wire import consumed, parse
+from ots_config.emulator.tablestore.model import Instance, KeyColumn, Table
+from ots_config.emulator.tablestore.wire import consumed, parse, pb2
 from ots_config.plainbuffer import VT_BLOB, Marker, PlainBufferError, decode_value, encode_row
 
 SPLIT_UNIT = 100 * 1024 * 1024
 
 
 def read_partitions(ranges: Iterable[Any], key: KeyColumn) -> tuple[Any, ...]:
-    """Return the values of the partition key at which partitions begin, but for the first, that begins with all.
+    """Return the values of the partition key at which partitions begin, without the first.
 
     Args:
         ranges: The ranges of a CreateTable; none for one partition.
         key: The partition key.
 
     Raises:
-        ServiceFault: If the ranges leave gaps, overlap, or are not of the key's type. No recording shows the words.
+        TablestoreError: If the ranges leave gaps, overlap or have the wrong type. No recording shows the message.
     """
     ends: list[Any] = []
     at: Any = Marker.INF_MIN
@@ -54,8 +52,8 @@ def _bound(data: bytes) -> Any:
         raise invalid(str(error)) from None
 
 
-def compute_split_points_by_size(_: Service, instance: Instance, body: bytes) -> bytes:
-    """Answer where to cut a table so that each part has about the wanted size."""
+def compute_split_points_by_size(instance: Instance, body: bytes) -> bytes:
+    """Return the points that split a table into parts of about the wanted size."""
     request = parse(pb2.ComputeSplitPointsBySizeRequest, body)
     name = validation.table_name(request.table_name)
     unit = request.split_size_unit_in_byte if request.HasField("split_size_unit_in_byte") else SPLIT_UNIT
@@ -72,7 +70,7 @@ def compute_split_points_by_size(_: Service, instance: Instance, body: bytes) ->
 
 
 def _points(table: Table, wanted: int) -> list[bytes]:
-    """Return the keys at which splits begin; what follows the first column of a partition's is -inf, and left out."""
+    """Return the keys at which splits begin; that of a partition has its first column only, the rest being INF_MIN."""
     points: list[bytes] = []
     size = passed = 0
     partitions = table.partitions
@@ -91,7 +89,7 @@ def _points(table: Table, wanted: int) -> list[bytes]:
 
 
 def write_schema(target: Any, table: Table) -> None:
-    """Fill in the primary key's columns as DescribeTable and ComputeSplitPointsBySize tell them."""
+    """Fill in the primary key's columns for DescribeTable and ComputeSplitPointsBySize."""
     for column in table.schema:
         message = target.add(name=column.name, type=column.kind)
         if column.increments:

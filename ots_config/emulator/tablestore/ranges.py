@@ -1,35 +1,30 @@
-"""GetRange: rows in the order of their keys, forwards or backwards, a page at a time."""
+"""GetRange: rows in the order of their keys, forward or backward, a page at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from heapq import merge
-from typing import Any
 
 from ots_config.emulator.tablestore import validation
 from ots_config.emulator.tablestore.capacity import range_units
 from ots_config.emulator.tablestore.cells import Row, StoredCell
 from ots_config.emulator.tablestore.errors import invalid
-from ots_config.emulator.tablestore.model import Instance, Service, Table
-from ots_config.emulator.tablestore.protobuf import pb2
-from ots_config.emulator.tablestore.row_changes import Stage
-from ots_config.emulator.tablestore.rows import Query, look, read_query, transaction_of
-from ots_config.emulator.tablestore.sorted_keys import Key
+from ots_config.emulator.tablestore.model import Instance, Stage, Table
+from ots_config.emulator.tablestore.rows import Query, read_query, select_row, transaction_of
+from ots_config.emulator.tablestore.sorted_keys import Key, NamedKey
 from ots_config.emulator.tablestore.transactions import check_scope
-from ots_config.emulator.tablestore.wire import consumed, parse, read_row
+from ots_config.emulator.tablestore.wire import consumed, parse, pb2, read_row
 from ots_config.plainbuffer import VT_BLOB, encode_row, encode_rows
-
-Named = list[tuple[str, Any]]
 
 PAGE_ROWS = 5000
 PAGE_BYTES = 4 * 1024 * 1024
 
 
-def get_range(service: Service, instance: Instance, body: bytes) -> bytes:
-    """Read the rows between two keys, as many as a page takes.
+def get_range(instance: Instance, body: bytes) -> bytes:
+    """Read a page of the rows between two keys.
 
-    A page ends at the limit, at 5000 rows or at 4 MB scanned. The filter comes after that: a page may hold no row and
-    still not be the last, which only one without next_start_primary_key is.
+    A page ends at the limit, at 5000 rows or at 4 MB scanned, before the filter: a page may have no row and still
+    not be the last, which is the one without next_start_primary_key.
     """
     request = parse(pb2.GetRangeRequest, body)
     name = validation.table_name(request.table_name)
@@ -40,7 +35,7 @@ def get_range(service: Service, instance: Instance, body: bytes) -> bytes:
     backward = request.direction == pb2.BACKWARD
     ends = [_end(data) for data in (request.inclusive_start_primary_key, request.exclusive_end_primary_key)]
     table = instance.table(name)
-    transaction = transaction_of(service, instance, table, request)
+    transaction = transaction_of(instance, table, request)
     start, stop = [validation.bound_of(table, end) for end in ends]
     if backward and not start > stop:
         raise invalid("Begin key must more than end key in BACKWARD")
@@ -52,7 +47,7 @@ def get_range(service: Service, instance: Instance, body: bytes) -> bytes:
         for bound in (start, stop):
             check_scope(transaction, table, bound[0] if bound else None)
         scan = _staged_scan(table, transaction.stage, start, stop, backward=backward)
-    size, rows, next_key = _page(table, scan, query, limit, service.now_ms())
+    size, rows, next_key = _page(table, scan, query, limit, instance.now_ms())
     reply = pb2.GetRangeResponse(consumed=consumed(*range_units(size)), rows=encode_rows(rows, bytes_as=VT_BLOB))
     if next_key is not None:
         reply.next_start_primary_key = encode_row(next_key, bytes_as=VT_BLOB)
@@ -62,23 +57,23 @@ def get_range(service: Service, instance: Instance, body: bytes) -> bytes:
 
 def _page(
     table: Table, scan: Iterator[tuple[Key, Row]], query: Query, limit: int, now_ms: int
-) -> tuple[int, list[tuple[Named, Sequence[StoredCell]]], Named | None]:
-    """Return the bytes scanned, the rows to answer, and the key of the row that the next page begins with."""
-    rows: list[tuple[Named, Sequence[StoredCell]]] = []
+) -> tuple[int, list[tuple[NamedKey, Sequence[StoredCell]]], NamedKey | None]:
+    """Return the bytes scanned, the rows of the page, and the key that the next page begins with."""
+    rows: list[tuple[NamedKey, Sequence[StoredCell]]] = []
     size = 0
     for scanned, (key, row) in enumerate(scan):
         named = table.named(key)
         if scanned >= limit or size >= PAGE_BYTES:
             return size, rows, named
-        found = look(table, named, row, query, now_ms)
-        if found is not None:
-            size += found.size
-            if found.cells is not None:
-                rows.append((named, found.cells))
+        selected = select_row(table, named, row, query, now_ms)
+        if selected is not None:
+            size += selected.size
+            if selected.cells is not None:
+                rows.append((named, selected.cells))
     return size, rows, None
 
 
-def _end(data: bytes) -> Sequence[tuple[str, Any]]:
+def _end(data: bytes) -> NamedKey:
     primary_key = read_row(data).primary_key
     validation.key_values(primary_key, bound=True)
     return primary_key

@@ -7,65 +7,61 @@ from typing import Any, NamedTuple
 
 from ots_config.emulator.tablestore import validation
 from ots_config.emulator.tablestore.capacity import Units, get_units
-from ots_config.emulator.tablestore.cells import ALL_LATEST, Selector, StoredCell, make_selector, row_size, select
+from ots_config.emulator.tablestore.cells import ALL_LATEST, Row, Selector, StoredCell, make_selector, row_size, select
 from ots_config.emulator.tablestore.errors import invalid
 from ots_config.emulator.tablestore.filters import Filter, parse_filter
-from ots_config.emulator.tablestore.model import Instance, Service, Table
-from ots_config.emulator.tablestore.protobuf import pb2
+from ots_config.emulator.tablestore.model import Instance, Stage, Table, Transaction
 from ots_config.emulator.tablestore.row_changes import (
     DELETE,
     PUT,
     UPDATE,
-    Outcome,
-    Stage,
     apply_change,
     complete_key,
     find,
     read_change,
 )
-from ots_config.emulator.tablestore.sorted_keys import Key
-from ots_config.emulator.tablestore.transactions import Transaction, check_lock, check_scope, opened
-from ots_config.emulator.tablestore.wire import consumed, parse, read_row, text, write_reply
+from ots_config.emulator.tablestore.sorted_keys import Key, NamedKey
+from ots_config.emulator.tablestore.transactions import check_lock, check_scope, opened
+from ots_config.emulator.tablestore.wire import consumed, parse, pb2, read_row, text, write_reply
 from ots_config.plainbuffer import VT_BLOB, encode_row
 
 
-def put_row(service: Service, instance: Instance, body: bytes) -> bytes:
-    """Write a row, in place of any that has its key."""
+def put_row(instance: Instance, body: bytes) -> bytes:
+    """Write a row in place of any with its key."""
     request = parse(pb2.PutRowRequest, body)
-    return _write(service, instance, request, PUT, request.row, "PutRow")
+    return _write(instance, request, PUT, request.row, "PutRow")
 
 
-def update_row(service: Service, instance: Instance, body: bytes) -> bytes:
+def update_row(instance: Instance, body: bytes) -> bytes:
     """Write, delete or increment columns of a row."""
     request = parse(pb2.UpdateRowRequest, body)
-    return _write(service, instance, request, UPDATE, request.row_change, "UpdateRow")
+    return _write(instance, request, UPDATE, request.row_change, "UpdateRow")
 
 
-def delete_row(service: Service, instance: Instance, body: bytes) -> bytes:
+def delete_row(instance: Instance, body: bytes) -> bytes:
     """Delete a row."""
     request = parse(pb2.DeleteRowRequest, body)
-    return _write(service, instance, request, DELETE, request.primary_key, "DeleteRow")
+    return _write(instance, request, DELETE, request.primary_key, "DeleteRow")
 
 
-def _write(service: Service, instance: Instance, request: Any, kind: int, data: bytes, operation: str) -> bytes:
-    # What is wrong with the request itself is told first, as in a batch, where only that fails the whole.
+def _write(instance: Instance, request: Any, kind: int, data: bytes, operation: str) -> bytes:
+    # Errors of the request itself come first, as in a batch, where only they fail the whole.
     name = validation.table_name(request.table_name)
-    change = read_change(kind, data, request, service.wording)
+    change = read_change(kind, data, request, instance.wording)
     validation.data_size(operation, change.size)
     table = writable(instance, name)
-    transaction = transaction_of(service, instance, table, request)
-    key = complete_key(service, table, change.primary_key, transaction)
+    transaction = transaction_of(instance, table, request)
+    key = complete_key(instance, table, change.primary_key, transaction)
     if transaction is None:
-        check_lock(service, table, key[0])
-        outcome = apply_change(service, table, key, change)
+        check_lock(instance, table, key[0])
+        result = apply_change(instance, table, key, change)
     else:
         check_scope(transaction, table, key[0])
-        outcome = apply_change(service, table, key, change, transaction.stage)
-    return _reply(outcome)
+        result = apply_change(instance, table, key, change, transaction.stage)
+    return _reply(*result)
 
 
-def _reply(outcome: Outcome) -> bytes:
-    units, row = outcome
+def _reply(units: Units, row: bytes) -> bytes:
     if not row:
         return write_reply(*units)
     reply: bytes = pb2.PutRowResponse(consumed=consumed(*units), row=row).SerializeToString()
@@ -73,40 +69,39 @@ def _reply(outcome: Outcome) -> bytes:
 
 
 def writable(instance: Instance, name: str) -> Table:
-    """Return the table of a name, which has to be no index."""
+    """Return the table of a name.
+
+    Raises:
+        TablestoreError: If there is none, or it is an index.
+    """
     table = instance.table(name)
     if table.main is not None:
         raise invalid("An index can not be written, only its table can.")
     return table
 
 
-def transaction_of(service: Service, instance: Instance, table: Table, request: Any) -> Transaction | None:
-    """Return the transaction that a request belongs to, if any."""
+def transaction_of(instance: Instance, table: Table, request: Any) -> Transaction | None:
+    """Return the transaction that a request names, None if it names none."""
     if not request.HasField("transaction_id"):
         return None
     if not table.transactional:
         raise invalid("Try to call method using explicit transaction on explicit-transaction-disabled table.")
-    return opened(service, instance, request.transaction_id)
+    return opened(instance, request.transaction_id)
 
 
 class Query(NamedTuple):
-    """What a read wants of each row.
-
-    Attributes:
-        selector: Which cells.
-        filter: Which rows.
-    """
+    """Which cells a read selects, and which rows."""
 
     selector: Selector
     filter: Filter | None
 
 
-class Found(NamedTuple):
-    """A row as a read found it.
+class SelectedRow(NamedTuple):
+    """A stored row as a read sees it.
 
     Attributes:
-        size: The bytes read, which a filter does not lessen.
-        cells: The cells to answer; None if the filter takes the row out.
+        size: The bytes read, before the filter.
+        cells: The cells to return; None if the filter excludes the row.
     """
 
     size: int
@@ -114,7 +109,7 @@ class Found(NamedTuple):
 
 
 def read_query(request: Any, key_names: Sequence[str], *, batch: bool = False) -> Query:
-    """Read the selection and the filter that GetRow, GetRange and each table of BatchGetRow have."""
+    """Read the selection and the filter of a GetRow, a GetRange or one table of a BatchGetRow."""
     names = validation.columns_to_get(request.columns_to_get)
     times = None
     if request.HasField("time_range"):
@@ -142,30 +137,30 @@ def read_query(request: Any, key_names: Sequence[str], *, batch: bool = False) -
     return Query(selector, parse_filter(request.filter) if request.HasField("filter") else None)
 
 
-def look(table: Table, named: Sequence[tuple[str, Any]], row: Any, query: Query, now_ms: int) -> Found | None:
-    """Return what a read sees of a stored row, None if that is not even the row."""
+def select_row(table: Table, named: NamedKey, row: Row, query: Query, now_ms: int) -> SelectedRow | None:
+    """Return what a read sees of a stored row, None if the row is not part of the result."""
     cells = select(row, query.selector, table.options, now_ms)
     if cells is None:
         return None
     size = row_size(named, cells)
-    return Found(size, cells if query.filter is None else query.filter.apply(named, cells))
+    return SelectedRow(size, cells if query.filter is None else query.filter.apply(named, cells))
 
 
-def read_one(service: Service, table: Table, key: Key, query: Query, stage: Stage | None) -> tuple[Units, bytes]:
-    """Return what reading one row consumes, and the row, encoded; empty if it is not there."""
+def read_one(instance: Instance, table: Table, key: Key, query: Query, stage: Stage | None) -> tuple[Units, bytes]:
+    """Return the consumed capacity of reading one row, and the row, encoded; empty if there is none."""
     row = find(table, key, stage)
     if row is None:
         return get_units(None), b""
     named = table.named(key)
-    found = look(table, named, row, query, service.now_ms())
-    if found is None:
+    selected = select_row(table, named, row, query, instance.now_ms())
+    if selected is None:
         return get_units(None), b""
-    if found.cells is None:
-        return get_units(found.size), b""
-    return get_units(found.size), encode_row(named, found.cells, bytes_as=VT_BLOB)
+    if selected.cells is None:
+        return get_units(selected.size), b""
+    return get_units(selected.size), encode_row(named, selected.cells, bytes_as=VT_BLOB)
 
 
-def get_row(service: Service, instance: Instance, body: bytes) -> bytes:
+def get_row(instance: Instance, body: bytes) -> bytes:
     """Read one row."""
     request = parse(pb2.GetRowRequest, body)
     name = validation.table_name(request.table_name)
@@ -173,12 +168,12 @@ def get_row(service: Service, instance: Instance, body: bytes) -> bytes:
     primary_key = read_row(request.primary_key).primary_key
     validation.key_values(primary_key)
     table = instance.table(name)
-    transaction = transaction_of(service, instance, table, request)
+    transaction = transaction_of(instance, table, request)
     key = validation.key_of(table, primary_key)
     stage = None
     if transaction is not None:
         check_scope(transaction, table, key[0])
         stage = transaction.stage
-    units, row = read_one(service, table, key, query, stage)
+    units, row = read_one(instance, table, key, query, stage)
     reply: bytes = pb2.GetRowResponse(consumed=consumed(*units), row=row).SerializeToString()
     return reply

@@ -1,24 +1,21 @@
-"""The service without its sockets: an operation's name and bytes in, a status and bytes out."""
+"""Tablestore without sockets: an operation's name and bytes in, a status and bytes out."""
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ots_config.emulator.tablestore import batches, indexes, partitions, ranges, rows, tables, transactions
 from ots_config.emulator.tablestore.batches import RowFault
-from ots_config.emulator.tablestore.errors import MESSAGES, MessageFashion, ServiceFault, error_body, invalid
+from ots_config.emulator.tablestore.errors import TablestoreError, invalid
 from ots_config.emulator.tablestore.expressions import allow_steps
-from ots_config.emulator.tablestore.model import Instance, Service
+from ots_config.emulator.tablestore.model import Instance
+from ots_config.emulator.tablestore.wire import error_body
 
 logger = logging.getLogger("ots_config.emulator")
 
-Handler = Callable[[Service, Instance, bytes], bytes]
-BatchHandler = Callable[[Service, Instance, bytes, RowFault | None], bytes]
-
-_HANDLERS: dict[str, Handler] = {
+_OPERATIONS: dict[str, Callable[[Instance, bytes], bytes]] = {
     "CreateTable": tables.create_table,
     "ListTable": tables.list_table,
     "DescribeTable": tables.describe_table,
@@ -38,23 +35,23 @@ _HANDLERS: dict[str, Handler] = {
     "AbortTransaction": transactions.abort_transaction,
 }
 
-_BATCH_HANDLERS: dict[str, BatchHandler] = {
+_BATCH_OPERATIONS: dict[str, Callable[[Instance, bytes, RowFault | None], bytes]] = {
     "BatchGetRow": batches.batch_get_row,
     "BatchWriteRow": batches.batch_write_row,
 }
 
-IMPLEMENTED: tuple[str, ...] = tuple(sorted({*_HANDLERS, *_BATCH_HANDLERS}))
-"""The operations that there are here; any other is answered as one that the service does not know."""
+IMPLEMENTED: tuple[str, ...] = tuple(sorted({*_OPERATIONS, *_BATCH_OPERATIONS}))
+"""The operations that the emulator has; it answers any other as one that the service does not know."""
 
 
-class Reply(NamedTuple):
-    """An answer.
+class OperationResult(NamedTuple):
+    """The result of one operation.
 
     Attributes:
         status: The HTTP status.
-        body: The message, one that tells an error unless the status is 200.
+        body: The response's message, or that of the error.
         applied: Whether the operation was carried out.
-        code: The code of the error that it tells, None if it tells none.
+        code: The error code, None for success.
     """
 
     status: int
@@ -63,75 +60,31 @@ class Reply(NamedTuple):
     code: str | None = None
 
 
-class Tablestore:
-    """The whole service in memory: no sockets, no threads, no clock of its own.
-
-    Calls must not overlap; nothing here waits, so an event loop can call it in line.
+def execute(instance: Instance, operation: str, body: bytes, *, row_fault: RowFault | None = None) -> OperationResult:
+    """Carry out one operation; it never waits and never raises, whatever the bytes are.
 
     Args:
-        instances: The names of the instances that exist.
-        clock: Seconds since the epoch.
-        messages: Whose words to use where documents and recordings disagree.
-        require_transaction_flag: Whether a table takes local transactions only if CreateTable asked for it.
-        limit_throughput_changes: Whether reserved capacity can be changed only once in two minutes, as in the service;
-            off, because test suites change it twice in a row.
+        instance: The instance to work on.
+        operation: The name of the operation.
+        body: The request.
+        row_fault: Called for each row of a batch; a code and a message make that row fail.
     """
-
-    def __init__(
-        self,
-        instances: Iterable[str],
-        *,
-        clock: Callable[[], float] = time.time,
-        messages: MessageFashion = "docs",
-        require_transaction_flag: bool = False,
-        limit_throughput_changes: bool = False,
-    ) -> None:
-        self._service = Service(
-            {name.lower(): Instance(name) for name in instances},
-            clock,
-            MESSAGES[messages],
-            require_transaction_flag=require_transaction_flag,
-            limit_throughput_changes=limit_throughput_changes,
-        )
-
-    def has_operation(self, name: str) -> bool:
-        """Say whether an operation is implemented."""
-        return name in _HANDLERS or name in _BATCH_HANDLERS
-
-    def has_instance(self, name: str) -> bool:
-        """Say whether an instance exists; small and capital letters are the same."""
-        return name.lower() in self._service.instances
-
-    def handle(self, instance: str, operation: str, body: bytes, *, row_fault: RowFault | None = None) -> Reply:
-        """Carry out one operation.
-
-        Args:
-            instance: The name of the instance.
-            operation: The name of the operation.
-            body: The request.
-            row_fault: Asked for each row of a batch; a code and a message make that row fail.
-
-        Returns:
-            The answer. Nothing is raised, whatever the bytes are.
-        """
-        allow_steps()
-        try:
-            place = self._service.instances.get(instance.lower())
-            if place is None:
-                raise ServiceFault("OTSAuthFailed", "The instance is not found.")  # noqa: TRY301
-            handler = _HANDLERS.get(operation)
-            if handler is not None:
-                return Reply(200, handler(self._service, place, body), applied=True)
-            batch_handler = _BATCH_HANDLERS.get(operation)
-            if batch_handler is None:
-                raise invalid(f"Unsupported operation: '{operation}'.")  # noqa: TRY301
-            return Reply(200, batch_handler(self._service, place, body, row_fault), applied=True)
-        except ServiceFault as fault:
-            return _refusal(operation, fault)
-        except Exception:
-            logger.exception("%s failed by a fault of the emulator", operation)
-            return _refusal(operation, ServiceFault("OTSInternalServerError", "Internal server error."))
+    allow_steps()
+    try:
+        run = _OPERATIONS.get(operation)
+        if run is not None:
+            return OperationResult(200, run(instance, body), applied=True)
+        run_batch = _BATCH_OPERATIONS.get(operation)
+        if run_batch is None:
+            raise invalid(f"Unsupported operation: '{operation}'.")  # noqa: TRY301
+        return OperationResult(200, run_batch(instance, body, row_fault), applied=True)
+    except TablestoreError as error:
+        return _failure(operation, error)
+    except Exception:
+        logger.exception("%s failed because of a bug in the emulator", operation)
+        return _failure(operation, TablestoreError("OTSInternalServerError"))
 
 
-def _refusal(operation: str, fault: ServiceFault) -> Reply:
-    return Reply(fault.status, error_body(operation, fault.code, fault.message), applied=False, code=fault.code)
+def _failure(operation: str, error: TablestoreError) -> OperationResult:
+    body = error_body(operation, error.code, error.message)
+    return OperationResult(error.status, body, applied=False, code=error.code)

@@ -6,11 +6,10 @@ from typing import Any
 
 from ots_config.emulator.tablestore import validation
 from ots_config.emulator.tablestore.cells import TableOptions
-from ots_config.emulator.tablestore.errors import ServiceFault, invalid
+from ots_config.emulator.tablestore.errors import TablestoreError, invalid
 from ots_config.emulator.tablestore.indexes import attach, describe_index, make_index
-from ots_config.emulator.tablestore.model import KEY_TYPES, MAX_TABLES, Instance, KeyColumn, Service, Table, Throughput
+from ots_config.emulator.tablestore.model import KEY_TYPES, MAX_TABLES, Instance, KeyColumn, Table, Throughput
 from ots_config.emulator.tablestore.partitions import read_partitions, write_schema
-from ots_config.emulator.tablestore.protobuf import pb2, search_pb2
 from ots_config.emulator.tablestore.transactions import close_all
 from ots_config.emulator.tablestore.wire import (
     ENABLE_LOCAL_TRANSACTION,
@@ -18,6 +17,8 @@ from ots_config.emulator.tablestore.wire import (
     TABLE_STATUS_ACTIVE,
     flag,
     parse,
+    pb2,
+    search_pb2,
 )
 
 MAX_KEY_COLUMNS = 4
@@ -26,11 +27,11 @@ MAX_RESERVED_UNITS = 100_000
 MIN_TIME_TO_LIVE = 86_400
 THROUGHPUT_CHANGE_PERIOD = 120
 
-_KNOWS_ENCRYPTION = hasattr(pb2, "SSEDetails")  # the SDK does from 6.4.1 on
+_HAS_ENCRYPTION = hasattr(pb2, "SSEDetails")  # since version 6.4.1 of the SDK
 
 
-def create_table(service: Service, instance: Instance, body: bytes) -> bytes:
-    """Make a table, and the indexes that it is to have from the start."""
+def create_table(instance: Instance, body: bytes) -> bytes:
+    """Create a table and the indexes that come with it."""
     request = parse(pb2.CreateTableRequest, body)
     meta = request.table_meta
     name = validation.table_name(meta.table_name)
@@ -42,30 +43,30 @@ def create_table(service: Service, instance: Instance, body: bytes) -> bytes:
         not request.reserved_throughput.capacity_unit.HasField("write")
     ):
         raise invalid("Both read and write capacity unit are required to create table.")
-    partitions = read_partitions(getattr(request, "partitions", ()), schema[0])  # which old SDKs do not know
+    partitions = read_partitions(getattr(request, "partitions", ()), schema[0])  # old SDKs lack the field
     allowed = flag(request, ENABLE_LOCAL_TRANSACTION)
     table = Table(
         name,
         schema,
         defined,
         options,
-        Throughput(read, write, increased=int(service.clock())),
-        transactional=not service.require_transaction_flag if allowed is None else allowed,
+        Throughput(read, write, increased=int(instance.clock())),
+        transactional=not instance.require_transaction_flag if allowed is None else allowed,
         sse=_encryption(request),
         stream=request.stream_spec.SerializeToString() if request.HasField("stream_spec") else b"",
         partitions=partitions,
     )
     indexes = [make_index(table, index_meta) for index_meta in request.index_metas]
     if name in instance.tables:
-        raise ServiceFault("OTSObjectAlreadyExist", "Requested table already exists.")
+        raise TablestoreError("OTSObjectAlreadyExist")
     if len(instance.main_tables()) >= MAX_TABLES:
-        raise ServiceFault("OTSQuotaExhausted", service.wording.too_many_tables)
+        raise TablestoreError("OTSQuotaExhausted", instance.wording.too_many_tables)
     instance.tables[name] = table
     try:
         for index in indexes:
             attach(instance, table, index)
-    except ServiceFault:
-        _drop(service, instance, table)
+    except TablestoreError:
+        _drop(instance, table)
         raise
     return b""
 
@@ -110,7 +111,7 @@ def _new_options(options: Any) -> TableOptions:
 
 
 def _changed_options(before: TableOptions, options: Any) -> TableOptions:
-    """Return options as an UpdateTable leaves them: what it does not name stays."""
+    """Return options with the changes of an UpdateTable: what it does not name is kept."""
     after = before
     if options.HasField("time_to_live"):
         seconds = options.time_to_live
@@ -139,15 +140,15 @@ def _reserved(unit: Any) -> tuple[int, int]:
     return unit.read, unit.write
 
 
-def list_table(_: Service, instance: Instance, body: bytes) -> bytes:
-    """List the tables; indexes are listed with their table, by DescribeTable."""
+def list_table(instance: Instance, body: bytes) -> bytes:
+    """List the tables; DescribeTable lists their indexes."""
     parse(pb2.ListTableRequest, body)
     names = [table.name for table in instance.main_tables()]
     reply: bytes = pb2.ListTableResponse(table_names=names).SerializeToString()
     return reply
 
 
-def describe_table(_: Service, instance: Instance, body: bytes) -> bytes:
+def describe_table(instance: Instance, body: bytes) -> bytes:
     """Describe a table with every field that any SDK reads."""
     request = parse(pb2.DescribeTableRequest, body)
     table = instance.table(validation.table_name(request.table_name))
@@ -158,7 +159,7 @@ def describe_table(_: Service, instance: Instance, body: bytes) -> bytes:
         stream_details=_stream_details(table),
         index_metas=[describe_index(index) for index in table.indexes.values()],
     )
-    if _KNOWS_ENCRYPTION:
+    if _HAS_ENCRYPTION:
         reply.sse_details.CopyFrom(_sse_details(table))
     write_schema(reply.table_meta.primary_key, table)
     for name, kind in table.defined.items():
@@ -203,7 +204,7 @@ def _stream_details(table: Table) -> Any:
 
 
 def _encryption(request: Any) -> bytes:
-    return request.sse_spec.SerializeToString() if _KNOWS_ENCRYPTION and request.HasField("sse_spec") else b""
+    return request.sse_spec.SerializeToString() if _HAS_ENCRYPTION and request.HasField("sse_spec") else b""
 
 
 def _sse_details(table: Table) -> Any:
@@ -213,7 +214,7 @@ def _sse_details(table: Table) -> Any:
     return details
 
 
-def update_table(service: Service, instance: Instance, body: bytes) -> bytes:
+def update_table(instance: Instance, body: bytes) -> bytes:
     """Change a table's options, reserved capacity or stream."""
     request = parse(pb2.UpdateTableRequest, body)
     table = instance.table(validation.table_name(request.table_name))
@@ -226,7 +227,7 @@ def update_table(service: Service, instance: Instance, body: bytes) -> bytes:
     if options.max_versions != 1 and table.indexes:
         raise invalid("The MaxVersions of a table with indexes must be 1.")
     if changes_units:
-        table.throughput = _changed_throughput(service, table, request.reserved_throughput.capacity_unit)
+        table.throughput = _changed_throughput(instance, table, request.reserved_throughput.capacity_unit)
     table.options = options
     for index in table.indexes.values():
         index.table.options = options
@@ -240,7 +241,7 @@ def update_table(service: Service, instance: Instance, body: bytes) -> bytes:
     return reply
 
 
-def _changed_throughput(service: Service, table: Table, unit: Any) -> Throughput:
+def _changed_throughput(instance: Instance, table: Table, unit: Any) -> Throughput:
     if not (unit.HasField("read") or unit.HasField("write")):
         raise invalid("Neither read nor write capacity unit is set.")
     asked_read, asked_write = _reserved(unit)
@@ -249,33 +250,33 @@ def _changed_throughput(service: Service, table: Table, unit: Any) -> Throughput
     write = asked_write if unit.HasField("write") else before.write
     if (read, write) == (before.read, before.write):
         return before
-    now = int(service.clock())
+    now = int(instance.clock())
     changed = max(before.increased, before.decreased or 0)
-    if service.limit_throughput_changes and now - changed < THROUGHPUT_CHANGE_PERIOD:
-        raise ServiceFault("OTSTooFrequentReservedThroughputAdjustment", "Capacity unit adjustment is too frequent.")
+    if instance.limit_throughput_changes and now - changed < THROUGHPUT_CHANGE_PERIOD:
+        raise TablestoreError("OTSTooFrequentReservedThroughputAdjustment")
     increased = now if read > before.read or write > before.write else before.increased
     decreased = now if read < before.read or write < before.write else before.decreased
     return Throughput(read, write, increased, decreased)
 
 
-def delete_table(service: Service, instance: Instance, body: bytes) -> bytes:
+def delete_table(instance: Instance, body: bytes) -> bytes:
     """Delete a table with its rows, its indexes and its open transactions."""
     request = parse(pb2.DeleteTableRequest, body)
     table = instance.table(validation.table_name(request.table_name))
     if table.main is not None:
         raise invalid("An index can only be dropped by DropIndex.")
-    _drop(service, instance, table)
+    _drop(instance, table)
     return b""
 
 
-def _drop(service: Service, instance: Instance, table: Table) -> None:
-    close_all(service, table)
+def _drop(instance: Instance, table: Table) -> None:
+    close_all(instance, table)
     for name in table.indexes:
         del instance.tables[name]
     del instance.tables[table.name]
 
 
-def list_search_index(_: Service, __: Instance, body: bytes) -> bytes:
-    """Answer that there is no search index, which is true: none can be made here."""
+def list_search_index(_: Instance, body: bytes) -> bytes:
+    """Return an empty list: the emulator has no search indexes."""
     parse(search_pb2.ListSearchIndexRequest, body)
     return b""

@@ -1,4 +1,4 @@
-"""What the service refuses before it looks at any row: names, keys, sizes and counts, each in its own words."""
+"""Checks of names, keys, sizes and counts before any row is read, each with the service's message."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ots_config.emulator.tablestore.errors import ServiceFault, invalid
+from ots_config.emulator.tablestore.errors import TablestoreError, invalid
 from ots_config.emulator.tablestore.model import Table
-from ots_config.emulator.tablestore.sorted_keys import ABOVE, Key
+from ots_config.emulator.tablestore.sorted_keys import ABOVE, Key, NamedKey
 from ots_config.emulator.tablestore.wire import text
 from ots_config.plainbuffer import Cell, Marker, value_size
 
@@ -39,14 +39,14 @@ def variant(value: object) -> str:
 
 
 def table_name(name: Any) -> str:
-    """Return a table's or an index's name, if it can be one."""
+    """Return the name of a table or an index if it is valid."""
     if type(name) is not str or not _NAME.fullmatch(name):
         raise invalid(f"Invalid table name: '{_shown(name)}'.")
     return name
 
 
 def column_name(name: Any) -> str:
-    """Return a column's name, if it can be one: the service takes any text that is not too long and no comment."""
+    """Return a column's name if it is valid: any text that is not too long and does not begin with #."""
     if type(name) is not str or not name or name[0] == "#" or len(name.encode()) > MAX_NAME:
         raise invalid(f"Invalid column name: '{_shown(name)}'.")
     return name
@@ -57,7 +57,7 @@ def _shown(name: Any) -> str:
 
 
 def columns_to_get(names: Sequence[Any]) -> list[str]:
-    """Return the names of the columns that a read asks for."""
+    """Return the names of the columns that a read selects."""
     if len(names) > MAX_COLUMNS:
         raise invalid(
             "The number of columns from the request exceeds the limit, "
@@ -66,13 +66,13 @@ def columns_to_get(names: Sequence[Any]) -> list[str]:
     return [text(name) for name in names]
 
 
-def key_values(primary_key: Sequence[tuple[str, Any]], *, bound: bool = False, increments: bool = False) -> None:
-    """Check what can be said about a key without its table: the types and lengths of its values.
+def key_values(primary_key: NamedKey, *, bound: bool = False, increments: bool = False) -> None:
+    """Check the types and lengths of a key's values, as far as they do not depend on the table.
 
     Args:
         primary_key: The names and values.
-        bound: Whether INF_MIN and INF_MAX may stand in it.
-        increments: Whether AUTO_INCREMENT may.
+        bound: Whether it may contain INF_MIN and INF_MAX.
+        increments: Whether it may contain AUTO_INCREMENT.
     """
     for name, value in primary_key:
         kind = type(value)
@@ -88,43 +88,45 @@ def key_values(primary_key: Sequence[tuple[str, Any]], *, bound: bool = False, i
             raise invalid(f"{variant(value)} is an invalid type for the primary key.")
 
 
-def key_of(table: Table, primary_key: Sequence[tuple[str, Any]]) -> Key:
-    """Return a row's key, if its columns are those of the table: their number, then names, then types.
+def key_of(table: Table, primary_key: NamedKey) -> Key:
+    """Return a row's key if the number, names and types of its columns are those of the table.
 
-    The value of an auto-increment column that is yet to be made is the marker.
+    An auto-increment value that is not generated yet is the marker.
     """
     schema = table.schema
     if len(primary_key) != len(schema):
-        raise ServiceFault("OTSInvalidPK", f"Validate PK size fail. Input: {len(primary_key)}, Meta: {len(schema)}.")
+        raise TablestoreError("OTSInvalidPK", f"Validate PK size fail. Input: {len(primary_key)}, Meta: {len(schema)}.")
     for (name, _), meta in zip(primary_key, table.key_names, strict=True):
         if name != meta:
-            raise ServiceFault("OTSInvalidPK", f"Validate PK name fail. Input: {name}, Meta: {meta}.")
+            raise TablestoreError("OTSInvalidPK", f"Validate PK name fail. Input: {name}, Meta: {meta}.")
     for (_, value), expected, column in zip(primary_key, table.key_types, schema, strict=True):
         if type(value) is not expected and not (type(value) is Marker and _marker_fits(value, column.increments)):
             raise _wrong_type(value, expected)
     return tuple([value for _, value in primary_key])
 
 
-def partition_of(table: Table, primary_key: Sequence[tuple[str, Any]]) -> Any:
-    """Return the partition that a key of one column names, if that is the table's partition key."""
+def partition_of(table: Table, primary_key: NamedKey) -> Any:
+    """Return the value of a key of one column if that is the table's partition key."""
     (name, value), *_ = primary_key
     if name != table.key_names[0]:
-        raise ServiceFault("OTSInvalidPK", f"Validate PK name fail. Input: {name}, Meta: {table.key_names[0]}.")
+        raise TablestoreError("OTSInvalidPK", f"Validate PK name fail. Input: {name}, Meta: {table.key_names[0]}.")
     if type(value) is not table.key_types[0]:
         raise _wrong_type(value, table.key_types[0])
     return value
 
 
-def _wrong_type(value: object, expected: type) -> ServiceFault:
-    return ServiceFault("OTSInvalidPK", f"Validate PK type fail. Input: {variant(value)}, Meta: {_VARIANTS[expected]}.")
+def _wrong_type(value: object, expected: type) -> TablestoreError:
+    return TablestoreError(
+        "OTSInvalidPK", f"Validate PK type fail. Input: {variant(value)}, Meta: {_VARIANTS[expected]}."
+    )
 
 
 def _marker_fits(value: Marker, increments: bool) -> bool:
     return value is not Marker.AUTO_INCREMENT or increments
 
 
-def bound_of(table: Table, primary_key: Sequence[tuple[str, Any]]) -> Key:
-    """Return one end of a range as a bound: cut off at INF_MIN, with `ABOVE` in the place of INF_MAX."""
+def bound_of(table: Table, primary_key: NamedKey) -> Key:
+    """Return one end of a range as a bound: cut off at INF_MIN, with `ABOVE` in place of INF_MAX."""
     bound: list[Any] = []
     for value in key_of(table, primary_key):
         if value is Marker.INF_MIN:
@@ -136,13 +138,13 @@ def bound_of(table: Table, primary_key: Sequence[tuple[str, Any]]) -> Key:
     return tuple(bound)
 
 
-def row_change(primary_key: Sequence[tuple[str, Any]], cells: Sequence[Cell]) -> None:
-    """Check what can be said about the columns of a row to be written without its table."""
+def row_change(primary_key: NamedKey, cells: Sequence[Cell]) -> None:
+    """Check the columns of a row to be written, as far as they do not depend on the table."""
     key_names = [name for name, _ in primary_key]
     value: Any
     for name, value, _, _ in cells:
         kind = type(value)
-        # A character has at most 4 bytes, which spares most values their measuring.
+        # A character has at most 4 bytes, so most values need not be measured.
         long = (kind is str or kind is bytes) and len(value) > MAX_ATTRIBUTE_VALUE // 4
         if long and value_size(value) > MAX_ATTRIBUTE_VALUE:
             raise invalid(

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from ots_config.emulator import Emulator
-from ots_config.emulator.cloud.access_keys import Keys
-from ots_config.emulator.cloud.metadata import Metadata
-from ots_config.emulator.messages import Request
+from ots_config.emulator.cloud.access_keys import AccessKeys
+from ots_config.emulator.cloud.metadata import MetadataService
+from ots_config.emulator.messages import HTTPRequest
 from ots_config.sdk import tablestore
 
 TOKEN = "/latest/api/token"
@@ -95,12 +95,12 @@ def test_version_1_needs_no_token(emulator: Emulator) -> None:
 
 def test_version_1_can_be_refused() -> None:
     """A hardened instance answers only for a token."""
-    metadata = Metadata(Keys(), v1=False)
-    assert metadata.answer(Request("GET", ROLES, {}), 0).status == 403
-    mark = metadata.answer(Request("PUT", TOKEN, {TTL.lower(): "10"}), 0).body.decode()
-    request = Request("GET", ROLES, {"x-aliyun-ecs-metadata-token": mark})
-    assert metadata.answer(request, 9).status == 200
-    assert metadata.answer(request, 10).status == 401
+    metadata = MetadataService(AccessKeys(), v1=False)
+    assert metadata.respond(HTTPRequest("GET", ROLES, {}), 0).status == 403
+    mark = metadata.respond(HTTPRequest("PUT", TOKEN, {TTL.lower(): "10"}), 0).body.decode()
+    request = HTTPRequest("GET", ROLES, {"x-aliyun-ecs-metadata-token": mark})
+    assert metadata.respond(request, 9).status == 200
+    assert metadata.respond(request, 10).status == 401
 
 
 @pytest.mark.parametrize("seconds", ["", "0", "21601", "-1", "1e3"])
@@ -124,11 +124,11 @@ def test_what_is_not_there_is_told(emulator: Emulator) -> None:
 
 def test_the_key_is_replaced_before_it_ends() -> None:
     """It stays for the first half of its life, as on an instance, and is another one after that."""
-    keys = Keys()
-    metadata = Metadata(keys)
+    keys = AccessKeys()
+    metadata = MetadataService(keys)
 
     def key(now: float) -> str:
-        answer = metadata.answer(Request("GET", ROLES + "emulator-role", {}), now)
+        answer = metadata.respond(HTTPRequest("GET", ROLES + "emulator-role", {}), now)
         return str(json.loads(answer.body)["AccessKeyId"])
 
     first = key(0)
@@ -162,16 +162,16 @@ def test_faults_hit_these_services(emulator: Emulator) -> None:
 
 def test_tokens_are_not_kept_for_ever() -> None:
     """A client that asks for a token with each request does not fill the memory, nor lose the newest."""
-    metadata = Metadata(Keys())
+    metadata = MetadataService(AccessKeys())
     for _ in range(10_000):
-        mark = metadata.answer(Request("PUT", TOKEN, {TTL.lower(): "60"}), 0).body.decode()
+        mark = metadata.respond(HTTPRequest("PUT", TOKEN, {TTL.lower(): "60"}), 0).body.decode()
     assert len(metadata._tokens) <= 4096
-    assert metadata.answer(Request("GET", ROLES, {"x-aliyun-ecs-metadata-token": mark}), 1).status == 200
+    assert metadata.respond(HTTPRequest("GET", ROLES, {"x-aliyun-ecs-metadata-token": mark}), 1).status == 200
 
 
 def test_a_body_that_is_too_large_is_refused(emulator: Emulator) -> None:
     """The metadata service takes no more than the others."""
-    request = Request("PUT", TOKEN, {TTL.lower(): "60"})
+    request = HTTPRequest("PUT", TOKEN, {TTL.lower(): "60"})
     request.unread = 413
     answer = emulator.server(request)
     assert getattr(answer, "status", None) == 413

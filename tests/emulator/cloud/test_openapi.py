@@ -2,9 +2,9 @@
 
 import pytest
 
-from ots_config.emulator.cloud.access_keys import Keys
+from ots_config.emulator.cloud.access_keys import AccessKeys
 from ots_config.emulator.cloud.openapi import read_call
-from ots_config.emulator.messages import Request
+from ots_config.emulator.messages import HTTPRequest
 
 V1 = (
     "/?AccessKeyId=testid&Action=AssumeRole&Format=JSON&RoleArn=acs%3Aram%3A%3A1234567890123%3Arole%2Ffirstrole"
@@ -16,12 +16,12 @@ V1 = (
 
 def test_the_older_signature_follows_the_published_vector() -> None:
     """A request signed by HMAC-SHA1, as the service's documentation prints it, is recognised."""
-    read = read_call(Request("GET", V1, {}))
+    read = read_call(HTTPRequest("GET", V1, {}))
     assert (read.action, read.access_key_id) == ("AssumeRole", "testid")
     assert read.verify("testsecret")
     assert not read.verify("another")
-    assert not read_call(Request("POST", V1, {})).verify("testsecret")
-    assert not read_call(Request("GET", V1.replace("client", "server"), {})).verify("testsecret")
+    assert not read_call(HTTPRequest("POST", V1, {})).verify("testsecret")
+    assert not read_call(HTTPRequest("GET", V1.replace("client", "server"), {})).verify("testsecret")
 
 
 def test_the_newer_signature_follows_the_published_vector() -> None:
@@ -38,19 +38,19 @@ def test_the_newer_signature_follows_the_published_vector() -> None:
         "Signature=06563a9e1b43f5dfe96b81484da74bceab24a1d853912eee15083a6f0f3283c0",
     }
     target = "/?RegionId=cn-shanghai&ImageId=win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd"
-    read = read_call(Request("POST", target, headers))
+    read = read_call(HTTPRequest("POST", target, headers))
     assert (read.action, read.access_key_id) == ("RunInstances", "YourAccessKeyId")
     assert read.verify("YourAccessKeySecret")
     assert not read.verify("another")
-    changed = Request("POST", target, headers)
+    changed = HTTPRequest("POST", target, headers)
     changed.body = b"changed"
     assert not read_call(changed).verify("YourAccessKeySecret")
 
 
 def test_ended_keys_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest temporary keys are forgotten in a run of many refreshes, the newest are not."""
-    monkeypatch.setattr("ots_config.emulator.cloud.access_keys._KEPT", 10)
-    keys = Keys()
+    monkeypatch.setattr("ots_config.emulator.cloud.access_keys._MAX_TEMPORARY", 10)
+    keys = AccessKeys()
     issued = [keys.issue(0, 60, role="r", session="s").id for _ in range(25)]
     assert keys.find(issued[0]) is None
     assert keys.find(issued[-1]) is not None

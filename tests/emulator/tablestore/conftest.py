@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from ots_config.emulator.tablestore.service import Tablestore
+from ots_config.emulator.tablestore.errors import WORDINGS
+from ots_config.emulator.tablestore.model import Instance
+from ots_config.emulator.tablestore.service import execute
 from ots_config.sdk import tablestore
 
 
@@ -28,10 +30,10 @@ class ManualClock:
 class DirectClient(tablestore.OTSClient):
     """The official client, with the network taken out between its encoder and its decoder."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, messages: str = "docs", **options: Any) -> None:
         super().__init__("http://127.0.0.1:1", "id", "secret", "demo")
         self.clock = ManualClock()
-        self.service = Tablestore(["demo"], clock=self.clock, **options)
+        self.instance = Instance(clock=self.clock, wording=WORDINGS[messages], **options)
         self.row_fault: Callable[[], tuple[str, str] | None] | None = None
         self.suffix = b""  # put behind each request: protobuf fields that the official encoder lacks
 
@@ -42,13 +44,13 @@ class DirectClient(tablestore.OTSClient):
 
     def send(self, api_name: str, body: bytes) -> bytes:
         """Hand bytes to the service and return its bytes, or raise its error as the official client does."""
-        reply = self.service.handle("demo", api_name, body, row_fault=self.row_fault)
-        if reply.status != 200:
-            error = tablestore.protobuf.table_store_pb2.Error.FromString(reply.body)
-            assert not reply.applied
-            raise tablestore.OTSServiceError(reply.status, error.code, error.message, "request")
-        assert reply.applied
-        return reply.body
+        result = execute(self.instance, api_name, body, row_fault=self.row_fault)
+        if result.status != 200:
+            error = tablestore.protobuf.table_store_pb2.Error.FromString(result.body)
+            assert not result.applied
+            raise tablestore.OTSServiceError(result.status, error.code, error.message, "request")
+        assert result.applied
+        return result.body
 
     def make_table(
         self,

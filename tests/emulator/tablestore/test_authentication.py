@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ots_config.emulator.messages import Answer, Request
-from ots_config.emulator.server import Server
+from ots_config.emulator.messages import HTTPRequest, HTTPResponse
+from ots_config.emulator.server import EmulatorServer
 from ots_config.request.signing import (
     content_md5,
     derive_v4_key,
@@ -27,9 +27,9 @@ ERROR = tablestore.protobuf.table_store_pb2.Error
 
 
 @pytest.fixture
-def server() -> Server:
+def server() -> EmulatorServer:
     """Return the services with a clock that stands still."""
-    return Server(clock=lambda: NOW)
+    return EmulatorServer(clock=lambda: NOW)
 
 
 def date(offset: float = 0) -> str:
@@ -46,7 +46,7 @@ def make_request(
     sort: Callable[[list[str]], list[str]] = list,
     without: str = "",
     **changes: str,
-) -> Request:
+) -> HTTPRequest:
     """Return a signed request; headers are changed or left out before they are signed."""
     headers = {
         "x-ots-date": date(),
@@ -66,15 +66,15 @@ def make_request(
         key = derive_v4_key(secret, headers.get("x-ots-signdate", ""), headers.get("x-ots-signregion", ""))
         headers["x-ots-signaturev4"] = sign_v4(key, path, lines)
     headers.pop(without, None)
-    request = Request("POST", path, headers)
+    request = HTTPRequest("POST", path, headers)
     request.body = body
     return request
 
 
-def ask(server: Server, request: Request) -> tuple[int, str, str]:
+def ask(server: EmulatorServer, request: HTTPRequest) -> tuple[int, str, str]:
     """Return status, code and message of the answer."""
     answer = server(request)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, HTTPResponse)
     if answer.status == 200:
         return 200, "", ""
     error = ERROR.FromString(answer.body)
@@ -83,14 +83,12 @@ def ask(server: Server, request: Request) -> tuple[int, str, str]:
 
 def headers_of(answer: object) -> dict[str, str]:
     """Return the headers of an answer, names in lower case."""
-    assert isinstance(answer, Answer)
-    return {
-        name.lower(): value for name, value in (line.split(": ", 1) for line in answer.headers.splitlines() if line)
-    }
+    assert isinstance(answer, HTTPResponse)
+    return {name.lower(): value for name, value in answer.headers.items()}
 
 
 @pytest.mark.parametrize("region", [None, "cn-hangzhou"])
-def test_a_signed_request_is_believed(server: Server, region: str | None) -> None:
+def test_a_signed_request_is_believed(server: EmulatorServer, region: str | None) -> None:
     """Version 2 and version 4 of the signature are both accepted."""
     assert ask(server, make_request(region=region)) == (200, "", "")
 
@@ -106,14 +104,14 @@ def test_a_signed_request_is_believed(server: Server, region: str | None) -> Non
         "x-ots-signature",
     ],
 )
-def test_a_missing_header_is_named(server: Server, name: str) -> None:
+def test_a_missing_header_is_named(server: EmulatorServer, name: str) -> None:
     """Each required header that is missing is told by its name."""
     request = make_request(without=name)
     assert ask(server, request) == (400, "OTSParameterInvalid", f"Missing header: '{name}'.")
 
 
 @pytest.mark.parametrize("name", ["x-ots-signdate", "x-ots-signregion"])
-def test_version_4_needs_its_scope(server: Server, name: str) -> None:
+def test_version_4_needs_its_scope(server: EmulatorServer, name: str) -> None:
     """A signature of version 4 without its day or region is no signature."""
     request = make_request(region="cn-hangzhou", without=name)
     assert ask(server, request) == (400, "OTSParameterInvalid", f"Missing header: '{name}'.")
@@ -121,25 +119,25 @@ def test_version_4_needs_its_scope(server: Server, name: str) -> None:
 
 def test_the_first_missing_header_is_told() -> None:
     """Headers are looked for in the documented order, so a request without any lacks its date."""
-    assert ask(Server(), Request("POST", "/PutRow", {}))[2] == "Missing header: 'x-ots-date'."
+    assert ask(EmulatorServer(), HTTPRequest("POST", "/PutRow", {}))[2] == "Missing header: 'x-ots-date'."
 
 
 @pytest.mark.parametrize(
     "text", ["", "yesterday", "2026-13-01T00:00:00.000Z", "2026-09-21T14:13:20", "20260921T141320Z"]
 )
-def test_a_date_must_be_one(server: Server, text: str) -> None:
+def test_a_date_must_be_one(server: EmulatorServer, text: str) -> None:
     """What is no date in the protocol's form is told with its value."""
     assert ask(server, make_request(date=text)) == (400, "OTSParameterInvalid", f"Invalid date format: {text}.")
 
 
-def test_a_date_may_have_any_fraction(server: Server) -> None:
+def test_a_date_may_have_any_fraction(server: EmulatorServer) -> None:
     """Milliseconds, microseconds or no fraction at all are accepted: SDKs differ."""
     for fraction in ("", ".5", ".123", ".123456"):
         assert ask(server, make_request(date=date()[:19] + fraction + "Z"))[0] == 200
 
 
 @pytest.mark.parametrize("minutes", [-15.5, 15.5])
-def test_a_clock_that_is_wrong_is_told(server: Server, minutes: float) -> None:
+def test_a_clock_that_is_wrong_is_told(server: EmulatorServer, minutes: float) -> None:
     """A date more than 15 minutes off either way is refused with the date that was sent."""
     wrong = date(minutes * 60)
     assert ask(server, make_request(date=wrong)) == (
@@ -150,12 +148,12 @@ def test_a_clock_that_is_wrong_is_told(server: Server, minutes: float) -> None:
 
 
 @pytest.mark.parametrize("minutes", [-14.9, 14.9])
-def test_a_clock_may_be_a_little_wrong(server: Server, minutes: float) -> None:
+def test_a_clock_may_be_a_little_wrong(server: EmulatorServer, minutes: float) -> None:
     """Up to 15 minutes are tolerated."""
     assert ask(server, make_request(date=date(minutes * 60)))[0] == 200
 
 
-def test_a_changed_body_is_refused(server: Server) -> None:
+def test_a_changed_body_is_refused(server: EmulatorServer) -> None:
     """A body that does not match its MD5 is refused before the signature is looked at."""
     request = make_request(secret="wrong")
     request.body = b"changed"
@@ -166,7 +164,7 @@ def test_a_changed_body_is_refused(server: Server) -> None:
     )
 
 
-def test_an_unknown_key_is_refused(server: Server) -> None:
+def test_an_unknown_key_is_refused(server: EmulatorServer) -> None:
     """A key that the service does not know is told, and the answer has the shape of a signed one."""
     request = make_request(accesskeyid="stranger")
     assert ask(server, request) == (403, "OTSAuthFailed", "The AccessKeyID does not exist.")
@@ -174,13 +172,13 @@ def test_an_unknown_key_is_refused(server: Server) -> None:
 
 
 @pytest.mark.parametrize("region", [None, "cn-hangzhou"])
-def test_a_wrong_secret_is_refused(server: Server, region: str | None) -> None:
+def test_a_wrong_secret_is_refused(server: EmulatorServer, region: str | None) -> None:
     """A signature made with another secret does not match."""
     request = make_request(secret="wrong", region=region)
     assert ask(server, request) == (403, "OTSAuthFailed", "Signature mismatch.")
 
 
-def test_a_changed_header_is_refused(server: Server) -> None:
+def test_a_changed_header_is_refused(server: EmulatorServer) -> None:
     """Every x-ots header is covered by the signature, also those that the service does not use."""
     request = make_request(request_tag="mine")
     assert ask(server, request)[0] == 200
@@ -188,14 +186,14 @@ def test_a_changed_header_is_refused(server: Server) -> None:
     assert ask(server, request)[2] == "Signature mismatch."
 
 
-def test_a_signature_for_another_operation_is_refused(server: Server) -> None:
+def test_a_signature_for_another_operation_is_refused(server: EmulatorServer) -> None:
     """The path is covered by the signature."""
     request = make_request("/ListTable")
     request.path = "/DeleteTable"
     assert ask(server, request)[2] == "Signature mismatch."
 
 
-def test_both_orders_of_header_lines_are_believed(server: Server) -> None:
+def test_both_orders_of_header_lines_are_believed(server: EmulatorServer) -> None:
     """Some SDKs sort names and some sort whole lines; they differ if one name begins another."""
 
     def by_line(lines: list[str]) -> list[str]:
@@ -206,18 +204,18 @@ def test_both_orders_of_header_lines_are_believed(server: Server) -> None:
     assert ask(server, make_request(date_x="1", sort=by_line))[0] == 200
 
 
-def test_an_unknown_instance_is_refused_only_after_the_signature(server: Server) -> None:
+def test_an_unknown_instance_is_refused_only_after_the_signature(server: EmulatorServer) -> None:
     """Whether an instance exists is told to nobody who cannot sign."""
     assert ask(server, make_request(instancename="other")) == (403, "OTSAuthFailed", "The instance is not found.")
     assert ask(server, make_request(instancename="other", secret="wrong"))[2] == "Signature mismatch."
 
 
-def test_an_instance_has_no_case(server: Server) -> None:
+def test_an_instance_has_no_case(server: EmulatorServer) -> None:
     """Small and capital letters name the same instance."""
     assert ask(server, make_request(instancename="DEMO"))[0] == 200
 
 
-def test_an_instance_name_must_be_one(server: Server) -> None:
+def test_an_instance_name_must_be_one(server: EmulatorServer) -> None:
     """A name that no instance can have is told as such."""
     assert ask(server, make_request(instancename="de.mo")) == (
         400,
@@ -226,28 +224,28 @@ def test_an_instance_name_must_be_one(server: Server) -> None:
     )
 
 
-def test_an_unknown_operation_is_told_signed(server: Server) -> None:
+def test_an_unknown_operation_is_told_signed(server: EmulatorServer) -> None:
     """An operation that there is not is answered in the service's words, under a signature that holds."""
     request = make_request("/PutRows")
     assert ask(server, request) == (400, "OTSParameterInvalid", "Unsupported operation: 'PutRows'.")
     answer = server(request)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, HTTPResponse)
     verify_response(
         "/PutRows", 400, headers_of(answer), answer.body, access_key_id="testid", key=b"testsecret", now=NOW
     )
 
 
-def test_only_post_is_an_operation(server: Server) -> None:
+def test_only_post_is_an_operation(server: EmulatorServer) -> None:
     """Any other method is answered with 405, whatever else is wrong with the request."""
     for method in ("GET", "HEAD", "PUT", "OPTIONS"):
-        assert ask(server, Request(method, "/PutRow", {})) == (
+        assert ask(server, HTTPRequest(method, "/PutRow", {})) == (
             405,
             "OTSMethodNotAllowed",
             "Only POST method for requests is supported.",
         )
 
 
-def test_a_revoked_key_is_refused(server: Server) -> None:
+def test_a_revoked_key_is_refused(server: EmulatorServer) -> None:
     """A key that was taken back is disabled, which only who can sign with it learns."""
     server.keys.revoke("testid")
     assert ask(server, make_request())[2] == "The AccessKeyID is disabled."
@@ -257,11 +255,11 @@ def test_a_revoked_key_is_refused(server: Server) -> None:
 def test_a_temporary_key_needs_its_token() -> None:
     """A key of the STS works with its own token, until it ends, and not otherwise."""
     now = NOW
-    server = Server(clock=lambda: now)
+    server = EmulatorServer(clock=lambda: now)
     key = server.keys.issue(now, 60, role="worker", session="one")
     unknown = (403, "OTSAuthFailed", "The AccessKeyID does not exist.")
 
-    def with_token(token: str | None) -> Request:
+    def with_token(token: str | None) -> HTTPRequest:
         given = {} if token is None else {"ststoken": token}
         return make_request(accesskeyid=key.id, secret=key.secret, **given)
 
@@ -272,7 +270,7 @@ def test_a_temporary_key_needs_its_token() -> None:
     assert ask(server, with_token(key.token)) == unknown
 
 
-def test_a_permanent_key_has_no_token(server: Server) -> None:
+def test_a_permanent_key_has_no_token(server: EmulatorServer) -> None:
     """A token with a permanent key is refused, but the empty one that some SDKs send is none."""
     assert ask(server, make_request(ststoken="token"))[2] == "The AccessKeyID does not exist."
     assert ask(server, make_request(ststoken=""))[0] == 200
@@ -280,11 +278,11 @@ def test_a_permanent_key_has_no_token(server: Server) -> None:
 
 @pytest.mark.parametrize("region", [None, "cn-hangzhou"])
 @pytest.mark.parametrize("path", ["/ListTable", "/GetRow", "/Nothing"])
-def test_every_answer_is_signed(server: Server, region: str | None, path: str) -> None:
+def test_every_answer_is_signed(server: EmulatorServer, region: str | None, path: str) -> None:
     """Answers are signed with the key of the request under HMAC-SHA1, under version 4 too, whatever their status."""
     request = make_request(path, region=region)
     answer = server(request)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, HTTPResponse)
     headers = headers_of(answer)
     key = b"testsecret" if region is None else derive_v4_key("testsecret", "20260922", region)
     verify_response(path, answer.status, headers, answer.body, access_key_id="testid", key=key, now=NOW)
@@ -297,7 +295,7 @@ def test_every_answer_is_signed(server: Server, region: str | None, path: str) -
     )
 
 
-def test_an_answer_has_the_recorded_headers(server: Server) -> None:
+def test_an_answer_has_the_recorded_headers(server: EmulatorServer) -> None:
     """The date has microseconds, and the request id the shape of the recorded ones and is never the same."""
     first, second = (headers_of(server(make_request())) for _ in range(2))
     assert first["x-ots-date"] == "2026-09-21T14:13:20.500000Z"
@@ -306,6 +304,6 @@ def test_an_answer_has_the_recorded_headers(server: Server) -> None:
     assert first["x-ots-requestid"] != second["x-ots-requestid"]
 
 
-def test_who_names_no_key_gets_an_unsigned_answer(server: Server) -> None:
+def test_who_names_no_key_gets_an_unsigned_answer(server: EmulatorServer) -> None:
     """There is nothing to sign for with; the official SDK takes such an answer."""
     assert "authorization" not in headers_of(server(make_request(without="x-ots-accesskeyid")))

@@ -19,7 +19,7 @@ from ots_config.emulator.tablestore.cells import (
     select,
     visible,
 )
-from ots_config.emulator.tablestore.errors import ServiceFault
+from ots_config.emulator.tablestore.errors import TablestoreError
 from ots_config.plainbuffer import OP_DELETE_ALL_VERSIONS, OP_DELETE_ONE_VERSION, OP_INCREMENT, Cell
 
 NOW = 1_780_000_000_000
@@ -56,7 +56,7 @@ def seen(cells: Iterable[Any] | None) -> list[tuple[Any, ...]] | None:
 
 def refused(call: Callable[..., object], *arguments: Any, **named: Any) -> str:
     """Return the words with which a call is refused."""
-    with pytest.raises(ServiceFault) as caught:
+    with pytest.raises(TablestoreError) as caught:
         call(*arguments, **named)
     assert (caught.value.code, caught.value.status) == ("OTSParameterInvalid", 400)
     return caught.value.message

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tablestore import CastType, ComparatorType, RegexRule, SingleColumnRegexCondition
 
-from ots_config.emulator.tablestore.errors import ServiceFault
+from ots_config.emulator.tablestore.errors import TablestoreError
 from ots_config.emulator.tablestore.expressions import STEPS, ExpressionInvalid, allow_steps, compile_expression
 
 
@@ -106,7 +106,7 @@ def test_it_finds_what_pythons_engine_finds(expression: str, grouped: bool, text
 @settings(deadline=None)
 def test_no_expression_is_too_strange(expression: str, text: str) -> None:
     """What is no expression is told so, by one kind of error."""
-    with contextlib.suppress(ExpressionInvalid, ServiceFault):
+    with contextlib.suppress(ExpressionInvalid, TablestoreError):
         search(expression, text)
 
 
@@ -136,15 +136,15 @@ def test_steps_are_counted_over_a_request() -> None:
     """A request that has used up its steps has none for the next value either; the next request has all again."""
     quadratic = compile_expression("a*b")
     for _ in range(2):
-        with pytest.raises(ServiceFault) as caught:
+        with pytest.raises(TablestoreError) as caught:
             quadratic.search("a" * STEPS)
         assert caught.value.code == "OTSParameterInvalid"
         assert caught.value.message == "The regular expression takes too long."
         allow_steps()
     assert quadratic.search("aab") == "aab"
-    with pytest.raises(ServiceFault):
+    with pytest.raises(TablestoreError):
         quadratic.search("a" * STEPS)
-    with pytest.raises(ServiceFault):
+    with pytest.raises(TablestoreError):
         quadratic.search("aab")
 
 

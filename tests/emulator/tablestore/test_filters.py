@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ots_config.emulator.tablestore.cells import TableOptions, apply_put, make_selector, select
-from ots_config.emulator.tablestore.errors import ServiceFault
+from ots_config.emulator.tablestore.errors import TablestoreError
 from ots_config.emulator.tablestore.filters import Filter, parse_condition, parse_filter
 from ots_config.plainbuffer import Cell
 from ots_config.sdk import tablestore
@@ -68,7 +68,7 @@ def passes(condition: Any) -> bool:
 
 def refused(data: bytes, parse: Callable[[bytes], Filter] = parse_filter) -> str:
     """Return the words with which a filter is refused."""
-    with pytest.raises(ServiceFault) as caught:
+    with pytest.raises(TablestoreError) as caught:
         parse(data)
     assert (caught.value.code, caught.value.status) == ("OTSParameterInvalid", 400)
     return caught.value.message
@@ -382,7 +382,7 @@ def test_damaged_filters_are_answered() -> None:
                     data.insert(position, chance.randrange(256))
         try:
             parsed = parse_filter(bytes(data))
-        except ServiceFault as fault:
+        except TablestoreError as fault:
             assert fault.code == "OTSParameterInvalid"  # noqa: PT017  either outcome is right
         else:
             parsed.apply(KEY, ROW)
@@ -394,5 +394,5 @@ def test_random_bytes_are_answered(data: bytes) -> None:
     """Random bytes are refused, or happen to be a filter."""
     try:
         parse_filter(data).apply(KEY, ROW)
-    except ServiceFault as fault:
+    except TablestoreError as fault:
         assert fault.code == "OTSParameterInvalid"  # noqa: PT017  either outcome is right

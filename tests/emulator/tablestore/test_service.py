@@ -18,7 +18,7 @@ from tablestore import (
 )
 
 from ots_config.emulator.tablestore import rows
-from ots_config.emulator.tablestore.service import IMPLEMENTED, Tablestore
+from ots_config.emulator.tablestore.service import IMPLEMENTED, execute
 from ots_config.sdk import tablestore
 
 pb2 = tablestore.protobuf.table_store_pb2
@@ -53,30 +53,8 @@ def test_operations_that_there_are_not(client: Any, refused: Any) -> None:
     for name in ("Search", "SQLQuery", "putrow", "", "Föö", "../PutRow"):
         with refused("OTSParameterInvalid", f"Unsupported operation: '{name}'."):
             client.send(name, b"")
-        assert not client.service.has_operation(name)
+        assert name not in IMPLEMENTED
     assert len(IMPLEMENTED) == 19
-    assert all(client.service.has_operation(name) for name in IMPLEMENTED)
-
-
-def test_instances_are_apart_and_their_names_are_not_case_sensitive() -> None:
-    """Each instance has tables of its own; an unknown one is refused."""
-    service = Tablestore(["One", "two"])
-    request = pb2.CreateTableRequest(
-        table_meta=pb2.TableMeta(table_name="t", primary_key=[pb2.PrimaryKeySchema(name="a", type=pb2.INTEGER)]),
-        reserved_throughput=pb2.ReservedThroughput(capacity_unit=pb2.CapacityUnit(read=0, write=0)),
-        table_options=pb2.TableOptions(time_to_live=-1),
-    )
-    assert service.handle("one", "CreateTable", request.SerializeToString()).status == 200
-    listed = {
-        name: list(pb2.ListTableResponse.FromString(service.handle(name, "ListTable", b"").body).table_names)
-        for name in ("ONE", "one", "two")
-    }
-    assert listed == {"ONE": ["t"], "one": ["t"], "two": []}
-    assert service.has_instance("ONE")
-    assert not service.has_instance("three")
-    reply = service.handle("three", "ListTable", b"")
-    assert reply.status == 403
-    assert pb2.Error.FromString(reply.body).code == "OTSAuthFailed"
 
 
 @pytest.mark.parametrize(
@@ -174,8 +152,8 @@ def test_no_bytes_are_too_strange(make_client: Any, name: str, body: bytes) -> N
     """Whatever is sent, an answer comes that is no fault of the emulator's own."""
     client = make_client()
     client.make_table("t", ("a", "INTEGER"), ("b", "STRING"))
-    reply = client.service.handle("demo", name, body)
-    assert reply.status in {200, 400, 404}
+    result = execute(client.instance, name, body)
+    assert result.status in {200, 400, 404}
 
 
 @settings(deadline=None)
@@ -191,8 +169,8 @@ def test_no_damage_is_too_subtle(make_client: Any, data: st.DataObject) -> None:
         body[place : place + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
         if not body:
             break
-    reply = client.service.handle("demo", name, bytes(body))
-    assert reply.status in {200, 400, 403, 404, 409}, (name, bytes(body))
+    result = execute(client.instance, name, bytes(body))
+    assert result.status in {200, 400, 403, 404, 409}, (name, bytes(body))
 
 
 def test_the_request_is_checked_before_its_table(client: Any, refused: Any) -> None:

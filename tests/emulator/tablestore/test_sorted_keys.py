@@ -1,4 +1,4 @@
-"""Keys in order: what a list sorted anew each time says is the truth."""
+"""AccessKeys in order: what a list sorted anew each time says is the truth."""
 
 from itertools import product
 

@@ -123,7 +123,7 @@ def test_a_transaction_lives_60_seconds(client: Any, table: str, refused: Any) -
     assert len({mine, second, third}) == 3
     client.clock.now += 61
     client.start_local_transaction(table, [("a", 2)])
-    assert len(client.service._service.transactions) == 1
+    assert len(client.instance.transactions) == 1
 
 
 def test_a_transaction_keeps_to_its_partition(client: Any, table: str, refused: Any) -> None:
