@@ -10,27 +10,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
 import ssl
-import struct
 import weakref
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
+from socket import socket
 from typing import Any
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from ots_config.emulator import sockets
 from ots_config.emulator.messages import Ending, HTTPRequest, HTTPResponse, text_response
 
 _logger = logging.getLogger("ots_config.emulator")
-_BACKLOG = 1024
 _LINGER = 2.0  # seconds to go on reading a body that was refused, so that the client reads the response
 _MAX_LINE = 65_536  # bytes of the request line, and of one header
-_NO_LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)  # close() sends RST
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -125,12 +122,6 @@ class _Connection(web.RequestHandler):
         if self.transport is not None:
             self.transport.abort()
 
-    @property
-    def file_descriptor(self) -> int:
-        """The descriptor of the socket, -1 if it is closed."""
-        sock = None if self.transport is None else self.transport.get_extra_info("socket")
-        return -1 if sock is None else sock.fileno()
-
 
 class HTTPServer:
     """Serves one handler on one host and port.
@@ -160,7 +151,7 @@ class HTTPServer:
         self.port = port
         self._limits = limits or ServerLimits()
         self._tls = tls
-        self._sockets: list[socket.socket] = []
+        self._sockets: list[socket] = []
         self._listeners: list[asyncio.Server] = []
         self._server: web.Server | None = None
         self._delayed: set[asyncio.Task[Any]] = set()
@@ -183,13 +174,13 @@ class HTTPServer:
         """
         loop = asyncio.get_running_loop()
         self._server = web.Server(self._respond)
-        self._sockets, self.port = bind(self._host, self.port)
+        self._sockets, self.port = sockets.listen(self._host, self.port)
         try:
             for sock in self._sockets:
                 listener = await loop.create_server(
                     self._connect,
                     sock=sock,
-                    backlog=_BACKLOG,
+                    backlog=sockets.BACKLOG,
                     ssl=self._tls,
                     ssl_handshake_timeout=None if self._tls is None else self._limits.request,
                 )
@@ -250,17 +241,10 @@ class HTTPServer:
             for connection in self._connections():
                 connection.sweep(loop.time(), self._limits)
 
-    def leave_to_parent(self) -> None:
-        """In a forked child: let go of the parent's sockets, so that they close when the parent closes them."""
-        with suppress(OSError):
-            nothing = os.open(os.devnull, os.O_RDWR)
-            descriptors = [sock.fileno() for sock in self._sockets]
-            descriptors += [connection.file_descriptor for connection in self._connections()]
-            # Replaced, not closed: the objects that own these numbers live on in the child.
-            for descriptor in descriptors:
-                if descriptor >= 0:
-                    os.dup2(nothing, descriptor, inheritable=False)
-            os.close(nothing)
+    def disown_sockets(self) -> None:
+        """In a forked child: let go of the parent's sockets."""
+        transports = [connection.transport for connection in self._connections()]
+        sockets.disown([*(sock.fileno() for sock in self._sockets), *map(sockets.descriptor, transports)])
 
     # --- requests ---------------------------------------------------------------------------------------------
 
@@ -275,10 +259,7 @@ class HTTPServer:
                 return _send(refusal, keep_alive=False)
             request = HTTPRequest(received.method, received.raw_path, _headers(received))
             request.peer = received.remote or ""
-            if received.content.is_eof():
-                request.body = received.content.read_nowait()
-            else:
-                await self._read_body(received, request)
+            await self._read_body(received, request)
             response = await self._handle(request)
             if response.ending is not Ending.WHOLE:
                 return await _break_off(received, response)
@@ -292,25 +273,26 @@ class HTTPServer:
             connection.touched = asyncio.get_running_loop().time()
 
     async def _read_body(self, received: web.BaseRequest, request: HTTPRequest) -> None:
-        """Read a body that was not received with the head, within the limits."""
-        limits = self._limits
-        if (received.content_length or 0) > limits.body:
-            request.unread = 413
-            return
-        if "expect" in request.headers and received.version >= HttpVersion11 and received.transport is not None:
-            received.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        """Read a body within the limits."""
+        limits, content, declared = self._limits, received.content, received.content_length or 0
+        transport = received.transport
+        if "expect" in request.headers and not content.is_eof() and declared <= limits.body and transport is not None:
+            transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = bytearray()
         try:
-            while not received.content.at_eof():
+            while max(len(body), declared) <= limits.body and not content.at_eof():
+                if content.is_eof():  # all of it has come, as most bodies do with their head
+                    body += content.read_nowait()
+                    continue
                 async with asyncio.timeout(limits.request):
-                    body += await received.content.readany()
-                if len(body) > limits.body:
-                    request.unread = 413
-                    return
+                    body += await content.readany()
         except TimeoutError:
             request.unread = 408
             return
-        request.body = bytes(body)
+        if max(len(body), declared) > limits.body:
+            request.unread = 413
+        else:
+            request.body = bytes(body)
 
     async def _handle(self, request: HTTPRequest) -> HTTPResponse:
         try:
@@ -373,10 +355,7 @@ async def _break_off(received: web.BaseRequest, response: HTTPResponse) -> web.S
     if transport is None:
         return sent
     if response.ending is Ending.RESET:
-        sock = transport.get_extra_info("socket")
-        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-        transport.abort()
+        sockets.reset(transport)
         return sent
     if response.body:
         sent.content_length = len(response.body)
@@ -388,39 +367,12 @@ async def _break_off(received: web.BaseRequest, response: HTTPResponse) -> web.S
     return sent
 
 
-def bind(host: str, port: int) -> tuple[list[socket.socket], int]:
-    """Bind a socket to each address of a host, all on one port.
-
-    Raises:
-        OSError: If the host is unknown, or its first address is not available on that port.
-    """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    found.sort(key=lambda entry: entry[0] != socket.AF_INET)
-    bound: list[socket.socket] = []
-    for family, kind, protocol, _, address in dict.fromkeys(found):
-        sock = socket.socket(family, kind, protocol)
-        try:
-            if os.name == "posix":
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind((address[0], port, *address[2:]))
-        except OSError:
-            sock.close()
-            if not bound:
-                raise
-            continue  # a host whose IPv6 addresses are not configured is served on the others
-        port = sock.getsockname()[1]
-        bound.append(sock)
-    return bound, port
-
-
 _running: weakref.WeakSet[HTTPServer] = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:
     for server in list(_running):
-        server.leave_to_parent()
+        server.disown_sockets()
     _running.clear()
 
 

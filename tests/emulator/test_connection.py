@@ -31,9 +31,11 @@ class RecordingTransport(asyncio.Transport):
         self.paused = False
 
     def write(self, data: Any) -> None:
+        """Record."""
         self.written += data
 
     def close(self) -> None:
+        """Record, and end the connection."""
         if not self.closed:
             self.closed = True
             asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
@@ -41,12 +43,15 @@ class RecordingTransport(asyncio.Transport):
     abort = close
 
     def is_closing(self) -> bool:
+        """Return whether it was closed."""
         return self.closed
 
     def pause_reading(self) -> None:
+        """Record."""
         self.paused = True
 
     def resume_reading(self) -> None:
+        """Record."""
         self.paused = False
 
 
@@ -104,7 +109,8 @@ def written(parts: list[bytes]) -> bytes:
 STREAM = (
     b"POST /a?b=c HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nxyz"
     b"GET http://host:80/p HTTP/1.1\r\nHost: x\r\n\r\n"
-    b"\r\nPOST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\nA;x\r\n0123456789\r\n0\r\nT: 1\r\n\r\n"
+    b"\r\nPOST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"2\r\nab\r\nA;x\r\n0123456789\r\n0\r\nT: 1\r\n\r\n"
     b"HEAD /h HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
 )
 
@@ -152,11 +158,14 @@ def test_an_error_of_the_handler_is_answered_with_500(caplog: pytest.LogCaptureF
 
     handlers = iter([fail, lambda _: fail_later(), echo])
 
+    def handle(request: HTTPRequest) -> Any:
+        return next(handlers)(request)
+
     async def play(connection: Any, _: RecordingTransport) -> None:
         connection.data_received(GET * 3)
 
     with caplog.at_level(logging.ERROR, "ots_config.emulator"):
-        transport = run(play, lambda request: next(handlers)(request))
+        transport = run(play, handle)
     assert re.findall(rb"HTTP/1.1 (\d+)", transport.written) == [b"500", b"500", b"200"]
     assert [record.getMessage() for record in caplog.records] == ["no response to GET /x"] * 2
 

@@ -22,11 +22,11 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from ots_config.emulator.tablestore.cells import StoredCell, column
 from ots_config.emulator.tablestore.errors import TablestoreError, invalid
-from ots_config.emulator.tablestore.expressions import Expression, ExpressionInvalid, compile_expression
+from ots_config.emulator.tablestore.expressions import ExpressionInvalid, compile_expression
 from ots_config.emulator.tablestore.sorted_keys import NamedKey
 from ots_config.emulator.tablestore.wire import filter_pb2, parse, text
 from ots_config.plainbuffer import Marker, PlainBufferError, Value, decode_value
@@ -50,99 +50,8 @@ _COMPARISONS: dict[int, Callable[[Any, Any], bool]] = {
 }
 
 
-class _Node(Protocol):
-    def holds(self, key: NamedKey, cells: Cells) -> bool:
-        """Return whether a row with this key and these selected cells passes."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Everything:
-    def holds(self, key: NamedKey, cells: Cells) -> bool:  # noqa: ARG002  every node has this method
-        return True
-
-
-@dataclass(frozen=True, slots=True)
-class _Not:
-    child: _Node
-
-    def holds(self, key: NamedKey, cells: Cells) -> bool:
-        return not self.child.holds(key, cells)
-
-
-@dataclass(frozen=True, slots=True)
-class _All:
-    children: tuple[_Node, ...]
-
-    def holds(self, key: NamedKey, cells: Cells) -> bool:
-        return all(child.holds(key, cells) for child in self.children)
-
-
-@dataclass(frozen=True, slots=True)
-class _AnyOf:
-    children: tuple[_Node, ...]
-
-    def holds(self, key: NamedKey, cells: Cells) -> bool:
-        return any(child.holds(key, cells) for child in self.children)
-
-
-def _values(key: NamedKey, cells: Cells, name: str, *, latest: bool) -> list[Value]:
-    """Return the values of a column, newest first, or the newest alone; a column of the key has one."""
-    for key_name, value in key:
-        if key_name == name:
-            return [value]
-    return [cell[1] for cell in (column(cells, name)[:1] if latest else column(cells, name))]
-
-
-@dataclass(frozen=True, slots=True)
-class _Comparison:
-    name: str
-    compare: Callable[[Any, Any], bool]
-    value: Value
-    missing: bool  # the result for a row without the column
-    latest: bool
-    rule: _ValueRule | None
-
-    def holds(self, key: NamedKey, cells: Cells) -> bool:
-        values = _values(key, cells, self.name, latest=self.latest)
-        if not values:
-            return self.missing
-        wanted = self.value
-        for value in values:
-            found = value if self.rule is None else self.rule.cast(value)
-            if type(found) is type(wanted) and self.compare(found, wanted):
-                return True
-        return False
-
-
-@dataclass(frozen=True, slots=True)
-class _Existence:
-    name: str
-    wanted: bool
-    latest: bool
-    rule: _ValueRule | None
-
-    def holds(self, key: NamedKey, cells: Cells) -> bool:
-        rule = self.rule
-        values = _values(key, cells, self.name, latest=self.latest)
-        exists = bool(values) if rule is None else any(rule.cast(value) is not None for value in values)
-        return exists is self.wanted
-
-
-@dataclass(frozen=True, slots=True)
-class _ValueRule:
-    expression: Expression
-    cast_type: int
-
-    def cast(self, value: Value) -> Value | None:
-        """Return the part of a value to compare, None if there is none."""
-        part = self.expression.search(value) if isinstance(value, str) else None
-        if part is None or self.cast_type == filter_pb2.VT_STRING:
-            return part
-        if self.cast_type == filter_pb2.VT_DOUBLE:
-            return float(part) if _DOUBLE.fullmatch(part) else None
-        number = int(part) if _INTEGER.fullmatch(part) else None
-        return number if number is not None and -(1 << 63) <= number < 1 << 63 else None
+Predicate: TypeAlias = Callable[[NamedKey, Cells], bool]
+"""Whether a row with this key and these selected cells passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,25 +59,16 @@ class Filter:
     """A parsed filter.
 
     Attributes:
-        condition: The condition on rows.
+        matches: Whether a row passes; the key is empty for a missing row.
         pagination: How many columns to skip and how many to return, None for all.
     """
 
-    condition: _Node
+    matches: Predicate
     pagination: tuple[int, int] | None = None
-
-    def matches(self, key: NamedKey, cells: Cells) -> bool:
-        """Return whether a row passes.
-
-        Args:
-            key: Names and values of the primary key; empty for a missing row.
-            cells: The selected cells, in the order of a row.
-        """
-        return self.condition.holds(key, cells)
 
     def apply(self, key: NamedKey, cells: Cells) -> Cells | None:
         """Return those of a row's selected cells that the read returns, None if the row does not pass."""
-        if not self.condition.holds(key, cells):
+        if not self.matches(key, cells):
             return None
         if self.pagination is None:
             return cells
@@ -181,6 +81,85 @@ class Filter:
         starts.append(len(cells))
         last = len(starts) - 1
         return cells[starts[min(offset, last)] : starts[min(offset + limit, last)]]
+
+
+# --- conditions on one column -----------------------------------------------------------------------------
+
+
+_Values: TypeAlias = Callable[[NamedKey, Cells], list[Value]]
+_Convert: TypeAlias = Callable[[Value], Value | None]
+
+
+def _single(message: Any) -> Predicate:
+    name = text(message.column_name)
+    latest = message.latest_version_only
+    convert = _value_rule(message.value_trans_rule) if message.HasField("value_trans_rule") else None
+
+    def values(key: NamedKey, cells: Cells) -> list[Value]:
+        """Return the values of the column, newest first, or the newest alone; a column of the key has one."""
+        for key_name, value in key:
+            if key_name == name:
+                return [value]
+        return [cell[1] for cell in (column(cells, name)[:1] if latest else column(cells, name))]
+
+    if message.comparator in (filter_pb2.CT_EXIST, filter_pb2.CT_NOT_EXIST):
+        return _existence(values, convert, wanted=message.comparator == filter_pb2.CT_EXIST)
+    try:
+        operand = decode_value(message.column_value, binary=bytes)
+    except PlainBufferError as error:
+        raise invalid(str(error)) from None
+    if isinstance(operand, Marker):
+        raise invalid(f"VT_{operand.name} is an invalid type for the attribute column.")
+    compare = _COMPARISONS[message.comparator]
+    return _comparison(values, convert, compare, operand, if_missing=not message.filter_if_missing)
+
+
+def _existence(values: _Values, convert: _Convert | None, *, wanted: bool) -> Predicate:
+    def matches(key: NamedKey, cells: Cells) -> bool:
+        found = values(key, cells)
+        exists = bool(found) if convert is None else any(convert(value) is not None for value in found)
+        return exists is wanted
+
+    return matches
+
+
+def _comparison(
+    values: _Values, convert: _Convert | None, compare: Callable[[Any, Any], bool], operand: Value, *, if_missing: bool
+) -> Predicate:
+    def matches(key: NamedKey, cells: Cells) -> bool:
+        found = values(key, cells)
+        if not found:
+            return if_missing
+        for value in found:
+            converted = value if convert is None else convert(value)
+            if type(converted) is type(operand) and compare(converted, operand):
+                return True
+        return False
+
+    return matches
+
+
+def _value_rule(message: Any) -> _Convert:
+    """Return a function that takes the part of a value to compare, None if there is none."""
+    regex = text(message.regex)
+    cast_type = message.cast_type if message.HasField("cast_type") else filter_pb2.VT_STRING
+    if cast_type in (filter_pb2.VT_NULL, filter_pb2.VT_BLOB) or len(regex.encode()) > _REGEX_SIZE:
+        raise invalid("Invalid value transfer rule.")  # no recording shows the message
+    try:
+        expression = compile_expression(regex)
+    except ExpressionInvalid:
+        raise invalid(f"Invalid regular expression: '{regex}'.") from None  # no recording shows the message
+
+    def convert(value: Value) -> Value | None:
+        part = expression.search(value) if isinstance(value, str) else None
+        if part is None or cast_type == filter_pb2.VT_STRING:
+            return part
+        if cast_type == filter_pb2.VT_DOUBLE:
+            return float(part) if _DOUBLE.fullmatch(part) else None
+        number = int(part) if _INTEGER.fullmatch(part) else None
+        return number if number is not None and -(1 << 63) <= number < 1 << 63 else None
+
+    return convert
 
 
 # --- parsing ----------------------------------------------------------------------------------------------
@@ -213,7 +192,7 @@ def _pagination_refused() -> TablestoreError:
 
 def _parse(data: bytes) -> Filter:
     parser = _Parser()
-    condition = parser.node(parse(filter_pb2.Filter, data), paginated=True)
+    condition = parser.predicate(parse(filter_pb2.Filter, data), paginated=True)
     return Filter(condition, parser.pagination)
 
 
@@ -221,14 +200,14 @@ _parse_cached = lru_cache(maxsize=256)(_parse)
 
 
 class _Parser:
-    """Turns nested messages into nodes, and counts them, which bounds the depth of nesting."""
+    """Turns nested messages into predicates, and counts them, which bounds the depth of nesting."""
 
     def __init__(self) -> None:
         self.pagination: tuple[int, int] | None = None
         self._count = 0
 
-    def node(self, message: Any, *, paginated: bool) -> _Node:
-        """Return the node of a filter message; `paginated` is whether it may be a pagination filter."""
+    def predicate(self, message: Any, *, paginated: bool) -> Predicate:
+        """Return the predicate of a filter message; `paginated` is whether it may be a pagination filter."""
         self._count += 1
         if self._count > MAX_FILTERS:
             raise _too_many()
@@ -243,50 +222,24 @@ class _Parser:
             # No recording shows the message; the official SDKs refuse it themselves.
             raise invalid("The offset and the limit of ColumnPaginationFilter must not be negative.")
         self.pagination = (pages.offset, pages.limit)
-        return _Everything()
+        return lambda _, __: True
 
-    def _composite(self, message: Any, *, paginated: bool) -> _Node:
+    def _composite(self, message: Any, *, paginated: bool) -> Predicate:
         parts = message.sub_filters
         if len(parts) > MAX_FILTERS:
             raise _too_many()
         if message.combinator == filter_pb2.LO_NOT:
             if len(parts) != 1:
                 raise invalid("Invalid NOT operator: the number of sub-filters must be 1.")
-            return _Not(self.node(parts[0], paginated=False))
+            negated = self.predicate(parts[0], paginated=False)
+            return lambda key, cells: not negated(key, cells)
         if len(parts) <= 1:
             raise invalid("Invalid AND/OR operator: the number of sub-filters must be more than 1.")
-        if message.combinator == filter_pb2.LO_AND:
-            return _All(tuple([self.node(part, paginated=paginated) for part in parts]))
-        return _AnyOf(tuple([self.node(part, paginated=False) for part in parts]))
+        together = message.combinator == filter_pb2.LO_AND
+        predicates = [self.predicate(part, paginated=paginated and together) for part in parts]
+        combine = all if together else any
+        return lambda key, cells: combine(predicate(key, cells) for predicate in predicates)
 
 
 def _too_many() -> TablestoreError:
     return invalid(f"The count of filter exceeds the max: {MAX_FILTERS}.")
-
-
-def _single(message: Any) -> _Node:
-    name = text(message.column_name)
-    rule = _rule(message.value_trans_rule) if message.HasField("value_trans_rule") else None
-    latest = message.latest_version_only
-    if message.comparator in (filter_pb2.CT_EXIST, filter_pb2.CT_NOT_EXIST):
-        return _Existence(name, message.comparator == filter_pb2.CT_EXIST, latest, rule)
-    try:
-        value = decode_value(message.column_value, binary=bytes)
-    except PlainBufferError as error:
-        raise invalid(str(error)) from None
-    if isinstance(value, Marker):
-        raise invalid(f"VT_{value.name} is an invalid type for the attribute column.")
-    compare = _COMPARISONS[message.comparator]
-    return _Comparison(name, compare, value, not message.filter_if_missing, latest, rule)
-
-
-def _rule(message: Any) -> _ValueRule:
-    """Compile the rule on a value."""
-    regex = text(message.regex)
-    cast_type = message.cast_type if message.HasField("cast_type") else filter_pb2.VT_STRING
-    if cast_type in (filter_pb2.VT_NULL, filter_pb2.VT_BLOB) or len(regex.encode()) > _REGEX_SIZE:
-        raise invalid("Invalid value transfer rule.")  # no recording shows the message
-    try:
-        return _ValueRule(compile_expression(regex), cast_type)
-    except ExpressionInvalid:
-        raise invalid(f"Invalid regular expression: '{regex}'.") from None  # no recording shows the message

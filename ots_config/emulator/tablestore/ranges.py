@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from heapq import merge
 
 from ots_config.emulator.tablestore import validation
-from ots_config.emulator.tablestore.capacity import range_units
+from ots_config.emulator.tablestore.capacity import read_units
 from ots_config.emulator.tablestore.cells import Row, StoredCell
 from ots_config.emulator.tablestore.errors import invalid
 from ots_config.emulator.tablestore.model import Instance, Stage, Table
@@ -48,7 +48,7 @@ def get_range(instance: Instance, body: bytes) -> bytes:
             check_scope(transaction, table, bound[0] if bound else None)
         scan = _staged_scan(table, transaction.stage, start, stop, backward=backward)
     size, rows, next_key = _page(table, scan, query, limit, instance.now_ms())
-    reply = pb2.GetRangeResponse(consumed=consumed(*range_units(size)), rows=encode_rows(rows, bytes_as=VT_BLOB))
+    reply = pb2.GetRangeResponse(consumed=consumed(*read_units(size)), rows=encode_rows(rows, bytes_as=VT_BLOB))
     if next_key is not None:
         reply.next_start_primary_key = encode_row(next_key, bytes_as=VT_BLOB)
     encoded: bytes = reply.SerializeToString()

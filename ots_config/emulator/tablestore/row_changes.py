@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ots_config.emulator.tablestore import validation
-from ots_config.emulator.tablestore.capacity import Units, write_row_units
+from ots_config.emulator.tablestore.capacity import Units, write_units
 from ots_config.emulator.tablestore.cells import Row, apply_put, apply_update, latest, row_size, visible
 from ots_config.emulator.tablestore.errors import TablestoreError, Wording, invalid
 from ots_config.emulator.tablestore.filters import Filter, parse_condition
@@ -145,7 +145,7 @@ def apply_change(
         table.put(key, after)
     elif row is not None:
         table.delete(key)
-    units = write_row_units(change.size, checked=checked, indexed=bool(table.indexes))
+    units = write_units(change.size, checked=checked, indexed=bool(table.indexes))
     return ChangeResult(units, b"" if change.returns == pb2.RT_NONE else _returned(table, key, change, after, now_ms))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ots_config.emulator.tablestore import validation
-from ots_config.emulator.tablestore.capacity import Units, get_units
+from ots_config.emulator.tablestore.capacity import Units, read_units
 from ots_config.emulator.tablestore.cells import ALL_LATEST, Row, Selector, StoredCell, make_selector, row_size, select
 from ots_config.emulator.tablestore.errors import invalid
 from ots_config.emulator.tablestore.filters import Filter, parse_filter
@@ -150,14 +150,14 @@ def read_one(instance: Instance, table: Table, key: Key, query: Query, stage: St
     """Return the consumed capacity of reading one row, and the row, encoded; empty if there is none."""
     row = find(table, key, stage)
     if row is None:
-        return get_units(None), b""
+        return read_units(0), b""
     named = table.named(key)
     selected = select_row(table, named, row, query, instance.now_ms())
     if selected is None:
-        return get_units(None), b""
+        return read_units(0), b""
     if selected.cells is None:
-        return get_units(selected.size), b""
-    return get_units(selected.size), encode_row(named, selected.cells, bytes_as=VT_BLOB)
+        return read_units(selected.size), b""
+    return read_units(selected.size), encode_row(named, selected.cells, bytes_as=VT_BLOB)
 
 
 def get_row(instance: Instance, body: bytes) -> bytes:
