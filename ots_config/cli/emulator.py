@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import math
-import shutil
 import signal
 import sys
-import tempfile
 import textwrap
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import ssl
-
-    from ots_config.emulator.http import HTTPServer
+from typing import Any
 
 _DESCRIPTION = """\
 Serve Tablestore in memory, with STS, the ECS metadata service and a credentials URI on the same port. The
@@ -94,80 +88,50 @@ def run(given: argparse.Namespace) -> int:
     """Serve until stopped and return the exit code."""
     if given.key is not None and given.certificate is None:
         given.parser.error("--key goes with --certificate")
-    folder = Path(tempfile.mkdtemp(prefix="ots-emulator-")) if given.tls and given.certificate is None else None
     try:
-        return asyncio.run(_serve(given, folder))
+        _serve(given)
     except (OSError, ModuleNotFoundError) as error:
         print(f"ots-config emulator: {_sentence(given, error)}", file=sys.stderr)  # noqa: T201
         return 1
-    finally:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+    return 0
 
 
-async def _serve(given: argparse.Namespace, folder: Path | None) -> int:
-    from ots_config.emulator.http import HTTPServer, ServerLimits
-    from ots_config.emulator.server import EmulatorServer
+def _serve(given: argparse.Namespace) -> None:
+    from ots_config.emulator import Emulator, ServerLimits
 
-    context, bundle = _tls(given, folder)
-    server = EmulatorServer(
-        instances=given.instance or ["demo"],
+    emulator = Emulator(
+        host=given.host,
+        port=given.port,
+        instances=given.instance,
         access_key_id=given.access_key_id,
         access_key_secret=given.access_key_secret,
+        tls=given.tls,
+        certificate=given.certificate,
+        key=given.key,
         messages=given.messages,
         require_transaction_flag=given.require_transaction_flag,
         limit_throughput_changes=given.limit_throughput_changes,
         metadata_v1=not given.require_metadata_token,
+        limits=ServerLimits(idle=given.idle_timeout),
     )
-    limits = ServerLimits(idle=given.idle_timeout)
-    http = HTTPServer(server, host=given.host, port=given.port, limits=limits, tls=context)
-    stopping = asyncio.Event()
-    restore = _on_signals(stopping.set)
+    with _stop_signals() as stopped, emulator:
+        print(f"listening on {emulator.endpoint}", flush=True)  # noqa: T201
+        if given.tls and given.certificate is None:
+            print(f"CA bundle: {emulator.ca_bundle}", flush=True)  # noqa: T201
+        while not stopped.wait(1.0):  # a wait without end cannot be interrupted on Windows
+            pass
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """Set an event at SIGINT and SIGTERM, in place of their handlers."""
+    stopped = threading.Event()
+    handlers = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        await http.start()
-        print(f"listening on {http.url}", flush=True)  # noqa: T201
-        if bundle is not None:
-            print(f"CA bundle: {bundle}", flush=True)  # noqa: T201
-        await _until(stopping, http)
+        yield stopped
     finally:
-        restore()
-    return 0
-
-
-async def _until(stopping: asyncio.Event, http: HTTPServer) -> None:
-    try:
-        await stopping.wait()
-    finally:
-        await http.close()
-
-
-def _on_signals(stop: Callable[[], None]) -> Callable[[], None]:
-    """Stop at SIGINT and SIGTERM; return a function that restores their handlers."""
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    try:
-        for number in signals:
-            loop.add_signal_handler(number, stop)
-    except (NotImplementedError, RuntimeError, ValueError):
-        return lambda: None  # not supported on Windows, where KeyboardInterrupt ends the loop
-
-    def restore() -> None:
-        for number in signals:
-            loop.remove_signal_handler(number)
-
-    return restore
-
-
-def _tls(given: argparse.Namespace, folder: Path | None) -> tuple[ssl.SSLContext | None, Path | None]:
-    if given.certificate is not None:
-        from ots_config.emulator.tls import server_context
-
-        return server_context(given.certificate, given.key), None
-    if folder is None:
-        return None, None
-    from ots_config.emulator.tls import make_authority
-
-    return make_authority(folder, given.host)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _sentence(given: argparse.Namespace, error: OSError | ModuleNotFoundError) -> str:

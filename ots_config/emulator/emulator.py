@@ -182,16 +182,11 @@ class Emulator:
         loop = self._loop
         if not self._running or loop is None or threading.current_thread() is self._thread:
             return function(*arguments)
-        done: Future[_T] = Future()
 
-        def run() -> None:
-            try:
-                done.set_result(function(*arguments))
-            except BaseException as error:  # noqa: BLE001  raised in the caller's thread
-                done.set_exception(error)
+        async def run() -> _T:
+            return function(*arguments)
 
-        loop.call_soon_threadsafe(run)
-        return done.result(_CALL_TIMEOUT)
+        return asyncio.run_coroutine_threadsafe(run(), loop).result(_CALL_TIMEOUT)
 
     # --- how to reach it --------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ class KeyOwner:
 
     Attributes:
         kind: ``RAMUser`` or ``AssumedRoleUser``.
-        arn: The name of the user, or of the session of the role.
+        arn: The ARN of the user or of the role's session.
         principal: The id of the user, or ``<id of the role>:<session>``.
     """
 
@@ -38,12 +38,8 @@ class AccessKey:
     """One access key.
 
     Attributes:
-        id: The AccessKey ID.
-        secret: The AccessKey secret.
-        token: The STS token that belongs to it, None if it is permanent.
+        token: Its STS token, None if it is permanent.
         expires_at: When it expires, in whole seconds since the epoch, None for never.
-        owner: Whose it is.
-        revoked: Whether it was revoked.
     """
 
     id: str
@@ -97,15 +93,7 @@ class AccessKeys:
         return key is not None
 
     def issue(self, now: float, lifetime: float, *, role: str, session: str, account: str = ACCOUNT) -> AccessKey:
-        """Issue a temporary key.
-
-        Args:
-            now: The time of day.
-            lifetime: The requested seconds.
-            role: The name of the role, ``worker``.
-            session: The name of the session.
-            account: The account of the role.
-        """
+        """Issue a temporary key for a session of a role, by the requested lifetime in seconds."""
         seconds = lifetime if self.lifetime is None else self.lifetime
         key = AccessKey(
             id="STS." + "".join(secrets.choice(_LETTERS) for _ in range(25)),

@@ -45,13 +45,7 @@ class MetadataService:
         self._issued: dict[str, tuple[AccessKey, float, float | None]] = {}
 
     def respond(self, request: HTTPRequest, now: float, skew: float = 0.0) -> HTTPResponse:
-        """Respond to a request to ``/latest/...``.
-
-        Args:
-            request: The request.
-            now: The time of day.
-            skew: By how much the clock of the service is wrong.
-        """
+        """Respond to a request to ``/latest/...``, by a clock that is wrong by `skew`."""
         response = self._token(request, now) if request.path == "/latest/api/token" else self._data(request, now, skew)
         response.at = now + skew
         return response

@@ -84,14 +84,8 @@ class RPCCall:
 
     Attributes:
         parameters: Every parameter of the query and of the form.
-        action: The action, empty if there is none.
-        version: The version of the API.
-        access_key_id: The key that signed it.
-        token: The STS token of that key.
-        nonce: The value that makes it unique.
-        timestamp: When it was signed.
-        signature: The signature, empty if there is none.
-        verify: Returns whether the signature was made with a secret.
+        token: The STS token of the key that signed it.
+        verify: Returns whether the signature was made with a secret. What is missing is an empty string.
     """
 
     parameters: Mapping[str, str]
@@ -147,7 +141,7 @@ def sign_acs3(
         secret: The AccessKey secret.
         method: The HTTP method.
         path: The path, ``/`` for RPC.
-        query: The parameters.
+        query: The parameters of the query.
         headers: The signed headers, in their order.
         payload: The body's SHA-256 in hexadecimal.
     """

@@ -45,13 +45,7 @@ class SecurityTokenService:
         self.reject: str | None = None
 
     def respond(self, request: HTTPRequest, call: RPCCall, now: float, skew: float = 0.0) -> HTTPResponse:
-        """Respond to a request.
-
-        Args:
-            request: The request.
-            call: Its parameters, not checked yet.
-            now: The time by the clock of the STS.
-            skew: By how much that clock is wrong.
+        """Respond to a request, by a clock that shows `now` and is wrong by `skew`.
 
         Raises:
             ApiError: If the request is refused.

@@ -123,11 +123,11 @@ class Authenticator:
         Args:
             path: The path of the request.
             headers: The headers of the request.
-            status: The HTTP status.
-            body: The body.
+            status: The HTTP status of the response.
+            body: Its body.
             now: The time by the service's clock.
-            md5: A wrong MD5 to send.
-            signature: A wrong signature to send.
+            md5: A wrong MD5 to send, None for the right one.
+            signature: A wrong signature to send, None for the right one.
         """
         microseconds = int(now * 1e6)
         second, fraction = divmod(microseconds, 1_000_000)

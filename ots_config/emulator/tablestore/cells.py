@@ -48,8 +48,7 @@ class TableOptions(NamedTuple):
 
     Attributes:
         time_to_live: Seconds for which a version can be read, -1 for no limit.
-        max_versions: How many versions of a column can be read.
-        deviation: Seconds by which a version given by a client may differ from the present.
+        deviation: Seconds by which a version from a client may differ from the present.
         allow_update: Whether UpdateRow is allowed.
     """
 
@@ -84,11 +83,6 @@ def apply_put(cells: Iterable[Cell], options: TableOptions, now_ms: int) -> Row:
 
     Of several cells with one name and one version the last wins; versions beyond the table's maximum are dropped.
 
-    Args:
-        cells: The attributes as sent.
-        options: The table's options.
-        now_ms: The present, in milliseconds: the version of a cell without one.
-
     Raises:
         TablestoreError: If a cell has no value, has an operation, or a version outside the table's window.
     """
@@ -112,12 +106,6 @@ def apply_put(cells: Iterable[Cell], options: TableOptions, now_ms: int) -> Row:
 
 def apply_update(row: Row | None, cells: Iterable[Cell], options: TableOptions, now_ms: int) -> Row | None:
     """Return a row with the operations of UpdateRow applied in order.
-
-    Args:
-        row: The present row, None if there is none.
-        cells: The operations: put, delete one version, delete all versions, increment.
-        options: The table's options.
-        now_ms: The present, in milliseconds.
 
     Returns:
         The new row; None if there was none and all operations are deletions.
@@ -243,12 +231,12 @@ def make_selector(
 
     Args:
         max_versions: As in the request, None if it has none.
-        time_range: Start, end and specific time as in the request, None if it has none.
+        time_range: Start, end and specific time, None if the request has none.
         columns_to_get: As in the request; empty means all.
         key_names: The names of the table's primary key columns.
         start_column: The first column, None if the request has none.
         end_column: The column after the last, None if the request has none.
-        batch: Whether the request is BatchGetRow, whose message differs.
+        batch: Whether the request is BatchGetRow, whose error message differs.
 
     Raises:
         TablestoreError: If no versions are selected, or in two ways that exclude each other.

@@ -22,13 +22,7 @@ Stage: TypeAlias = dict[Key, Row | None]
 
 
 class KeyColumn(NamedTuple):
-    """One column of a primary key.
-
-    Attributes:
-        name: Its name.
-        kind: Its type, a number of the protocol.
-        increments: Whether the service generates its values.
-    """
+    """One column of a primary key: its type is a number of the protocol, the service may generate its values."""
 
     name: str
     kind: int
@@ -54,19 +48,14 @@ class Table:
     """A table, or an index table, with its rows.
 
     Attributes:
-        name: Its name.
         schema: The columns of its primary key.
         defined: The predefined columns, name to type.
-        options: Time to live, versions, deviation, whether rows can be updated.
-        throughput: The reserved capacity.
         transactional: Whether it takes local transactions.
-        sse: The encryption asked for, as a message.
-        stream: The stream asked for, as a message.
+        sse: The requested encryption, as a message.
+        stream: The requested stream, as a message.
         partitions: Values of the partition key at which partitions begin, without the first.
         created: When it was created, in seconds.
         main: The table that an index table belongs to.
-        indexes: The indexes of this table.
-        rows: The rows by key.
         locks: The open transactions by the partition they hold.
     """
 
@@ -168,9 +157,9 @@ class Index:
     Attributes:
         table: The entries.
         columns: The names of the index's own key columns.
-        defined: The names of the other columns that an entry carries.
+        defined: The names of the other columns of an entry.
         kind: Global or local, a number of the protocol.
-        mode: How the service updates it, a number of the protocol; the emulator always does at once.
+        mode: How the service updates it, a number of the protocol; the emulator always updates at once.
     """
 
     __slots__ = ("_parts", "_sources", "columns", "defined", "kind", "mode", "table")
@@ -218,10 +207,7 @@ class Transaction:
     """An open local transaction.
 
     Attributes:
-        id: Its id for the client.
-        table: The table it changes.
         partition: The value of the partition key that it has locked.
-        expires: When it ends by itself.
         stage: What it has written.
     """
 
@@ -238,13 +224,10 @@ class Instance:
 
     Attributes:
         clock: Seconds since the epoch.
-        wording: The messages on which documents and recordings disagree.
         require_transaction_flag: Whether a table takes local transactions only if CreateTable asked for them.
         limit_throughput_changes: Whether a table's reserved capacity can be changed only once in two minutes, as in the
             service; off by default, because test suites change it twice in a row.
-        tables: The tables by name.
         transactions: The open transactions by id, in the order in which they expire.
-        transactions_started: How many there have been.
     """
 
     clock: Callable[[], float] = time.time

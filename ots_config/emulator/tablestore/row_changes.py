@@ -29,13 +29,11 @@ class RowChange:
 
     Attributes:
         kind: PUT, UPDATE or DELETE.
-        primary_key: Names and values of the key as sent.
         cells: The columns to write, delete or increment.
         existence: The condition on the row's existence.
         condition: The condition on its columns.
         returns: What to return besides the consumed capacity, a number of the protocol.
         returned_columns: The columns to return as they are after the change.
-        size: The bytes of the change.
     """
 
     kind: int
@@ -49,25 +47,14 @@ class RowChange:
 
 
 class ChangeResult(NamedTuple):
-    """The result of a change.
-
-    Attributes:
-        units: The consumed capacity.
-        row: The row to return, encoded; empty for none.
-    """
+    """The consumed capacity, and the row to return, encoded; empty for none."""
 
     units: Units
     row: bytes
 
 
 def read_change(kind: int, data: bytes, request: Any, wording: Wording) -> RowChange:
-    """Read a change and check what does not depend on its table.
-
-    Args:
-        kind: PUT, UPDATE or DELETE.
-        data: The row in PlainBuffer.
-        request: The message that has its condition and return_content.
-        wording: The messages to use.
+    """Read a change, whose `request` has the conditions, and check what does not depend on its table.
 
     Raises:
         TablestoreError: If it is invalid.
