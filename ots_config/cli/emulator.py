@@ -124,9 +124,15 @@ def _serve(given: argparse.Namespace) -> None:
 
 @contextmanager
 def _stop_signals() -> Iterator[threading.Event]:
-    """Set an event at SIGINT and SIGTERM, in place of their handlers."""
+    """Set an event at SIGINT and SIGTERM, in place of their handlers.
+
+    A SIGINT that is ignored when the program starts stays ignored: a shell starts background jobs so, and a Ctrl-C for
+    the job in the foreground must not end them.
+    """
     stopped = threading.Event()
-    handlers = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    numbers = (signal.SIGTERM,) if ignored else (signal.SIGINT, signal.SIGTERM)
+    handlers = {number: signal.signal(number, lambda *_: stopped.set()) for number in numbers}
     try:
         yield stopped
     finally:

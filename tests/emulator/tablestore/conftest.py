@@ -42,6 +42,11 @@ class DirectClient(tablestore.OTSClient):
         body = self.send(api_name, message.SerializeToString() + self.suffix)
         return self.protocol.decoder.decode_response(api_name, body, "request")[0]
 
+    def encoded(self, api_name: str, *args: Any) -> Any:
+        """Return a request as a protobuf message, to be changed and sent; the native encoder makes only bytes."""
+        body = self.protocol.encoder.encode_request(api_name, *args).SerializeToString()
+        return getattr(tablestore.protobuf.table_store_pb2, f"{api_name}Request").FromString(body)
+
     def send(self, api_name: str, body: bytes) -> bytes:
         """Hand bytes to the service and return its bytes, or raise its error as the official client does."""
         result = execute(self.instance, api_name, body, row_fault=self.row_fault)

@@ -200,9 +200,7 @@ def test_a_table_stands_in_a_batch_once(client: Any, table: str, refused: Any) -
     for _ in range(2):
         item = message.tables.add(table_name=table, max_versions=1)
         item.primary_key.append(
-            client.protocol.encoder.encode_request(
-                "GetRow", table, key(1), None, None, 1, None, None, None, None, None
-            ).primary_key
+            client.encoded("GetRow", table, key(1), None, None, 1, None, None, None, None, None).primary_key
         )
     with refused("OTSParameterInvalid", "Duplicated table name: 't'."):
         client.send("BatchGetRow", message.SerializeToString())

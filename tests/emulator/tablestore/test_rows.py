@@ -216,15 +216,13 @@ def test_the_key_comes_back_if_asked_for(client: Any, table: str) -> None:
 def test_the_columns_come_back_as_an_update_left_them(client: Any, table: str) -> None:
     """RT_AFTER_MODIFY returns the named columns with their new values."""
     client.put(table, KEY, [("n", 1), ("x", 1)])
-    message = client.protocol.encoder.encode_request(
-        "UpdateRow", table, Row(KEY, {"INCREMENT": [("n", 41)]}), None, None, None
-    )
+    message = client.encoded("UpdateRow", table, Row(KEY, {"INCREMENT": [("n", 41)]}), None, None, None)
     message.return_content.return_type = pb2.RT_AFTER_MODIFY
     message.return_content.return_column_names.extend(["n", "none"])
     body = client.send("UpdateRow", message.SerializeToString())
     (_, row), _ = client.protocol.decoder.decode_response("UpdateRow", body, "")
     assert row.attribute_columns == [("n", 42, client.clock.ms())]
-    message.row_change = client.protocol.encoder.encode_request(
+    message.row_change = client.encoded(
         "UpdateRow", table, Row([("a", 9), ("b", "")], {"DELETE_ALL": ["n"]}), None, None, None
     ).row_change
     body = client.send("UpdateRow", message.SerializeToString())

@@ -119,7 +119,7 @@ def test_zeros_behind_a_row_are_padding(client: Any, table: str) -> None:
     sums = set()
     for number in range(600):
         key = [("a", 1), ("b", f"k{number}")]
-        put.row = client.protocol.encoder.encode_request("PutRow", "t", Row(key, [("x", number)]), None, None, None).row
+        put.row = client.encoded("PutRow", "t", Row(key, [("x", number)]), None, None, None).row
         sums.add(put.row[-1])
         put.row += b"\0" * (number % 3 + 1)
         client.send("PutRow", put.SerializeToString())
