@@ -55,7 +55,7 @@ _format_date = lru_cache(maxsize=8)(lambda second: formatdate(second, usegmt=Tru
 class _Connection(web.RequestHandler):
     """One client's connection."""
 
-    __slots__ = ("busy", "ended", "head_since", "touched")
+    __slots__ = ("busy", "ended", "head_since", "stalled", "touched")
 
     def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, limits: ServerLimits) -> None:
         super().__init__(
@@ -71,6 +71,7 @@ class _Connection(web.RequestHandler):
         )
         self.busy = False  # a request is being read or answered
         self.ended = False  # the client sends no more
+        self.stalled = False  # the client does not read
         self.head_since: float | None = None  # when the first bytes of an unfinished head came
         self.touched = loop.time()  # when the client last sent or read
 
@@ -80,15 +81,25 @@ class _Connection(web.RequestHandler):
             self.head_since = self.touched
         super().data_received(data)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.stalled = True
+        if self.transport is not None:  # no more requests of a client that does not read the responses
+            self.transport.pause_reading()
+
     def resume_writing(self) -> None:
         self.touched = self._loop.time()
+        self.stalled = False
+        if self.transport is not None:
+            self.transport.resume_reading()
         super().resume_writing()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # the library's returns nothing, which closes
         self.ended = True
         # A client may end its side and still read its responses; `sweep` closes then. TLS cannot send after the end.
-        pending = self.busy or self.head_since is not None or self.writing_paused
-        return pending and self.ssl_context is None
+        pending = self.busy or self.head_since is not None or self.stalled
+        transport = self.transport
+        return pending and transport is not None and transport.get_extra_info("sslcontext") is None
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -106,7 +117,7 @@ class _Connection(web.RequestHandler):
         transport = self.transport
         if transport is None:
             return
-        if self.writing_paused:
+        if self.stalled:
             if now - self.touched > limits.idle:
                 transport.abort()
         elif self.busy:

@@ -197,7 +197,6 @@ MALFORMED = {
     b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03": 400,  # TLS on a plain port
     b"nonsense\r\n\r\n": 400,
     b"GET /\r\n\r\n": 400,
-    b"GET / HTTP/1.1\r\n\r\n": 400,  # no Host
     b"GET / HTTP/1.1\n\n": 400,
     b"GET / HTTP/1.1\nHost: x\r\n\r\n": 400,
     b"GET / HTTP/2.0\r\nHost: x\r\n\r\n": 505,
@@ -209,7 +208,6 @@ MALFORMED = {
     b"GET / HTTP/1.1\r\nHost: x\r\nA: x\r\n folded\r\n\r\n": 400,
     b"GET / HTTP/1.1\r\nHost: x\r\nnothing\r\n\r\n": 400,
     b"GET / HTTP/1.1\r\nHost: x\r\nA: x\0y\r\n\r\n": 400,
-    b"GET / HTTP/1.1\r\n" + b"A: x\r\n" * 300 + b"\r\n": 400,
     b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 70_000: 400,
     b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 70_000 + b"\r\n\r\n": 400,
     b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ten\r\n\r\n": 400,
@@ -222,7 +220,6 @@ MALFORMED = {
     b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n": 400,
     b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\nab\r\n": 400,
     b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1" * 2000: 400,
-    b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"A: x\r\n" * 20_000: 400,
 }
 
 
