@@ -26,6 +26,7 @@ from ots_config.emulator import sockets
 from ots_config.emulator.messages import Ending, HTTPRequest, HTTPResponse, text_response
 
 _logger = logging.getLogger("ots_config.emulator")
+_BETWEEN = 0.02  # seconds; the next of several requests that came together begins sooner
 _LINGER = 2.0  # seconds to go on reading a body that was refused, so that the client reads the response
 _MAX_LINE = 65_536  # bytes of the request line, and of one header
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -55,7 +56,7 @@ _format_date = lru_cache(maxsize=8)(lambda second: formatdate(second, usegmt=Tru
 class _Connection(web.RequestHandler):
     """One client's connection."""
 
-    __slots__ = ("busy", "ended", "head_since", "stalled", "touched")
+    __slots__ = ("busy", "ended", "head_since", "idle_since", "stalled_since")
 
     def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, limits: ServerLimits) -> None:
         super().__init__(
@@ -71,25 +72,23 @@ class _Connection(web.RequestHandler):
         )
         self.busy = False  # a request is being read or answered
         self.ended = False  # the client sends no more
-        self.stalled = False  # the client does not read
         self.head_since: float | None = None  # when the first bytes of an unfinished head came
-        self.touched = loop.time()  # when the client last sent or read
+        self.idle_since = loop.time()  # when the last response was made
+        self.stalled_since: float | None = None  # when the client stopped reading
 
     def data_received(self, data: bytes) -> None:
-        self.touched = self._loop.time()
-        if self.head_since is None and not self.busy:
-            self.head_since = self.touched
+        if data and self.head_since is None and not self.busy:
+            self.head_since = self._loop.time()
         super().data_received(data)
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self.stalled = True
+        self.stalled_since = self._loop.time()
         if self.transport is not None:  # no more requests of a client that does not read the responses
             self.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        self.touched = self._loop.time()
-        self.stalled = False
+        self.stalled_since = None
         if self.transport is not None:
             self.transport.resume_reading()
         super().resume_writing()
@@ -97,7 +96,7 @@ class _Connection(web.RequestHandler):
     def eof_received(self) -> bool:  # type: ignore[override]  # the library's returns nothing, which closes
         self.ended = True
         # A client may end its side and still read its responses; `sweep` closes then. TLS cannot send after the end.
-        pending = self.busy or self.head_since is not None or self.stalled
+        pending = self.busy or self.head_since is not None or self.stalled_since is not None
         transport = self.transport
         return pending and transport is not None and transport.get_extra_info("sslcontext") is None
 
@@ -117,13 +116,14 @@ class _Connection(web.RequestHandler):
         transport = self.transport
         if transport is None:
             return
-        if self.stalled:
-            if now - self.touched > limits.idle:
+        if self.stalled_since is not None:
+            if now - self.stalled_since > limits.idle:
                 transport.abort()
         elif self.busy:
             return
         elif self.ended:
-            transport.close()
+            if now - self.idle_since > _BETWEEN:
+                transport.close()
         elif self.head_since is not None and now - self.head_since > limits.request:
             transport.write(_TOO_SLOW)
             transport.close()
@@ -281,7 +281,7 @@ class HTTPServer:
             return _send(text_response(400, "the chunks of the body are malformed\n"), keep_alive=False)
         finally:
             connection.busy = False
-            connection.touched = asyncio.get_running_loop().time()
+            connection.idle_since = asyncio.get_running_loop().time()
 
     async def _read_body(self, received: web.BaseRequest, request: HTTPRequest) -> None:
         """Read a body within the limits."""
