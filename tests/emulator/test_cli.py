@@ -56,7 +56,7 @@ def serve() -> Iterator[type[Served]]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_it_is_told_to_stop(serve: type[Served], number: int) -> None:
-    """The first line tells where it listens, the official client works there, and a signal ends it with 0."""
+    """The first line has the endpoint, the official client works there, and a signal ends it with 0."""
     served = serve("--instance", "one", "--instance", "two", "--access-key-id", "id", "--access-key-secret", "secret")
     assert re.fullmatch(r"listening on http://127\.0\.0\.1:\d+\n", served.first)
     for instance in ("one", "two"):

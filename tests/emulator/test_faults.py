@@ -164,7 +164,7 @@ def test_a_delayed_write_happens_though_the_client_left(emulator: Emulator, raw:
 
 
 def test_reset_before_does_nothing(emulator: Emulator, raw: Raw) -> None:
-    """The connection is reset and nothing was written; the log tells no status, as none was sent."""
+    """The connection is reset and nothing was written; the log has no status, as none was sent."""
     emulator.fault(operation="PutRow", kind="reset_before")
     with pytest.raises(RESET):
         raw.put(6)
@@ -289,7 +289,7 @@ def test_a_count_is_spent(emulator: Emulator, client: Any) -> None:
 
 
 def test_a_fault_hits_its_operation_only(emulator: Emulator, client: Any) -> None:
-    """Other operations are spared, and so are the other services."""
+    """Other operations and the other services are not hit."""
     emulator.fault(operation="PutRow", kind="error", code="OTSServerBusy")
     assert "t" in client.list_table()
 

@@ -40,7 +40,7 @@ class Wire:
         self.socket.close()
 
     def send(self, data: bytes) -> None:
-        """Send octets."""
+        """Send bytes."""
         self.socket.sendall(data)
 
     def read(self, *, head: bool = False) -> tuple[int, dict[str, str], bytes]:
@@ -68,7 +68,7 @@ def signed(path: str, body: bytes) -> dict[str, str]:
 
 
 def encode(path: str, body: bytes, *, extra: str = "") -> bytes:
-    """Return a signed request as octets."""
+    """Return a signed request as bytes."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in signed(path, body).items())
     return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n{lines}{extra}\r\n".encode() + body
 
@@ -145,7 +145,7 @@ def test_a_client_that_expects_to_be_told_to_continue_is(emulator: Emulator) -> 
 
 
 def test_a_body_that_is_too_large_is_not_asked_for(emulator: Emulator) -> None:
-    """Who asks first is spared sending what would be refused."""
+    """A client that sends Expect does not send a body that would be refused."""
     with Wire(emulator) as wire:
         wire.send(b"POST /PutRow HTTP/1.1\r\nHost: x\r\nContent-Length: 5242881\r\nExpect: 100-continue\r\n\r\n")
         assert wire.read()[0] == 413
@@ -165,7 +165,7 @@ def test_a_body_may_come_in_chunks(emulator: Emulator) -> None:
     request = encode("/DeleteTable", body).replace(
         f"Content-Length: {len(body)}".encode(), b"Transfer-Encoding: chunked"
     )
-    chunks = b"".join(b"1;name=value\r\n%c\r\n" % octet for octet in body)
+    chunks = b"".join(b"1;name=value\r\n%c\r\n" % byte for byte in body)
     with Wire(emulator) as wire:
         wire.send(request[: -len(body)] + chunks + b"0\r\nTrailer: x\r\n\r\n" + REGION)
         status, _, answer = wire.read()
@@ -174,11 +174,11 @@ def test_a_body_may_come_in_chunks(emulator: Emulator) -> None:
 
 
 def test_requests_may_trickle(emulator: Emulator) -> None:
-    """A request that comes octet by octet is the same request."""
+    """A request that arrives byte by byte is the same request."""
     with Wire(emulator) as wire:
         wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for octet in encode("/ListTable", b""):
-            wire.send(bytes([octet]))
+        for byte in encode("/ListTable", b""):
+            wire.send(bytes([byte]))
         assert wire.read()[0] == 200
 
 
@@ -288,7 +288,7 @@ def test_silence_ends_a_connection() -> None:
 
 
 def test_a_trickling_head_is_given_up() -> None:
-    """A head must come whole in its time, however busily its octets come."""
+    """A head must be complete in time, however steadily its bytes arrive."""
     with Emulator(limits=ServerLimits(request=0.2)) as emulator, Wire(emulator) as wire:
         wire.send(b"GET / HTTP/1.1\r\nHost: x\r\nA: ")
         wire.socket.settimeout(0.02)
@@ -314,7 +314,7 @@ def test_a_client_that_does_not_read_stops_only_itself(emulator: Emulator) -> No
 
 
 def test_a_client_that_sends_without_end_is_cut_off() -> None:
-    """A body that was refused is read for a short time, so that the client reads the refusal, and not for ever."""
+    """A body that was refused is read for a short time, so that the client reads the refusal, and no longer."""
     chunks = (b"400\r\n" + b"x" * 1024 + b"\r\n") * 64
     with Emulator(limits=ServerLimits(body=1000, request=0.2)) as emulator, Wire(emulator) as wire:
         wire.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")

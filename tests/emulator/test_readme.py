@@ -1,4 +1,4 @@
-"""The page about the emulator tells what there is, and its examples run."""
+"""The page about the emulator names everything that it has, and its examples run."""
 
 import re
 import subprocess
@@ -40,7 +40,7 @@ def test_the_example_for_pytest_passes(tmp_path: Path) -> None:
 
 
 def test_every_operation_is_named() -> None:
-    """What is emulated is told by name, and every action of the STS."""
+    """Every operation and every action of the STS is named."""
     for name in (*IMPLEMENTED, *ACTIONS):
         assert re.search(rf"\b{name}\b", README), name
 
@@ -67,7 +67,7 @@ def test_the_control_surface_is_told() -> None:
 
 def test_every_option_of_the_command_is_one() -> None:
     """An option that the page names is known to the command line."""
-    told = subprocess.run(
+    shown = subprocess.run(
         [sys.executable, "-m", "ots_config", "emulator", "--help"],
         capture_output=True,
         text=True,
@@ -75,4 +75,4 @@ def test_every_option_of_the_command_is_one() -> None:
         timeout=60,
     ).stdout
     for option in set(re.findall(r"--[a-z][a-z-]+", README)):
-        assert option in told, option
+        assert option in shown, option

@@ -1,4 +1,4 @@
-"""Over TLS whoever trusts the emulator's authority connects, and nobody else does."""
+"""Over TLS only clients that trust the emulator's authority connect."""
 
 import os
 import socket
@@ -167,7 +167,7 @@ def test_the_host_is_in_the_certificate(tmp_path: Path) -> None:
 
 
 def test_without_the_library_the_extra_is_named(tmp_path: Path) -> None:
-    """Whoever has no cryptography is told in one sentence what to install."""
+    """Without cryptography the error says what to install."""
     code = (
         "import sys, pathlib; sys.modules['cryptography'] = None\n"
         "from ots_config.emulator.tls import make_authority\n"

@@ -1,4 +1,4 @@
-"""The STS hands out keys to whoever signs by the published rule, and refuses in the service's words."""
+"""The STS issues keys for requests signed by the published rule, and refuses with the service's errors."""
 
 import base64
 import http.client
@@ -133,11 +133,11 @@ def test_roles_chain(emulator: Emulator) -> None:
     first = keys_of(call(emulator, "AssumeRole")[1])
     second = keys_of(call(emulator, "AssumeRole", first, RoleArn="acs:ram::9876543210987654:role/other")[1])
     list_tables(emulator, second)
-    status, told = call(emulator, "GetCallerIdentity", second)
+    status, identity = call(emulator, "GetCallerIdentity", second)
     assert status == 200
-    assert (told["IdentityType"], told["AccountId"]) == ("AssumedRoleUser", "9876543210987654")
-    assert told["Arn"] == "acs:ram::9876543210987654:assumed-role/other/session-1"
-    assert told["PrincipalId"] == told["RoleId"] + ":session-1"
+    assert (identity["IdentityType"], identity["AccountId"]) == ("AssumedRoleUser", "9876543210987654")
+    assert identity["Arn"] == "acs:ram::9876543210987654:assumed-role/other/session-1"
+    assert identity["PrincipalId"] == identity["RoleId"] + ":session-1"
     assert call(emulator, "AssumeRole", (*first[:2], ""))[1]["Code"] == "MissingSecurityToken"
     wrong = call(emulator, "AssumeRole", (*first[:2], second[2]))[1]
     assert wrong["Code"] == "InvalidSecurityToken.MismatchWithAccessKey"
@@ -145,9 +145,9 @@ def test_roles_chain(emulator: Emulator) -> None:
 
 def test_get_caller_identity_knows_the_user(emulator: Emulator) -> None:
     """The permanent key is a RAM user's."""
-    status, told = call(emulator, "GetCallerIdentity")
-    del told["RequestId"]
-    assert (status, told) == (
+    status, identity = call(emulator, "GetCallerIdentity")
+    del identity["RequestId"]
+    assert (status, identity) == (
         200,
         {
             "IdentityType": "RAMUser",
@@ -223,7 +223,7 @@ def test_a_signature_for_get_is_none_for_post(emulator: Emulator) -> None:
 
 
 def test_a_revoked_key_assumes_nothing(emulator: Emulator) -> None:
-    """A key that was taken back is inactive; what it was given before goes on."""
+    """A revoked key is inactive; temporary keys issued to it before still work."""
     emulator.add_key("leaving", "secret")
     key = ("leaving", "secret", "")
     issued = keys_of(call(emulator, "AssumeRole", key)[1])
@@ -266,7 +266,7 @@ def oidc(emulator: Emulator, **changes: str) -> tuple[int, dict[str, Any]]:
 
 
 def test_a_token_of_a_provider_is_worth_a_key(emulator: Emulator) -> None:
-    """The action needs no signature, and the answer tells what the token says."""
+    """The action needs no signature, and the response has the token's claims."""
     issued = token(sub="system:pod", iss="https://issuer", aud=["sts.aliyuncs.com"], exp=time.time() + 60)
     status, answer = oidc(emulator, OIDCToken=issued)
     assert status == 200
@@ -314,7 +314,7 @@ def test_faults_hit_the_sts(emulator: Emulator) -> None:
 
 
 def test_skew_moves_the_clock_of_the_sts(emulator: Emulator) -> None:
-    """The header Date and the expiration are of the wrong clock, and the key still works as long as it was told."""
+    """The header Date and the expiration are of the wrong clock, and the key still works until then."""
     emulator.fault(operation="sts", kind="skew", seconds=600)
     given = parameters("AssumeRole", DurationSeconds="900")
     given["Signature"] = sign_rpc("testsecret", "GET", given)

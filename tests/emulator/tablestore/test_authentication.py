@@ -105,7 +105,7 @@ def test_a_signed_request_is_believed(server: EmulatorServer, region: str | None
     ],
 )
 def test_a_missing_header_is_named(server: EmulatorServer, name: str) -> None:
-    """Each required header that is missing is told by its name."""
+    """Each missing required header is named."""
     request = make_request(without=name)
     assert ask(server, request) == (400, "OTSParameterInvalid", f"Missing header: '{name}'.")
 
@@ -126,7 +126,7 @@ def test_the_first_missing_header_is_told() -> None:
     "text", ["", "yesterday", "2026-13-01T00:00:00.000Z", "2026-09-21T14:13:20", "20260921T141320Z"]
 )
 def test_a_date_must_be_one(server: EmulatorServer, text: str) -> None:
-    """What is no date in the protocol's form is told with its value."""
+    """A malformed date is shown in the message."""
     assert ask(server, make_request(date=text)) == (400, "OTSParameterInvalid", f"Invalid date format: {text}.")
 
 
@@ -165,7 +165,7 @@ def test_a_changed_body_is_refused(server: EmulatorServer) -> None:
 
 
 def test_an_unknown_key_is_refused(server: EmulatorServer) -> None:
-    """A key that the service does not know is told, and the answer has the shape of a signed one."""
+    """An unknown key is refused, in a response with the shape of a signed one."""
     request = make_request(accesskeyid="stranger")
     assert ask(server, request) == (403, "OTSAuthFailed", "The AccessKeyID does not exist.")
     assert re.fullmatch(r"OTS stranger:[A-Za-z0-9+/]{27}=", headers_of(server(request))["authorization"])
@@ -205,7 +205,7 @@ def test_both_orders_of_header_lines_are_believed(server: EmulatorServer) -> Non
 
 
 def test_an_unknown_instance_is_refused_only_after_the_signature(server: EmulatorServer) -> None:
-    """Whether an instance exists is told to nobody who cannot sign."""
+    """Only a client that can sign learns whether an instance exists."""
     assert ask(server, make_request(instancename="other")) == (403, "OTSAuthFailed", "The instance is not found.")
     assert ask(server, make_request(instancename="other", secret="wrong"))[2] == "Signature mismatch."
 
@@ -216,7 +216,7 @@ def test_an_instance_has_no_case(server: EmulatorServer) -> None:
 
 
 def test_an_instance_name_must_be_one(server: EmulatorServer) -> None:
-    """A name that no instance can have is told as such."""
+    """A name that no instance can have is invalid."""
     assert ask(server, make_request(instancename="de.mo")) == (
         400,
         "OTSParameterInvalid",
@@ -246,7 +246,7 @@ def test_only_post_is_an_operation(server: EmulatorServer) -> None:
 
 
 def test_a_revoked_key_is_refused(server: EmulatorServer) -> None:
-    """A key that was taken back is disabled, which only who can sign with it learns."""
+    """A revoked key is disabled, which only a client that can sign with it learns."""
     server.keys.revoke("testid")
     assert ask(server, make_request())[2] == "The AccessKeyID is disabled."
     assert ask(server, make_request(secret="wrong"))[2] == "Signature mismatch."

@@ -144,7 +144,7 @@ def test_put_takes_values_only(cell: Cell) -> None:
 
 
 def test_update_leaves_the_row_it_was_given_alone() -> None:
-    """An update makes a new row; whoever holds the old one still sees the old one."""
+    """An update makes a new row and leaves the old one unchanged."""
     before = apply_put([put("a", 1), put("b", 2)], OPTIONS, NOW)
     after = updated(before, put("b", 3), put("c", 4), now=NOW + 1)
     assert seen(before) == [("a", 1, NOW), ("b", 2, NOW)]

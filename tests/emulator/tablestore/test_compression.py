@@ -39,7 +39,7 @@ def test_a_compressed_request_is_carried_out() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"text", bytes(MAX_INFLATED)], ids=len)
 def test_what_was_compressed_comes_back(body: bytes) -> None:
-    """With and without its size told, and untouched without the header."""
+    """With and without its size, and untouched without the header."""
     assert decompress({KIND: "deflate"}, zlib.compress(body)) == body
     assert decompress({KIND: "deflate", SIZE: str(len(body))}, zlib.compress(body)) == body
     assert decompress({}, body) == body

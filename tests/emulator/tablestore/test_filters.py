@@ -48,7 +48,7 @@ def encoded(condition: Any) -> bytes:
 
 
 def single(name: str, value: Any, comparator: Any = Compare.EQUAL, **options: bool) -> Any:
-    """Return a condition on one column that fails where the column is missing, unless told otherwise."""
+    """Return a condition on one column that fails where the column is missing, unless asked otherwise."""
     options.setdefault("pass_if_missing", False)
     return tablestore.SingleColumnCondition(name, value, comparator, **options)
 

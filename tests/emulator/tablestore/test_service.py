@@ -61,7 +61,7 @@ def test_operations_that_there_are_not(client: Any, refused: Any) -> None:
     "name", sorted({*IMPLEMENTED} - {"ListTable", "ListSearchIndex", "BatchGetRow", "BatchWriteRow"})
 )
 def test_an_empty_request_lacks_its_fields(client: Any, refused: Any, name: str) -> None:
-    """A request without its required fields is told from one that is wrong."""
+    """A request without its required fields is refused."""
     with refused("OTSParameterInvalid", UNPARSABLE):
         client.send(name, b"")
 
@@ -174,7 +174,7 @@ def test_no_damage_is_too_subtle(make_client: Any, data: st.DataObject) -> None:
 
 
 def test_the_request_is_checked_before_its_table(client: Any, refused: Any) -> None:
-    """What is wrong with a request itself is told first, whether or not its table is there, as in a batch."""
+    """Errors of the request itself are reported first, whether or not its table is there, as in a batch."""
     with refused("OTSParameterInvalid", "No version condition is specified."):
         client.get_row("none", KEY, max_version=None)
     with refused("OTSParameterInvalid", "VT_INF_MIN is an invalid type for the primary key."):

@@ -103,7 +103,7 @@ def test_an_attribute_is_no_key_column(client: Any, table: str, refused: Any) ->
 
 
 def test_keys_are_checked_in_number_name_and_type(client: Any, table: str, refused: Any) -> None:
-    """Of several faults the number of columns is told first, then the first wrong name, then the first wrong type."""
+    """Of several errors the number of columns comes first, then the first wrong name, then the first wrong type."""
     for key, text in (
         ([("c", "x")], "Validate PK size fail. Input: 1, Meta: 2."),
         ([("a", "x"), ("PK2", "y")], "Validate PK name fail. Input: PK2, Meta: b."),
