@@ -86,6 +86,7 @@ class Emulator:
         self._stopping: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
         self._process = 0
+        self._http: HTTPServer | None = None
         self.server = EmulatorServer(
             instances=names,
             access_key_id=access_key_id,
@@ -153,7 +154,9 @@ class Emulator:
             ready.set_exception(error)
 
     async def _serve(self, ready: Future[None]) -> None:
-        http = HTTPServer(self.server, host=self._host, port=self._port, limits=self._limits, tls=self._context)
+        self._http = http = HTTPServer(
+            self.server, host=self._host, port=self._port, limits=self._limits, tls=self._context
+        )
         await http.start()
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
