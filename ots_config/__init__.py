@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ots_config.credentials.refresh import RefreshingProvider
     from ots_config.credentials.shared_cache import SharedCache
     from ots_config.credentials.sts import AssumeRoleProvider
-    from ots_config.emulator.embedded import Emulator
+    from ots_config.emulator.emulator import Emulator
     from ots_config.errors import (
         AuthenticationFailed,
         ConnectFailed,
@@ -152,7 +152,7 @@ _HOMES = {
     "credentials.providers.static": ("StaticProvider",),
     "credentials.sts": ("AssumeRoleProvider",),
     "credentials.providers.uri": ("URIProvider",),
-    "emulator.embedded": ("Emulator",),
+    "emulator.emulator": ("Emulator",),
     "errors": (
         "AuthenticationFailed",
         "ConnectFailed",

@@ -28,7 +28,7 @@ from ots_config import (
     Throttled,
     WriteRetryPolicy,
 )
-from ots_config.emulator.http import Limits
+from ots_config.emulator import ServerLimits
 from ots_config.request import call as invoke
 from ots_config.request import retry_decision as recovery
 from ots_config.request.attempt import Authenticator
@@ -467,7 +467,7 @@ def test_a_server_that_restarts(shell: str) -> None:
 def test_a_server_that_closes_idle_connections(shell: str) -> None:
     """Pauses about as long as the server keeps connections cost no read, and no increment is applied twice."""
     idle = 0.04
-    with Emulator(limits=Limits(idle=idle)) as emulator:
+    with Emulator(limits=ServerLimits(idle=idle)) as emulator:
         make_table(emulator)
 
         def paused(call: Call) -> Call:
@@ -494,17 +494,17 @@ def test_a_server_that_closes_idle_connections(shell: str) -> None:
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_connection_that_the_server_has_closed_is_not_used(shell: str) -> None:
     """After the server has closed an idle connection the next write goes through at its first attempt."""
-    with Emulator(limits=Limits(idle=0.02)) as emulator:
+    with Emulator(limits=ServerLimits(idle=0.02)) as emulator:
         make_table(emulator)
-        listener = emulator._listener
+        listener = emulator._http
         assert listener is not None
 
         def blocking(client: Any, number: int) -> Any:
-            wait_until(lambda: not listener._connections)
+            wait_until(lambda: not listener._connections())
             return increment(client, number)
 
         async def suspending(client: Any, number: int) -> Any:
-            await asyncio.to_thread(wait_until, lambda: not listener._connections)
+            await asyncio.to_thread(wait_until, lambda: not listener._connections())
             return await increment(client, number)
 
         call = blocking if shell == "threads" else suspending

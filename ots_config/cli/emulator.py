@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import math
-import shutil
 import signal
 import sys
-import tempfile
 import textwrap
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import ssl
-
-    from ots_config.emulator.listener import Listener
+from typing import Any
 
 _DESCRIPTION = """\
 Serve Tablestore in memory, with STS, the ECS metadata service and a credentials URI on the same port. The
@@ -27,14 +21,14 @@ _MEBIBYTE = 1024 * 1024
 
 
 class _Help(argparse.Action):
-    """Shows the help, with the operations that there are: slow to find out, so only when asked for."""
+    """Shows the help with the implemented operations, whose import is slow."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, _: Any, values: str | Sequence[Any] | None, option: str | None = None
     ) -> None:
         del values, option
-        from ots_config.emulator.dispatch import IMPLEMENTED
-        from ots_config.emulator.sts import ACTIONS
+        from ots_config.emulator.cloud.sts import ACTIONS
+        from ots_config.emulator.tablestore.service import IMPLEMENTED
 
         def lines(names: Sequence[str]) -> str:
             return textwrap.fill(", ".join(names), 96, initial_indent="  ", subsequent_indent="  ")
@@ -91,89 +85,59 @@ def add_parser(commands: Any) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Serve as the arguments say; return the exit code."""
+    """Serve until stopped and return the exit code."""
     if given.key is not None and given.certificate is None:
         given.parser.error("--key goes with --certificate")
-    folder = Path(tempfile.mkdtemp(prefix="ots-emulator-")) if given.tls and given.certificate is None else None
     try:
-        return asyncio.run(_serve(given, folder))
+        _serve(given)
     except (OSError, ModuleNotFoundError) as error:
         print(f"ots-config emulator: {_sentence(given, error)}", file=sys.stderr)  # noqa: T201
         return 1
-    finally:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+    return 0
 
 
-async def _serve(given: argparse.Namespace, folder: Path | None) -> int:
-    from ots_config.emulator.http import Limits
-    from ots_config.emulator.listener import Listener
-    from ots_config.emulator.server import Server
+def _serve(given: argparse.Namespace) -> None:
+    from ots_config.emulator import Emulator, ServerLimits
 
-    context, bundle = _tls(given, folder)
-    server = Server(
-        instances=given.instance or ["demo"],
+    emulator = Emulator(
+        host=given.host,
+        port=given.port,
+        instances=given.instance,
         access_key_id=given.access_key_id,
         access_key_secret=given.access_key_secret,
+        tls=given.tls,
+        certificate=given.certificate,
+        key=given.key,
         messages=given.messages,
         require_transaction_flag=given.require_transaction_flag,
         limit_throughput_changes=given.limit_throughput_changes,
         metadata_v1=not given.require_metadata_token,
+        limits=ServerLimits(idle=given.idle_timeout),
     )
-    limits = Limits(idle=given.idle_timeout)
-    listener = Listener(server, host=given.host, port=given.port, limits=limits, tls=context)
-    stopping = asyncio.Event()
-    restore = _on_signals(stopping.set)
-    try:
-        await listener.start()
-        print(f"listening on {listener.url}", flush=True)  # noqa: T201
-        if bundle is not None:
-            print(f"CA bundle: {bundle}", flush=True)  # noqa: T201
-        await _until(stopping, listener)
-    finally:
-        restore()
-    return 0
+    with _stop_signals() as stopped, emulator:
+        print(f"listening on {emulator.endpoint}", flush=True)  # noqa: T201
+        if given.tls and given.certificate is None:
+            print(f"CA bundle: {emulator.ca_bundle}", flush=True)  # noqa: T201
+        while not stopped.wait(1.0):  # a wait without end cannot be interrupted on Windows
+            pass
 
 
-async def _until(stopping: asyncio.Event, listener: Listener) -> None:
-    try:
-        await stopping.wait()
-    finally:
-        await listener.close()
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """Set an event at SIGINT and SIGTERM, in place of their handlers.
 
-
-def _on_signals(stop: Callable[[], None]) -> Callable[[], None]:
-    """Stop at SIGINT and SIGTERM, also where the event loop cannot listen for them; return what undoes that.
-
-    A SIGINT that is ignored when the program starts stays ignored, as is the custom: a shell starts its background
-    jobs so, and a Ctrl-C that is meant for the job in the foreground must not end them.
+    A SIGINT that is ignored when the program starts stays ignored: a shell starts background jobs so, and a Ctrl-C for
+    the job in the foreground must not end them.
     """
-    loop = asyncio.get_running_loop()
+    stopped = threading.Event()
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    signals = (signal.SIGTERM,) if ignored else (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGTERM,) if ignored else (signal.SIGINT, signal.SIGTERM)
+    handlers = {number: signal.signal(number, lambda *_: stopped.set()) for number in numbers}
     try:
-        for number in signals:
-            loop.add_signal_handler(number, stop)
-    except (NotImplementedError, RuntimeError, ValueError):
-        return lambda: None  # there SIGINT is KeyboardInterrupt, which ends the loop as well
-
-    def restore() -> None:
-        for number in signals:
-            loop.remove_signal_handler(number)
-
-    return restore
-
-
-def _tls(given: argparse.Namespace, folder: Path | None) -> tuple[ssl.SSLContext | None, Path | None]:
-    if given.certificate is not None:
-        from ots_config.emulator.tls import server_context
-
-        return server_context(given.certificate, given.key), None
-    if folder is None:
-        return None, None
-    from ots_config.emulator.tls import make_authority
-
-    return make_authority(folder, given.host)
+        yield stopped
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _sentence(given: argparse.Namespace, error: OSError | ModuleNotFoundError) -> str:

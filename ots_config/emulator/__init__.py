@@ -1,26 +1,26 @@
-"""An emulator of Tablestore, of STS and of the ECS metadata service, for tests and for work without an account."""
+"""An emulator of Tablestore, STS and the ECS metadata service, for tests and for work without an account."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ots_config.emulator.embedded import Emulator as Emulator
-    from ots_config.emulator.http import Limits as Limits
+    from ots_config.emulator.emulator import Emulator as Emulator
+    from ots_config.emulator.http import ServerLimits as ServerLimits
 
-__all__ = ["Emulator", "Limits"]
+__all__ = ["Emulator", "ServerLimits"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load what is asked for: the modules of the emulator need the official SDK, which is slow to import."""
+    """Import a name when it is used: the emulator needs the official SDK and aiohttp, which are slow to import."""
     if name == "Emulator":
-        from ots_config.emulator.embedded import Emulator
+        from ots_config.emulator.emulator import Emulator
 
         return Emulator
-    if name == "Limits":
-        from ots_config.emulator.http import Limits
+    if name == "ServerLimits":
+        from ots_config.emulator.http import ServerLimits
 
-        return Limits
+        return ServerLimits
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

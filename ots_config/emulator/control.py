@@ -6,42 +6,52 @@ import json
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from reprlib import repr  # noqa: A004  what was sent may be long
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ots_config.emulator.faults import FaultInvalid
-from ots_config.emulator.messages import Answer, Request
-
-if TYPE_CHECKING:
-    from ots_config.emulator.server import Server
+from ots_config.emulator.cloud.access_keys import AccessKeys
+from ots_config.emulator.cloud.sts import SecurityTokenService
+from ots_config.emulator.faults import Faults, OrderInvalid
+from ots_config.emulator.messages import HTTPRequest, HTTPResponse
+from ots_config.emulator.request_log import RequestLog
 
 _PREFIX = "/_emulator/"
-_LONGEST_LIFETIME = 43_200
+_MAX_LIFETIME = 43_200
 
 
-class OrderInvalid(ValueError):
-    """An order that cannot be carried out; the message says why in one sentence."""
-
-
-class Control:
+class ControlSurface:
     """Reads orders and carries them out.
 
     Args:
-        server: What they are carried out on.
+        faults: The faults in force.
+        log: The log of requests.
+        keys: The access keys.
+        sts: The STS.
+        reset: Empties the instances and resets the rest.
     """
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(
+        self, *, faults: Faults, log: RequestLog, keys: AccessKeys, sts: SecurityTokenService, reset: Callable[[], None]
+    ) -> None:
+        self._faults = faults
+        self._log = log
+        self._keys = keys
+        self._sts = sts
+        self._reset_all = reset
         self._actions: dict[str, dict[str, Callable[[Mapping[str, Any]], Any]]] = {
-            "faults": {"GET": self._show_faults, "POST": self._add_fault, "DELETE": self._clear_faults},
-            "log": {"GET": self._show_log, "DELETE": self._clear_log},
-            "sts": {"GET": self._show_sts, "POST": self._order_sts},
+            "faults": {
+                "GET": lambda _: faults.describe(),
+                "POST": lambda order: faults.install(order).describe(),
+                "DELETE": self._clear_faults,
+            },
+            "log": {"GET": lambda _: log.entries(), "DELETE": self._clear_log},
+            "sts": {"GET": self._show_sts, "POST": self._change_sts},
             "keys": {"POST": self._add_key},
             "revoke": {"POST": self._revoke},
             "reset": {"POST": self._reset},
         }
 
-    def answer(self, request: Request) -> Answer:
-        """Answer a request; what cannot be carried out changes nothing."""
+    def respond(self, request: HTTPRequest) -> HTTPResponse:
+        """Respond to a request; an invalid order changes nothing."""
         if not _is_local(request.peer):
             return _json(403, {"error": "the control surface is for this machine only"})
         methods = self._actions.get(request.path.removeprefix(_PREFIX))
@@ -49,73 +59,60 @@ class Control:
             return _json(404, {"error": f"there is no {request.path}; there are {', '.join(self._actions)}"})
         action = methods.get("GET" if request.method == "HEAD" else request.method)
         if action is None:
-            answer = _json(405, {"error": f"{request.path} takes {', '.join(methods)}"})
-            answer.headers += f"Allow: {', '.join(methods)}\r\n"
-            return answer
+            response = _json(405, {"error": f"{request.path} takes {', '.join(methods)}"})
+            response.headers["Allow"] = ", ".join(methods)
+            return response
         if request.unread:
-            return _json(request.unread, {"error": "the body is too large, or did not come"})
+            return _json(request.unread, {"error": "the body is too large or incomplete"})
         try:
             return _json(200, action(_read(request) if request.method == "POST" else {}))
-        except (OrderInvalid, FaultInvalid) as error:
+        except OrderInvalid as error:
             return _json(400, {"error": str(error)})
 
-    # --- faults and log ---------------------------------------------------------------------------------------
-
-    def _show_faults(self, _: Mapping[str, Any]) -> Any:
-        return self._server.faults.describe()
-
-    def _add_fault(self, order: Mapping[str, Any]) -> Any:
-        return self._server.faults.install(order).describe()
-
     def _clear_faults(self, _: Mapping[str, Any]) -> Any:
-        self._server.faults.clear()
+        self._faults.clear()
         return {}
-
-    def _show_log(self, _: Mapping[str, Any]) -> Any:
-        return self._server.journal.entries()
 
     def _clear_log(self, _: Mapping[str, Any]) -> Any:
-        self._server.journal.clear()
+        self._log.clear()
         return {}
 
-    # --- keys -------------------------------------------------------------------------------------------------
-
     def _show_sts(self, _: Mapping[str, Any]) -> Any:
-        return {"lifetime": self._server.keys.lifetime, "reject": self._server.sts.reject}
+        return {"lifetime": self._keys.lifetime, "reject": self._sts.reject}
 
-    def _order_sts(self, order: Mapping[str, Any]) -> Any:
-        """Change what is named and leave the rest; null takes an order back."""
-        _only(order, "lifetime", "reject")
+    def _change_sts(self, order: Mapping[str, Any]) -> Any:
+        """Change what the order names; null restores the default."""
+        _check_names(order, "lifetime", "reject")
         lifetime, reject = order.get("lifetime"), order.get("reject")
         number = isinstance(lifetime, int | float) and not isinstance(lifetime, bool)
-        if lifetime is not None and not (number and 0 < lifetime <= _LONGEST_LIFETIME):
+        if lifetime is not None and not (number and 0 < lifetime <= _MAX_LIFETIME):
             raise OrderInvalid(
-                f"lifetime must be seconds, more than 0 and at most {_LONGEST_LIFETIME}, not {repr(lifetime)}"
+                f"lifetime must be seconds, more than 0 and at most {_MAX_LIFETIME}, not {repr(lifetime)}"
             )
         if reject is not None and not (isinstance(reject, str) and reject):
             raise OrderInvalid(f"reject must be an error code, Throttling.User for one, not {repr(reject)}")
         if "lifetime" in order:
-            self._server.keys.lifetime = lifetime
+            self._keys.lifetime = lifetime
         if "reject" in order:
-            self._server.sts.reject = reject
+            self._sts.reject = reject
         return self._show_sts(order)
 
     def _add_key(self, order: Mapping[str, Any]) -> Any:
-        _only(order, "access_key_id", "access_key_secret")
+        _check_names(order, "access_key_id", "access_key_secret")
         key_id, secret = _text(order, "access_key_id"), _text(order, "access_key_secret")
-        self._server.keys.add(key_id, secret)
+        self._keys.add(key_id, secret)
         return {"access_key_id": key_id}
 
     def _revoke(self, order: Mapping[str, Any]) -> Any:
-        _only(order, "access_key_id")
+        _check_names(order, "access_key_id")
         key_id = _text(order, "access_key_id")
-        if not self._server.keys.revoke(key_id):
+        if not self._keys.revoke(key_id):
             raise OrderInvalid(f"there is no access key {repr(key_id)}")
         return {"access_key_id": key_id}
 
     def _reset(self, order: Mapping[str, Any]) -> Any:
-        _only(order)
-        self._server.reset()
+        _check_names(order)
+        self._reset_all()
         return {}
 
 
@@ -128,7 +125,7 @@ def _is_local(peer: str) -> bool:
     return (mapped or address).is_loopback
 
 
-def _read(request: Request) -> Mapping[str, Any]:
+def _read(request: HTTPRequest) -> Mapping[str, Any]:
     try:
         order = json.loads(request.body or b"{}")
     except (ValueError, RecursionError):
@@ -138,7 +135,7 @@ def _read(request: Request) -> Mapping[str, Any]:
     return order
 
 
-def _only(order: Mapping[str, Any], *names: str) -> None:
+def _check_names(order: Mapping[str, Any], *names: str) -> None:
     for name in order:
         if name not in names:
             raise OrderInvalid(f"{repr(name)} is not known here; known are: {', '.join(names) or 'none'}")
@@ -151,5 +148,5 @@ def _text(order: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _json(status: int, body: Any) -> Answer:
-    return Answer(status, "Content-Type: application/json\r\n", json.dumps(body).encode() + b"\n")
+def _json(status: int, body: Any) -> HTTPResponse:
+    return HTTPResponse(status, {"Content-Type": "application/json"}, json.dumps(body).encode() + b"\n")

@@ -1,4 +1,4 @@
-"""The faults that a test has ordered: which request they hit, and what is done to it."""
+"""The faults that a test has ordered: which requests they hit, and what happens to them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from reprlib import repr  # noqa: A004  what was sent may be long
 from types import MappingProxyType
 from typing import Any, Final
 
+from ots_config.emulator.cloud.sts import ACTIONS
+from ots_config.emulator.tablestore.errors import ERRORS
 from ots_config.request.operations import OPERATIONS
 
-STS_ACTIONS = ("AssumeRole", "AssumeRoleWithOIDC", "GetCallerIdentity")
 BATCHES = frozenset({"BatchGetRow", "BatchWriteRow"})
 SERVICES = ("sts", "metadata", "uri")
-"""Names that stand for every request to the STS, the metadata service and the credentials URI."""
+"""Names for every request to the STS, the metadata service and the credentials URI."""
 
 # kind -> what must be given, what may be given
 KINDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = MappingProxyType(
@@ -34,44 +35,11 @@ KINDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = MappingPro
 )
 _COMMON = ("operation", "kind", "rate", "count", "seed")
 _SIGNED_ONLY = frozenset({"corrupt_signature", "corrupt_md5", "rows"})
-_LONGEST = 3600.0
-
-_MESSAGES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "OTSAuthFailed": "Signature mismatch.",
-        "OTSCapacityUnitExhausted": "Capacity unit is not enough.",
-        "OTSConditionCheckFail": "Condition check failed.",
-        "OTSFlowControl": "The requests have been throttled.",
-        "OTSInternalServerError": "Internal server error.",
-        "OTSMethodNotAllowed": "Only POST method for requests is supported.",
-        "OTSNoPermissionAccess": (
-            "You have no permission to access the requested resource, please contact the resource owner"
-        ),
-        "OTSNotEnoughCapacityUnit": "Remaining capacity unit is not enough.",
-        "OTSObjectAlreadyExist": "Requested table already exists.",
-        "OTSObjectNotExist": "Requested table does not exist.",
-        "OTSPartitionUnavailable": "The partition is not available.",
-        "OTSQuotaExhausted": "Too frequent table operations.",
-        "OTSRequestBodyTooLarge": "The size of POST data is too large.",
-        "OTSRequestTimeout": "Request timeout.",
-        "OTSRowOperationConflict": "Data is being modified by the other request.",
-        "OTSServerBusy": "Server is busy.",
-        "OTSServerUnavailable": "Server is not available.",
-        "OTSSessionNotExist": "Session not exist or may be timeout.",
-        "OTSTableNotReady": "The table is not ready.",
-        "OTSTimeout": "Operation timeout.",
-        "OTSTooFrequentReservedThroughputAdjustment": "Capacity unit adjustment is too frequent.",
-    }
-)
+_MAX_DELAY = 3600.0
 
 
-def default_message(code: str) -> str:
-    """Return the words that the service uses with an error code."""
-    return _MESSAGES.get(code, code)
-
-
-class FaultInvalid(ValueError):
-    """An order for a fault that cannot be carried out; the message says why in one sentence."""
+class OrderInvalid(ValueError):
+    """An invalid order to the control surface; the message says why in one sentence."""
 
 
 @dataclass(slots=True)
@@ -81,14 +49,14 @@ class Fault:
     Attributes:
         operation: The operation it hits: a name, ``sts``, ``metadata``, ``uri`` or ``*``.
         kind: What it does, one of ``KINDS``.
-        rate: How probably it hits a request; of the kind ``rows``, the share of a batch's rows that fail.
-        count: How many requests it hits before it is spent, None for no end.
-        code: The error code it answers with.
-        message: The words of that error, empty for the usual ones.
-        status: The HTTP status it answers with, None for that of the code.
-        body: The body of a plain answer.
-        seconds: How long it delays, or how far it puts the clock.
-        seed: What its randomness starts from, None for a new one each time.
+        rate: The probability that it hits a request; of the kind ``rows``, the share of a batch's rows that fail.
+        count: How many requests it hits before it is spent, None for no limit.
+        code: The error code of its response.
+        message: The error message, empty for the usual one.
+        status: The HTTP status of its response, None for that of the code.
+        body: The body of a plain response.
+        seconds: The delay, or how far the clock is moved.
+        seed: The seed of its randomness, None for a random one.
         fired: How many times it has hit.
     """
 
@@ -107,11 +75,11 @@ class Fault:
 
     @property
     def spent(self) -> bool:
-        """Whether it has hit as often as was ordered."""
+        """Whether it has hit as often as ordered."""
         return self.count is not None and self.fired >= self.count
 
     def fires(self) -> bool:
-        """Decide whether it hits now, and count it if so."""
+        """Return whether it hits now, and count it if so."""
         if self.spent or (self.rate < 1.0 and self._random.random() >= self.rate):
             return False
         self.fired += 1
@@ -121,11 +89,11 @@ class Fault:
         """Begin a batch, and count it.
 
         Returns:
-            What to ask for each of its rows in turn: the error of the row, None if it is spared. Of ``n`` rows
-            ``rate * n`` fail, rounded up or down by chance; which ones is by chance as well.
+            A function to call for each row in turn: the code and message of its error, None if it is not hit. Of ``n``
+            rows ``rate * n`` fail, rounded up or down at random; which ones is random as well.
         """
         self.fired += 1
-        error = (self.code, self.message or default_message(self.code))
+        error = (self.code, self.message or ERRORS.get(self.code, (0, ""))[1] or self.code)
         due = self._random.random()
 
         def row() -> tuple[str, str] | None:
@@ -139,7 +107,7 @@ class Fault:
         return row
 
     def describe(self) -> dict[str, Any]:
-        """Return the order as it was understood, and how often it was carried out."""
+        """Return the order as understood, and how often it has hit."""
         shown: dict[str, Any] = {"operation": self.operation, "kind": self.kind, "rate": self.rate}
         required, optional = KINDS[self.kind]
         names = ("count", "seed", *required, *optional)
@@ -148,7 +116,7 @@ class Fault:
 
 
 class Faults:
-    """The faults in force, in the order in which they were ordered."""
+    """The faults in force, oldest first."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
@@ -160,26 +128,26 @@ class Faults:
         """Put a fault in force.
 
         Raises:
-            FaultInvalid: If the order is not as documented.
+            OrderInvalid: If the order is invalid.
         """
         fault = read_order(order)
         self._faults.append(fault)
         return fault
 
     def clear(self) -> None:
-        """Lift every fault."""
+        """Remove every fault."""
         self._faults.clear()
 
     def describe(self) -> list[dict[str, Any]]:
-        """Return what is in force, spent ones included."""
+        """Return the faults in force, spent ones included."""
         return [fault.describe() for fault in self._faults]
 
     def choose(self, operation: str, service: str | None = None) -> Fault | None:
-        """Return the first fault that hits a request, None if it is spared.
+        """Return the first fault that hits a request, None if none does.
 
         Args:
             operation: The operation, or the STS action.
-            service: ``sts``, ``metadata`` or ``uri`` if the request is for one of those.
+            service: ``sts``, ``metadata`` or ``uri`` for a request to one of those.
         """
         for fault in self._faults:
             if fault.operation not in (operation, service, "*"):
@@ -200,22 +168,22 @@ def read_order(order: object) -> Fault:
         order: A mapping, as the control surface receives it as JSON.
 
     Raises:
-        FaultInvalid: If it is not as documented.
+        OrderInvalid: If it is invalid.
     """
     if not isinstance(order, Mapping):
-        raise FaultInvalid("a fault must be a JSON object")
+        raise OrderInvalid("a fault must be a JSON object")
     kind = order.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
-        raise FaultInvalid(f"kind must be one of {', '.join(KINDS)}, not {repr(kind)}")
+        raise OrderInvalid(f"kind must be one of {', '.join(KINDS)}, not {repr(kind)}")
     required, optional = KINDS[kind]
     for name in order:
         if name not in _COMMON + required + optional:
-            raise FaultInvalid(
+            raise OrderInvalid(
                 f"a fault of kind {kind} takes no {repr(name)}{_hint(name, _COMMON + required + optional)}"
             )
     for name in ("operation", *required):
         if order.get(name) is None:
-            raise FaultInvalid(f"a fault of kind {kind} needs {name!r}")
+            raise OrderInvalid(f"a fault of kind {kind} needs {name!r}")
     seed = order.get("seed")
     fault = Fault(
         operation=_operation(order["operation"], kind),
@@ -226,24 +194,24 @@ def read_order(order: object) -> Fault:
         message=_text(order, "message"),
         status=_integer(order, "status", 200, 599),
         body=_text(order, "body"),
-        seconds=_number(order, "seconds", *((0, _LONGEST) if kind == "delay" else (-1e9, 1e9)), default=0.0),
+        seconds=_number(order, "seconds", *((0, _MAX_DELAY) if kind == "delay" else (-1e9, 1e9)), default=0.0),
         seed=_integer(order, "seed", -(2**63), 2**63),
     )
     if seed is not None:
-        fault._random = random.Random(seed)  # noqa: S311, SLF001  chance, not secrecy
+        fault._random = random.Random(seed)  # noqa: S311, SLF001  not for secrets
     if kind == "status" and "body" not in order:
         fault.body = f"<html><head><title>{fault.status}</title></head><body><h1>{fault.status}</h1></body></html>\n"
     return fault
 
 
 def _operation(name: object, kind: str) -> str:
-    known = ("*", *SERVICES, *STS_ACTIONS, *OPERATIONS)
+    known = ("*", *SERVICES, *ACTIONS, *OPERATIONS)
     if not isinstance(name, str) or name not in known:
-        raise FaultInvalid(f"there is no operation {repr(name)}{_hint(name, known)}")
-    if kind in _SIGNED_ONLY and name in SERVICES + STS_ACTIONS:
-        raise FaultInvalid(f"a fault of kind {kind} cannot be done to {name}")
+        raise OrderInvalid(f"there is no operation {repr(name)}{_hint(name, known)}")
+    if kind in _SIGNED_ONLY and name in SERVICES + ACTIONS:
+        raise OrderInvalid(f"a fault of kind {kind} cannot be done to {name}")
     if kind == "rows" and name not in (*BATCHES, "*"):
-        raise FaultInvalid(f"a fault of kind rows is done to BatchGetRow, BatchWriteRow or *, not to {name}")
+        raise OrderInvalid(f"a fault of kind rows is done to BatchGetRow, BatchWriteRow or *, not to {name}")
     return name
 
 
@@ -257,9 +225,9 @@ def _number(order: Mapping[str, Any], name: str, low: float, high: float, *, def
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise FaultInvalid(f"{name} must be a number, not {repr(value)}")
-    if not low <= value <= high:  # no number at all (NaN) lies between the two either
-        raise FaultInvalid(f"{name} must be from {low:g} to {high:g}, not {repr(value)}")
+        raise OrderInvalid(f"{name} must be a number, not {repr(value)}")
+    if not low <= value <= high:  # also false for NaN
+        raise OrderInvalid(f"{name} must be from {low:g} to {high:g}, not {repr(value)}")
     return float(value)
 
 
@@ -268,7 +236,7 @@ def _integer(order: Mapping[str, Any], name: str, low: int, high: int) -> int | 
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise FaultInvalid(f"{name} must be a whole number from {low} to {high}, not {repr(value)}")
+        raise OrderInvalid(f"{name} must be a whole number from {low} to {high}, not {repr(value)}")
     return value
 
 
@@ -277,7 +245,7 @@ def _text(order: Mapping[str, Any], name: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise FaultInvalid(f"{name} must be a text, not {repr(value)}")
-    if any("\ud800" <= character <= "\udfff" for character in value):  # JSON can say it, an answer cannot
-        raise FaultInvalid(f"{name} must be a text, and {repr(value)} has half a character")
+        raise OrderInvalid(f"{name} must be a text, not {repr(value)}")
+    if any("\ud800" <= character <= "\udfff" for character in value):  # JSON can contain it, a response cannot
+        raise OrderInvalid(f"{name} must be a text, and {repr(value)} has half a character")
     return value

@@ -1,10 +1,8 @@
-"""HTTP/1.1 on an ``asyncio.Protocol``: requests in, answers out, in order and never left hanging.
+"""HTTP on aiohttp's low-level server: from sockets to `HTTPRequest`, and from `HTTPResponse` back.
 
-Why by hand: 20 000 PutRow requests of the official SDK over 100 connections, the client in another process, both in
-turn on one of this project's two cores, took with aiohttp's low-level ``web.Server`` around the same services 179 to
-246 us of CPU each (2 900 to 5 400 a second), and here 105 to 149 us (5 000 to 8 400 a second); HTTP alone, answered
-with a constant, 112 to 129 us there and 53 to 58 us for a bare protocol. The faults that this server is for (resets,
-halves of answers) need the socket itself besides.
+aiohttp parses, keeps connections alive and writes responses. Added here is what it does not do: a time limit for a head
+and for each part of a body, ``Expect``, clients that end their side before they have read, responses that are cut or
+reset on purpose, and closing everything at once.
 """
 
 from __future__ import annotations
@@ -12,354 +10,382 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
-import socket
-import struct
-import time
+import ssl
+import weakref
 from collections.abc import Callable, Coroutine
-from functools import partial
+from dataclasses import dataclass
+from email.utils import formatdate
+from functools import lru_cache
+from socket import socket
 from typing import Any
 
-from ots_config.emulator.chunks import Chunks
-from ots_config.emulator.messages import (
-    MAX_HEAD,
-    Answer,
-    Ending,
-    Malformed,
-    Request,
-    body_length,
-    plain,
-    read_head,
-    write_answer,
-)
+from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import HttpProcessingError
 
-Handler = Callable[[Request], Answer | Coroutine[Any, Any, Answer]]
-"""Answers a request, at once or (when a fault delays it) later; it never blocks."""
+from ots_config.emulator import sockets
+from ots_config.emulator.messages import Ending, HTTPRequest, HTTPResponse, text_response
 
 _logger = logging.getLogger("ots_config.emulator")
-_PAUSE_ABOVE = 1_048_576  # octets of further requests kept while one is being answered
-_LINGER_OCTETS = 67_108_864
-_LINGER_SECONDS = 5.0
-_NO_LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)  # close() sends RST
-_BEGINNING = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,40}( |\Z)")
+_BETWEEN = 0.02  # seconds; the next of several requests that came together begins sooner
+_LINGER = 2.0  # seconds to go on reading a body that was refused, so that the client reads the response
+_MAX_LINE = 65_536  # bytes of the request line, and of one header
+_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-class Limits:
-    """What the server takes and for how long it waits.
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """What the server accepts and how long it waits.
 
-    Args:
-        body: Octets of a body; the service's limit is 5 MB.
+    Attributes:
+        body: Bytes of a body; the service's limit is 5 MB.
         idle: Seconds that a connection may stay open between requests.
-        request: Seconds within which a request's head must have come whole, and in which each further part of its
-            body must come.
+        request: Seconds for a request's head, and for each further part of its body.
     """
 
-    __slots__ = ("body", "idle", "request")
-
-    def __init__(self, *, body: int = 5 * 1024 * 1024, idle: float = 75.0, request: float = 20.0) -> None:
-        self.body = body
-        self.idle = idle
-        self.request = request
+    body: int = 5 * 1024 * 1024
+    idle: float = 75.0
+    request: float = 20.0
 
 
-class Connection(asyncio.Protocol):
-    """One client's connection.
+RequestHandler = Callable[[HTTPRequest], HTTPResponse | Coroutine[Any, Any, HTTPResponse]]
+"""Responds to a request, at once or (when a fault delays it) later; it never blocks."""
 
-    Args:
-        handler: What answers requests.
-        limits: What is taken.
-        open_connections: The server's open connections; this one enters and leaves it by itself.
-    """
+_format_date = lru_cache(maxsize=8)(lambda second: formatdate(second, usegmt=True))
 
-    __slots__ = (
-        "_answering",
-        "_buffer",
-        "_chunks",
-        "_ended",
-        "_handler",
-        "_limits",
-        "_lingering",
-        "_need",
-        "_open",
-        "_peer",
-        "_reading_paused",
-        "_request",
-        "_scanned",
-        "_started",
-        "_task",
-        "_touched",
-        "_transport",
-        "_writing_paused",
-    )
 
-    def __init__(self, handler: Handler, limits: Limits, open_connections: set[Connection]) -> None:
-        self._handler = handler
-        self._limits = limits
-        self._open = open_connections
-        self._transport: asyncio.Transport | None = None
-        self._peer = ""
-        self._buffer = bytearray()
-        self._scanned = 0  # how far the buffer was searched for the end of a head
-        self._request: Request | None = None  # whose body is being read, or which is being answered
-        self._need: int | None = 0  # octets of that body, None if it comes in chunks
-        self._chunks: Chunks | None = None
-        self._answering = False
-        self._ended = False  # the client sends no more
-        self._lingering: int | None = None  # octets thrown away since the last answer, None before it
-        self._reading_paused = False
-        self._writing_paused = False
-        self._task: asyncio.Task[Answer] | None = None
-        self._started = self._touched = time.monotonic()
+class _Connection(web.RequestHandler):
+    """One client's connection."""
 
-    # --- what asyncio calls -----------------------------------------------------------------------------------
+    __slots__ = ("busy", "ended", "head_since", "idle_since", "stalled_since")
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  create_server gives no other
-        self._transport = transport
-        peer = transport.get_extra_info("peername")
-        self._peer = peer[0] if isinstance(peer, tuple) else ""
-        self._open.add(self)
+    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, limits: ServerLimits) -> None:
+        super().__init__(
+            server,
+            loop=loop,
+            keepalive_timeout=limits.idle,
+            access_log=None,  # type: ignore[arg-type]  # the library's way to switch it off
+            logger=_logger,
+            auto_decompress=False,
+            max_line_size=_MAX_LINE,
+            max_field_size=_MAX_LINE,
+            lingering_time=min(_LINGER, limits.request),
+        )
+        self.busy = False  # a request is being read or answered
+        self.ended = False  # the client sends no more
+        self.head_since: float | None = None  # when the first bytes of an unfinished head came
+        self.idle_since = loop.time()  # when the last response was made
+        self.stalled_since: float | None = None  # when the client stopped reading
 
     def data_received(self, data: bytes) -> None:
-        """Take octets: none, one or several requests end in them."""
-        self._touched = time.monotonic()
-        if self._lingering is not None:
-            self._lingering += len(data)
-            if self._lingering > _LINGER_OCTETS:
-                self.abort()
-            return
-        if not self._buffer and self._request is None:
-            self._started = self._touched
-        self._buffer += data
-        if self._answering or self._writing_paused:
-            if len(self._buffer) > _PAUSE_ABOVE and not self._reading_paused and self._transport is not None:
-                self._transport.pause_reading()
-                self._reading_paused = True
-            return
-        self._advance()
-
-    def eof_received(self) -> bool:
-        """Let a client that has sent all still have its answer."""
-        self._ended = True
-        transport = self._transport
-        # Over TLS nothing can be sent after the client's end of it.
-        waiting = self._answering or self._writing_paused
-        return waiting and transport is not None and transport.get_extra_info("sslcontext") is None
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection; a request that is being answered is still carried out."""
-        del exc
-        self._open.discard(self)
-        self._transport = None
-        self._buffer.clear()
+        if data and self.head_since is None and not self.busy:
+            self.head_since = self._loop.time()
+        super().data_received(data)
 
     def pause_writing(self) -> None:
-        """Answer no further request while the client does not read."""
-        self._writing_paused = True
+        super().pause_writing()
+        self.stalled_since = self._loop.time()
+        if self.transport is not None:  # no more requests of a client that does not read the responses
+            self.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """Go on with the requests that have come meanwhile."""
-        self._writing_paused = False
-        self._touched = time.monotonic()
-        if not self._answering:
-            self._advance()
+        self.stalled_since = None
+        if self.transport is not None:
+            self.transport.resume_reading()
+        super().resume_writing()
 
-    # --- what the server calls --------------------------------------------------------------------------------
+    def eof_received(self) -> bool:  # type: ignore[override]  # the library's returns nothing, which closes
+        self.ended = True
+        # A client may end its side and still read its responses; `sweep` closes then. TLS cannot send after the end.
+        pending = self.busy or self.head_since is not None or self.stalled_since is not None
+        transport = self.transport
+        return pending and transport is not None and transport.get_extra_info("sslcontext") is None
 
-    def sweep(self, now: float) -> None:
-        """End the connection if its client has been silent for too long."""
-        transport = self._transport
-        if transport is None or self._answering:
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.Response:
+        """Return the response to a malformed request; nothing after it can be understood."""
+        del request, exc
+        response = web.Response(
+            status=status, text=f"{message or 'malformed request'}\n", headers={"Connection": "close"}
+        )
+        response.force_close()
+        return response
+
+    def sweep(self, now: float, limits: ServerLimits) -> None:
+        """Close the connection if its client is too slow, or has ended its side and has all its responses."""
+        transport = self.transport
+        if transport is None:
             return
-        heading = bool(self._buffer) and self._request is None
-        # A head must come whole in its time, however busily its octets trickle; all else must only go on.
-        if now - (self._started if heading else self._touched) <= self._patience(heading=heading):
+        if self.stalled_since is not None:
+            if now - self.stalled_since > limits.idle:
+                transport.abort()
+        elif self.busy:
             return
-        if self._lingering is not None or self._writing_paused:
-            transport.abort()
-        elif self._request is not None:
-            self._request.unread = 408
-            self._answer(self._request)
-        elif heading:
-            self._refuse(plain(408, "Request timeout.\n"))
-        else:
+        elif self.ended:
+            if now - self.idle_since > _BETWEEN:
+                transport.close()
+        elif self.head_since is not None and now - self.head_since > limits.request:
+            transport.write(_TOO_SLOW)
             transport.close()
-
-    def _patience(self, *, heading: bool) -> float:
-        if self._lingering is not None:
-            return _LINGER_SECONDS
-        receiving = (heading or self._request is not None) and not self._writing_paused
-        return self._limits.request if receiving else self._limits.idle
 
     def abort(self) -> None:
         """Close the connection at once; what was not sent yet is dropped."""
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
 
-    def cancel(self) -> asyncio.Task[Answer] | None:
-        """Close the connection and give up an answer that is being waited for."""
-        self.abort()
-        if self._task is not None:
-            self._task.cancel()
-        return self._task
+
+class HTTPServer:
+    """Serves one handler on one host and port.
+
+    Args:
+        handler: Responds to requests.
+        host: The host name or address to listen on.
+        port: The port, 0 for any free one.
+        limits: What is accepted from clients.
+        tls: The TLS context, None for plain HTTP.
+
+    Attributes:
+        port: The port listened on, known once started.
+    """
+
+    def __init__(
+        self,
+        handler: RequestHandler,
+        *,
+        host: str,
+        port: int,
+        limits: ServerLimits | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._handler = handler
+        self._host = host
+        self.port = port
+        self._limits = limits or ServerLimits()
+        self._tls = tls
+        self._sockets: list[socket] = []
+        self._listeners: list[asyncio.Server] = []
+        self._server: web.Server | None = None
+        self._delayed: set[asyncio.Task[Any]] = set()
+        self._sweeper: asyncio.Task[None] | None = None
 
     @property
-    def file_descriptor(self) -> int:
-        """The descriptor of the socket, -1 if it is closed."""
-        sock = self._transport.get_extra_info("socket") if self._transport is not None else None
-        return sock.fileno() if sock is not None else -1
+    def url(self) -> str:
+        """Where the server is reached."""
+        scheme = "http" if self._tls is None else "https"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{scheme}://{host}:{self.port}"
 
-    # --- reading ----------------------------------------------------------------------------------------------
+    # --- running ----------------------------------------------------------------------------------------------
 
-    def _advance(self) -> None:
-        """Answer the requests that are whole, until one has to be waited for."""
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: If the host or the port is not available.
+        """
+        loop = asyncio.get_running_loop()
+        self._server = web.Server(self._respond)
+        self._sockets, self.port = sockets.listen(self._host, self.port)
         try:
-            while not (self._answering or self._writing_paused or self._transport is None):
-                if self._lingering is not None:
-                    return
-                if self._request is None and not self._read_head():
-                    break
-                request = self._request
-                if request is None or not self._read_body(request):
-                    break
-                self._answer(request)
-        except Malformed as error:
-            self._refuse(plain(error.status, error.reason + "\n"))
-            return
-        if self._transport is None or self._answering or self._writing_paused:
-            return
-        if self._ended:
-            self._transport.close()
-        elif self._reading_paused:
-            self._reading_paused = False
-            self._transport.resume_reading()
+            for sock in self._sockets:
+                listener = await loop.create_server(
+                    self._connect,
+                    sock=sock,
+                    backlog=sockets.BACKLOG,
+                    ssl=self._tls,
+                    ssl_handshake_timeout=None if self._tls is None else self._limits.request,
+                )
+                self._listeners.append(listener)
+        except BaseException:
+            await self.close()
+            raise
+        self._sweeper = loop.create_task(self._sweep())
+        _running.add(self)
 
-    def _read_head(self) -> bool:
-        buffer = self._buffer
-        while buffer and buffer[0] in b"\r\n":  # a client may send empty lines between requests
-            del buffer[0]
-        end = buffer.find(b"\r\n\r\n", self._scanned)
-        if end < 0:
-            if len(buffer) > MAX_HEAD:
-                raise Malformed(431, "the headers are too large")
-            # What can never become a head is told so now, not when the time for it is over.
-            if buffer.find(b"\n\n", max(self._scanned - 1, 0)) >= 0:
-                raise Malformed(400, "lines must end with CR LF")
-            if buffer and not _BEGINNING.match(buffer):
-                raise Malformed(400, "this port speaks HTTP/1.1, and no TLS")
-            self._scanned = max(len(buffer) - 3, 0)
-            return False
-        if end > MAX_HEAD:
-            raise Malformed(431, "the headers are too large")
-        request = read_head(bytes(buffer[:end]))
-        request.peer = self._peer
-        del buffer[: end + 4]
-        self._scanned = 0
-        self._need = body_length(request)
-        self._chunks = None if self._need is not None else Chunks(self._limits.body)
-        expect = request.headers.get("expect")
-        if expect is not None and not request.http_1_0:
-            if expect.lower() != "100-continue":
-                raise Malformed(417, "the only expectation met is 100-continue")
-            too_large = self._need is not None and self._need > self._limits.body
-            if not buffer and not too_large and self._need != 0 and self._transport is not None:
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._request = request
-        return True
+    async def close(self) -> None:
+        """Stop listening and close every connection at once."""
+        _running.discard(self)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        loop = asyncio.get_running_loop()
+        for sock in self._sockets:
+            loop.remove_reader(sock)
+        # What was accepted just now becomes a connection some turns of the loop later; after listener.close() it would
+        # never become one, and its socket would stay open.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        for listener in self._listeners:
+            listener.close()
+        for sock in self._sockets:
+            sock.close()
+        await self._close_connections()
+        for listener in self._listeners:
+            await listener.wait_closed()
+        self._listeners.clear()
+        self._sockets.clear()
 
-    def _read_body(self, request: Request) -> bool:
-        """Fill in the body; return whether it is whole, or will not be taken."""
-        need = self._need
-        if need is None:
-            chunks = self._chunks
-            assert chunks is not None  # noqa: S101  made with the head
-            if not chunks.feed(self._buffer):
-                return False
-            if chunks.too_large:
-                request.unread = 413
-            else:
-                request.body = bytes(chunks.body)
-            return True
-        if need > self._limits.body:
+    async def _close_connections(self) -> None:
+        for connection in self._connections():
+            connection.abort()
+        for task in list(self._delayed):
+            task.cancel()
+        for _ in range(100):  # the task of a connection ends some turns of the loop after its socket
+            if not self._connections():
+                break
+            await asyncio.sleep(0)
+        if self._server is not None:
+            await self._server.shutdown(timeout=0.01)
+
+    def _connect(self) -> _Connection:
+        assert self._server is not None  # noqa: S101  there is one while it listens
+        return _Connection(self._server, asyncio.get_running_loop(), self._limits)
+
+    def _connections(self) -> list[_Connection]:
+        found = () if self._server is None else self._server.connections
+        return [connection for connection in found if isinstance(connection, _Connection)]
+
+    async def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(min(1.0, self._limits.idle / 4, self._limits.request / 4))
+            for connection in self._connections():
+                connection.sweep(loop.time(), self._limits)
+
+    def disown_sockets(self) -> None:
+        """In a forked child: let go of the parent's sockets."""
+        transports = [connection.transport for connection in self._connections()]
+        sockets.disown([*(sock.fileno() for sock in self._sockets), *map(sockets.descriptor, transports)])
+
+    # --- requests ---------------------------------------------------------------------------------------------
+
+    async def _respond(self, received: web.BaseRequest) -> web.StreamResponse:
+        connection = received.protocol
+        assert isinstance(connection, _Connection)  # noqa: S101  start() makes no other
+        connection.busy = True
+        connection.head_since = None
+        try:
+            refusal = _refusal(received)
+            if refusal is not None:
+                return _send(refusal, keep_alive=False)
+            request = HTTPRequest(received.method, received.raw_path, _headers(received))
+            request.peer = received.remote or ""
+            await self._read_body(received, request)
+            response = await self._handle(request)
+            if response.ending is not Ending.WHOLE:
+                return await _break_off(received, response)
+            return _send(response, keep_alive=received.keep_alive and not request.unread)
+        except ConnectionError:
+            return web.Response()  # the client is gone
+        except (web.RequestPayloadError, HttpProcessingError):
+            return _send(text_response(400, "the chunks of the body are malformed\n"), keep_alive=False)
+        finally:
+            connection.busy = False
+            connection.idle_since = asyncio.get_running_loop().time()
+
+    async def _read_body(self, received: web.BaseRequest, request: HTTPRequest) -> None:
+        """Read a body within the limits."""
+        limits, content, declared = self._limits, received.content, received.content_length or 0
+        transport = received.transport
+        if "expect" in request.headers and not content.is_eof() and declared <= limits.body and transport is not None:
+            transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        body = bytearray()
+        try:
+            while max(len(body), declared) <= limits.body and not content.at_eof():
+                if content.is_eof():  # all of it has come, as most bodies do with their head
+                    body += content.read_nowait()
+                    continue
+                async with asyncio.timeout(limits.request):
+                    body += await content.readany()
+        except TimeoutError:
+            request.unread = 408
+            return
+        if max(len(body), declared) > limits.body:
             request.unread = 413
-        elif len(self._buffer) < need:
-            return False
-        elif need:
-            request.body = bytes(self._buffer[:need])
-            del self._buffer[:need]
-        return True
+        else:
+            request.body = bytes(body)
 
-    # --- answering --------------------------------------------------------------------------------------------
-
-    def _answer(self, request: Request) -> None:
+    async def _handle(self, request: HTTPRequest) -> HTTPResponse:
         try:
-            answer = self._handler(request)
+            response = self._handler(request)
+            if isinstance(response, HTTPResponse):
+                return response
+            task = asyncio.ensure_future(response)
+            self._delayed.add(task)
+            task.add_done_callback(self._delayed.discard)
+            return await task
         except Exception:
-            _logger.exception("no answer to %s %s", request.method, request.path)
-            answer = plain(500, "The emulator failed.\n")
-        if isinstance(answer, Answer):
-            self._send(request, answer)
-        else:
-            self._answering = True
-            self._task = asyncio.get_running_loop().create_task(answer)
-            self._task.add_done_callback(partial(self._answer_now, request))
+            _logger.exception("no response to %s %s", request.method, request.path)
+            return text_response(500, "The emulator failed.\n")
 
-    def _answer_now(self, request: Request, task: asyncio.Task[Answer]) -> None:
-        self._task = None
-        self._answering = False
-        if task.cancelled():
-            self.abort()
-            return
-        error = task.exception()
-        if error is not None:
-            _logger.error("no answer to %s %s", request.method, request.path, exc_info=error)
-        self._send(request, plain(500, "The emulator failed.\n") if error else task.result())
-        self._advance()
 
-    def _send(self, request: Request, answer: Answer) -> None:
-        transport = self._transport
-        if transport is None:
-            return
-        self._request = None
-        self._started = self._touched = time.monotonic()
-        if answer.ending is Ending.RESET:
-            sock = transport.get_extra_info("socket")
-            if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-            transport.abort()
-            return
-        keep_alive = request.keep_alive and not (request.unread or answer.close)
-        transport.write(write_answer(request, answer, time.time(), keep_alive=keep_alive))
-        if request.unread:
-            self._linger(transport)
-        elif answer.ending is Ending.TRUNCATED or not keep_alive:
-            self._finish(transport)
+def _refusal(received: web.BaseRequest) -> HTTPResponse | None:
+    """Return the response to a request that the library accepts and the emulator does not."""
+    if received.version > HttpVersion11:
+        return text_response(505, "only HTTP/1.1 and HTTP/1.0 are supported\n")
+    if not received.raw_path.isascii():
+        return text_response(400, "the target must be ASCII\n")
+    expect = received.headers.get("Expect", "100-continue")
+    if expect.lower() != "100-continue" and received.version == HttpVersion11:
+        return text_response(417, "the only supported expectation is 100-continue\n")
+    return None
 
-    def _refuse(self, answer: Answer) -> None:
-        """Answer what is no request, or never became one; nothing after it can be understood."""
-        transport = self._transport
-        if transport is None:
-            return
-        transport.write(write_answer(self._request, answer, time.time(), keep_alive=False))
-        self._request = None
-        self._linger(transport)
 
-    def _finish(self, transport: asyncio.Transport) -> None:
-        if self._buffer and not self._ended:
-            self._linger(transport)
-        else:
-            transport.close()
+def _headers(received: web.BaseRequest) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name, value in received.headers.items():
+        lower = name.lower()
+        decoded = value if value.isascii() else _without_surrogates(value)
+        headers[lower] = f"{headers[lower]}, {decoded}" if lower in headers else decoded
+    return headers
 
-    def _linger(self, transport: asyncio.Transport) -> None:
-        # A socket closed with unread data resets, and a client still sending would lose the answer.
-        self._buffer.clear()
-        self._lingering = 0
-        if self._ended:
-            transport.close()
-            return
-        if self._reading_paused:
-            self._reading_paused = False
-            transport.resume_reading()
-        if transport.can_write_eof():
-            transport.write_eof()
+
+def _without_surrogates(value: str) -> str:
+    """Return a header's value as Latin-1 if it is not UTF-8, whose bytes the library keeps as surrogates."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "surrogateescape").decode("latin-1")
+    return value
+
+
+def _send(response: HTTPResponse, *, keep_alive: bool) -> web.Response:
+    if response.at is not None:
+        response.headers["Date"] = _format_date(int(response.at))
+    sent = web.Response(status=response.status, headers=response.headers, body=response.body)
+    if not keep_alive:
+        sent.headers["Connection"] = "close"
+        sent.force_close()
+    return sent
+
+
+async def _break_off(received: web.BaseRequest, response: HTTPResponse) -> web.StreamResponse:
+    """Send nothing, or half of the body (of the status line if there is no body), and end the connection."""
+    transport = received.transport
+    sent = web.StreamResponse(status=response.status or 200, headers=response.headers)
+    if transport is None:
+        return sent
+    if response.ending is Ending.RESET:
+        sockets.reset(transport)
+        return sent
+    if response.body:
+        sent.content_length = len(response.body)
+        await sent.prepare(received)
+        await sent.write(response.body[: len(response.body) // 2])
+    else:
+        transport.write(b"HTTP/1.1 200")
+    transport.close()
+    return sent
+
+
+_running: weakref.WeakSet[HTTPServer] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for server in list(_running):
+        server.disown_sockets()
+    _running.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,4 +1,4 @@
-"""What a request means: Tablestore, STS, metadata, credentials URI or control surface, told apart by the path."""
+"""Routes requests to Tablestore, STS, metadata, credentials URI and control surface; applies faults; keeps the log."""
 
 from __future__ import annotations
 
@@ -8,24 +8,28 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, NamedTuple
 
-from ots_config.emulator.authentication import INSTANCE_NAME, Authentication, refused
-from ots_config.emulator.compression import inflated
-from ots_config.emulator.control import Control
-from ots_config.emulator.dispatch import Tablestore
-from ots_config.emulator.faults import Fault, Faults, default_message
-from ots_config.emulator.journal import Entry, Journal
-from ots_config.emulator.keys import Keys
-from ots_config.emulator.messages import Answer, Ending, Request, plain
-from ots_config.emulator.metadata import Metadata
-from ots_config.emulator.openapi import ApiError, error_answer, read_call
-from ots_config.emulator.replies import MessageFashion, ServiceFault
-from ots_config.emulator.sts import SecurityTokenService
+from ots_config.emulator.cloud.access_keys import AccessKeys
+from ots_config.emulator.cloud.metadata import MetadataService
+from ots_config.emulator.cloud.openapi import ApiError, error_response, read_call
+from ots_config.emulator.cloud.sts import SecurityTokenService
+from ots_config.emulator.control import ControlSurface
+from ots_config.emulator.faults import Fault, Faults
+from ots_config.emulator.messages import Ending, HTTPRequest, HTTPResponse, text_response
+from ots_config.emulator.request_log import LogEntry, RequestLog
+from ots_config.emulator.tablestore.authentication import INSTANCE_NAME, Authenticator
+from ots_config.emulator.tablestore.compression import decompress
+from ots_config.emulator.tablestore.errors import WORDINGS, MessageStyle, TablestoreError
+from ots_config.emulator.tablestore.model import Instance
+from ots_config.emulator.tablestore.service import execute
 
-_LONGEST_NAME = 200
+_MAX_NAME = 200
+
+Response = HTTPResponse | Coroutine[Any, Any, HTTPResponse]
+"""A response, or a coroutine that returns it after a delay."""
 
 
-class Subject(NamedTuple):
-    """What the log tells of a request before it is answered."""
+class _Subject(NamedTuple):
+    """What the log shows of a request before it is carried out."""
 
     operation: str
     access_key_id: str | None = None
@@ -33,43 +37,37 @@ class Subject(NamedTuple):
     x_ots_date: str | None = None
 
 
-class Done(NamedTuple):
-    """A request that was carried out, or refused.
+class _Outcome(NamedTuple):
+    """The response to a request, its error code, and whether the operation took effect."""
 
-    Attributes:
-        answer: What is sent.
-        code: The error code that it tells, None if it tells none.
-        applied: Whether the operation took effect.
-    """
-
-    answer: Answer
+    response: HTTPResponse
     code: str | None
     applied: bool
 
 
-Perform = Callable[[Fault | None, float], Done]
-"""Carries a request out, under a fault and with a clock that is wrong by so many seconds."""
-Refuse = Callable[[Fault], Answer]
-"""Answers a request with the error of a fault."""
+_Perform = Callable[[Fault | None, float], _Outcome]
+"""Carries a request out under a fault, with a clock that is wrong by so many seconds."""
+_Refuse = Callable[[Fault], HTTPResponse]
+"""Responds with the error of a fault."""
 
 
-class Server:
-    """Every service of the emulator; no sockets, so it is called with requests and gives answers.
+class EmulatorServer:
+    """Every service of the emulator behind one function, without sockets.
 
     Args:
         instances: The names of the instances.
         access_key_id: The permanent key that is accepted.
         access_key_secret: Its secret.
-        messages: Whose words are used where the service's documents and recordings of it disagree.
+        messages: Which messages errors have where the service's documents and recordings disagree.
         require_transaction_flag: Whether only tables created with local transactions enabled have them.
         limit_throughput_changes: Whether reserved throughput can be changed only once in two minutes.
         metadata_v1: Whether the metadata service answers requests without a token.
         clock: The time of day.
 
     Attributes:
-        keys: The keys in force.
+        keys: The access keys.
         faults: The faults in force.
-        journal: The log.
+        log: The log of requests.
         sts: The STS.
     """
 
@@ -79,25 +77,25 @@ class Server:
         instances: Iterable[str] = ("demo",),
         access_key_id: str = "testid",
         access_key_secret: str = "testsecret",
-        messages: MessageFashion = "docs",
+        messages: MessageStyle = "docs",
         require_transaction_flag: bool = False,
         limit_throughput_changes: bool = False,
         metadata_v1: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.clock = clock
-        self.keys = Keys()
+        self.keys = AccessKeys()
         self.keys.add(access_key_id, access_key_secret)
         self.faults = Faults()
-        self.journal = Journal()
+        self.log = RequestLog()
         self.sts = SecurityTokenService(self.keys)
-        self._metadata = Metadata(self.keys, v1=metadata_v1)
-        self._authentication = Authentication(self.keys)
-        self._control = Control(self)
-        self._messages: MessageFashion = messages
+        self._metadata = MetadataService(self.keys, v1=metadata_v1)
+        self._authenticator = Authenticator(self.keys)
+        self._control = ControlSurface(faults=self.faults, log=self.log, keys=self.keys, sts=self.sts, reset=self.reset)
+        self._wording = WORDINGS[messages]
         self._require_transaction_flag = require_transaction_flag
         self._limit_throughput_changes = limit_throughput_changes
-        self._instances: dict[str, Tablestore] = {}
+        self._instances: dict[str, Instance] = {}
         for name in instances:
             self.add_instance(name)
 
@@ -107,173 +105,171 @@ class Server:
         """Add an empty instance, in place of the one of that name if there is one.
 
         Raises:
-            ValueError: If no instance can have that name.
+            ValueError: If the name is invalid.
         """
         if not INSTANCE_NAME.fullmatch(name):
             raise ValueError(f"an instance's name is letters, digits, - and _, not {name!r}")
-        # One store each: names are not case-sensitive, and what one instance does cannot touch another.
-        self._instances[name.lower()] = Tablestore(
-            [name],
+        # Names are not case-sensitive.
+        self._instances[name.lower()] = Instance(
             clock=self.clock,
-            messages=self._messages,
+            wording=self._wording,
             require_transaction_flag=self._require_transaction_flag,
             limit_throughput_changes=self._limit_throughput_changes,
         )
 
     def drop_instance(self, name: str) -> None:
-        """Forget an instance and its tables."""
+        """Drop an instance and its tables."""
         self._instances.pop(name.lower(), None)
 
     def reset(self) -> None:
-        """Empty every instance, lift the faults and the orders to the STS, forget the log; keys stay."""
+        """Empty every instance, clear faults, STS orders and log; keys stay."""
         for name in list(self._instances):
             self.add_instance(name)
         self.faults.clear()
-        self.journal.clear()
+        self.log.clear()
         self.keys.lifetime = None
         self.sts.reject = None
 
     # --- requests ---------------------------------------------------------------------------------------------
 
-    def __call__(self, request: Request) -> Answer | Coroutine[Any, Any, Answer]:
-        """Answer a request, or say who will."""
+    def __call__(self, request: HTTPRequest) -> Response:
+        """Respond to a request."""
         path = request.path
         if path == "/":
-            return self._sts(request)
+            return self._respond_sts(request)
         if path.startswith("/_emulator/"):
-            return self._control.answer(request)
+            return self._control.respond(request)
         if path == "/credentials":
-            return self._plain_service(request, "uri", self._metadata.credentials_uri)
+            return self._respond_plain(request, "uri", self._metadata.credentials_uri)
         if path.startswith("/latest/"):
-            return self._plain_service(request, "metadata", self._metadata.answer)
-        return self._tablestore(request)
+            return self._respond_plain(request, "metadata", self._metadata.respond)
+        return self._respond_tablestore(request)
 
-    def _tablestore(self, request: Request) -> Answer | Coroutine[Any, Any, Answer]:
+    def _respond_tablestore(self, request: HTTPRequest) -> Response:
         headers = request.headers
         operation = request.path[1:]
         get = headers.get
-        subject = Subject(operation, get("x-ots-accesskeyid"), get("x-ots-ststoken"), get("x-ots-date"))
+        subject = _Subject(operation, get("x-ots-accesskeyid"), get("x-ots-ststoken"), get("x-ots-date"))
         if not self.faults:
-            done = self._operate(request, operation, None, 0.0)
-            self._log(subject, done)
-            return done.answer
+            outcome = self._operate(request, operation, None, 0.0)
+            self._log_outcome(subject, outcome)
+            return outcome.response
 
-        def perform(fault: Fault | None, skew: float) -> Done:
+        def perform(fault: Fault | None, skew: float) -> _Outcome:
             return self._operate(request, operation, fault, skew)
 
-        def refuse(fault: Fault) -> Answer:
-            message = fault.message or default_message(fault.code)
-            error = ServiceFault(fault.code, message, fault.status)
-            return self._authentication.fault(request.path, headers, error, self.clock())
+        def refuse(fault: Fault) -> HTTPResponse:
+            error = TablestoreError(fault.code, fault.message or None, fault.status)
+            return self._authenticator.error_response(request.path, headers, error, self.clock())
 
         return self._under_fault(self.faults.choose(operation), subject, perform, refuse)
 
-    def _operate(self, request: Request, operation: str, fault: Fault | None, skew: float) -> Done:
+    def _operate(self, request: HTTPRequest, operation: str, fault: Fault | None, skew: float) -> _Outcome:
         now = self.clock() + skew
-        authentication = self._authentication
         path, headers = request.path, request.headers
-        md5 = signature = None
         kind = None if fault is None else fault.kind
-        if kind == "corrupt_md5":
-            md5 = "AAAAAAAAAAAAAAAAAAAAAA=="
-        elif kind == "corrupt_signature":
-            signature = "AAAAAAAAAAAAAAAAAAAAAAAAAAA="
         try:
-            name, instance, body = self._admit(request, now)
-        except ServiceFault as error:
-            return Done(authentication.fault(path, headers, error, now), error.code, applied=False)
+            instance, body = self._admit(request, now)
+        except TablestoreError as error:
+            response = self._authenticator.error_response(path, headers, error, now)
+            return _Outcome(response, error.code, applied=False)
         row_fault = fault.rows() if fault is not None and kind == "rows" else None
-        reply = instance.handle(name, operation, body, row_fault=row_fault)
-        answer = authentication.answer(path, headers, reply.status, reply.body, now, md5=md5, signature=signature)
-        return Done(answer, reply.code, reply.applied)
+        result = execute(instance, operation, body, row_fault=row_fault)
+        response = self._authenticator.response(
+            path,
+            headers,
+            result.status,
+            result.body,
+            now,
+            md5="AAAAAAAAAAAAAAAAAAAAAA==" if kind == "corrupt_md5" else None,
+            signature="AAAAAAAAAAAAAAAAAAAAAAAAAAA=" if kind == "corrupt_signature" else None,
+        )
+        return _Outcome(response, result.code, result.applied)
 
-    def _admit(self, request: Request, now: float) -> tuple[str, Tablestore, bytes]:
-        """Return the name and the instance that a request may work on, and what it asks for."""
+    def _admit(self, request: HTTPRequest, now: float) -> tuple[Instance, bytes]:
+        """Return the instance that a request may work on, and its body."""
         if request.method != "POST":
-            raise ServiceFault("OTSMethodNotAllowed", "Only POST method for requests is supported.")
+            raise TablestoreError("OTSMethodNotAllowed")
         if request.unread:
-            code = "OTSRequestBodyTooLarge" if request.unread == 413 else "OTSRequestTimeout"
-            raise ServiceFault(code, default_message(code))
-        name = self._authentication.check(request.path, request.headers, request.body, now)
+            raise TablestoreError("OTSRequestBodyTooLarge" if request.unread == 413 else "OTSRequestTimeout")
+        name = self._authenticator.check(request.path, request.headers, request.body, now)
         instance = self._instances.get(name.lower())
         if instance is None:
-            raise refused("The instance is not found.")
-        return name, instance, inflated(request.headers, request.body)
+            raise TablestoreError("OTSAuthFailed", "The instance is not found.")
+        return instance, decompress(request.headers, request.body)
 
-    def _sts(self, request: Request) -> Answer | Coroutine[Any, Any, Answer]:
+    def _respond_sts(self, request: HTTPRequest) -> Response:
         call = read_call(request)
-        subject = Subject("sts", call.access_key_id or None, call.token or None)
 
-        def perform(_: Fault | None, skew: float) -> Done:
+        def perform(_: Fault | None, skew: float) -> _Outcome:
             now = self.clock() + skew
             try:
-                return Done(self.sts.answer(request, call, now, skew), None, applied=True)
+                return _Outcome(self.sts.respond(request, call, now, skew), None, applied=True)
             except ApiError as error:
-                return Done(error_answer(error, now), error.code, applied=False)
+                return _Outcome(error_response(error, now), error.code, applied=False)
 
-        def refuse(fault: Fault) -> Answer:
-            return error_answer(ApiError(fault.code, fault.message or None, fault.status), self.clock())
+        def refuse(fault: Fault) -> HTTPResponse:
+            return error_response(ApiError(fault.code, fault.message or None, fault.status), self.clock())
 
         fault = self.faults.choose(call.action, "sts") if self.faults else None
+        subject = _Subject("sts", call.access_key_id or None, call.token or None)
         return self._under_fault(fault, subject, perform, refuse)
 
-    def _plain_service(
-        self, request: Request, service: str, answer: Callable[[Request, float, float], Answer]
-    ) -> Answer | Coroutine[Any, Any, Answer]:
-        def perform(_: Fault | None, skew: float) -> Done:
+    def _respond_plain(
+        self, request: HTTPRequest, service: str, respond: Callable[[HTTPRequest, float, float], HTTPResponse]
+    ) -> Response:
+        def perform(_: Fault | None, skew: float) -> _Outcome:
             if request.unread:
-                return Done(plain(request.unread, "The body cannot be taken.\n"), None, applied=False)
-            given = answer(request, self.clock(), skew)
-            return Done(given, None, given.status == 200)
+                return _Outcome(text_response(request.unread, "The body was not read.\n"), None, applied=False)
+            response = respond(request, self.clock(), skew)
+            return _Outcome(response, None, response.status == 200)
 
-        def refuse(fault: Fault) -> Answer:
-            told = {"Code": fault.code, "Message": fault.message or fault.code}
-            return plain(fault.status or 500, json.dumps(told) + "\n", kind="application/json")
+        def refuse(fault: Fault) -> HTTPResponse:
+            error = {"Code": fault.code, "Message": fault.message or fault.code}
+            return text_response(fault.status or 500, json.dumps(error) + "\n", kind="application/json")
 
         fault = self.faults.choose("", service) if self.faults else None
-        return self._under_fault(fault, Subject(service), perform, refuse)
+        return self._under_fault(fault, _Subject(service), perform, refuse)
 
     # --- faults and log ---------------------------------------------------------------------------------------
 
-    def _under_fault(
-        self, fault: Fault | None, subject: Subject, perform: Perform, refuse: Refuse
-    ) -> Answer | Coroutine[Any, Any, Answer]:
+    def _under_fault(self, fault: Fault | None, subject: _Subject, perform: _Perform, refuse: _Refuse) -> Response:
         kind = None if fault is None else fault.kind
         if fault is None or kind in {"corrupt_signature", "corrupt_md5", "rows"}:
-            done = perform(fault, 0.0)
+            outcome = perform(fault, 0.0)
         elif kind == "delay":
-            return self._delayed(fault.seconds, subject, perform)
+            return self._perform_later(fault.seconds, subject, perform)
         elif kind == "reset_before":
-            done = Done(Answer(0, ending=Ending.RESET), None, applied=False)
+            outcome = _Outcome(HTTPResponse(0, ending=Ending.RESET), None, applied=False)
         elif kind == "status":
-            done = Done(plain(fault.status or 500, fault.body, kind="text/html"), None, applied=False)
+            outcome = _Outcome(text_response(fault.status or 500, fault.body, kind="text/html"), None, applied=False)
         elif kind == "error":
-            done = Done(refuse(fault), fault.code, applied=False)
+            outcome = _Outcome(refuse(fault), fault.code, applied=False)
         else:
-            done = perform(fault, fault.seconds if kind == "skew" else 0.0)
+            outcome = perform(fault, fault.seconds if kind == "skew" else 0.0)
             if kind == "reset_after":
-                done = Done(Answer(0, ending=Ending.RESET), None, done.applied)
+                outcome = _Outcome(HTTPResponse(0, ending=Ending.RESET), None, outcome.applied)
             elif kind == "truncate":
-                done.answer.ending = Ending.TRUNCATED
-        self._log(subject, done)
-        return done.answer
+                outcome.response.ending = Ending.TRUNCATED
+        self._log_outcome(subject, outcome)
+        return outcome.response
 
-    async def _delayed(self, seconds: float, subject: Subject, perform: Perform) -> Answer:
+    async def _perform_later(self, seconds: float, subject: _Subject, perform: _Perform) -> HTTPResponse:
         await asyncio.sleep(seconds)
-        done = perform(None, 0.0)
-        self._log(subject, done)
-        return done.answer
+        outcome = perform(None, 0.0)
+        self._log_outcome(subject, outcome)
+        return outcome.response
 
-    def _log(self, subject: Subject, done: Done) -> None:
-        self.journal.add(
-            Entry(
-                subject.operation[:_LONGEST_NAME],
+    def _log_outcome(self, subject: _Subject, outcome: _Outcome) -> None:
+        self.log.add(
+            LogEntry(
+                subject.operation[:_MAX_NAME],
                 time.time(),
                 subject.access_key_id,
-                self.journal.fingerprint(subject.token),
+                self.log.hash_token(subject.token),
                 subject.x_ots_date,
-                done.answer.status or None,
-                done.code,
-                done.applied,
+                outcome.response.status or None,
+                outcome.code,
+                outcome.applied,
             )
         )

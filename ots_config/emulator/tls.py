@@ -1,4 +1,4 @@
-"""An authority and a certificate made at start, for clients that connect with https."""
+"""TLS: a certificate authority and a certificate made at start, or a given certificate."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 _VALID = timedelta(days=365)
-_EARLIER = timedelta(days=2)  # clients under test may have a clock that is behind
+_BACKDATED = timedelta(days=2)  # clients under test may have a slow clock
 
 
 def server_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext:
-    """Return the context of a server with this certificate.
+    """Return the TLS context of a server.
 
     Args:
-        certificate: The file of the certificate and those that lead to its authority.
+        certificate: The file of the certificate and its intermediates.
         key: The file of the private key, None if it is in the same file.
 
     Raises:
-        OSError: If a file cannot be read, or holds nothing of the kind (``ssl.SSLError``).
+        OSError: If a file cannot be read or is invalid (``ssl.SSLError``).
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -34,11 +34,11 @@ def server_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext
 
 
 def make_authority(folder: Path, host: str) -> tuple[ssl.SSLContext, Path]:
-    """Make an authority and a certificate of it for this machine's own names.
+    """Make an authority and a certificate for this machine's own names.
 
     Args:
-        folder: Where to write ``ca.pem``; it must be for its owner only.
-        host: The host listened on, named beside ``localhost``, ``127.0.0.1`` and ``::1``.
+        folder: Where to write ``ca.pem``; only its owner may have access.
+        host: The host listened on, added to ``localhost``, ``127.0.0.1`` and ``::1``.
 
     Returns:
         The server's context, and the file of the authority that clients must trust.
@@ -92,7 +92,7 @@ def make_authority(folder: Path, host: str) -> tuple[ssl.SSLContext, Path]:
         )
         return server_context(chain), bundle
     finally:
-        chain.unlink()  # the ssl module reads keys only from files; it has read this one
+        chain.unlink()  # the ssl module reads keys from files only
 
 
 def _name(text: str) -> x509.Name:
@@ -111,7 +111,7 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: EllipticCurvePrivateKey
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _EARLIER)
+        .not_valid_before(now - _BACKDATED)
         .not_valid_after(now + _VALID)
     )
 

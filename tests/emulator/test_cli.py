@@ -56,7 +56,7 @@ def serve() -> Iterator[type[Served]]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_it_is_told_to_stop(interruptible: None, serve: type[Served], number: int) -> None:
-    """The first line tells where it listens, the official client works there, and a signal ends it with 0."""
+    """The first line has the endpoint, the official client works there, and a signal ends it with 0."""
     served = serve("--instance", "one", "--instance", "two", "--access-key-id", "id", "--access-key-secret", "secret")
     assert re.fullmatch(r"listening on http://127\.0\.0\.1:\d+\n", served.first)
     for instance in ("one", "two"):
@@ -149,7 +149,7 @@ def test_what_cannot_be_served_is_told(
 
 def test_help_lists_the_operations(capsys: pytest.CaptureFixture[str]) -> None:
     """Every implemented operation is in the help."""
-    from ots_config.emulator.dispatch import IMPLEMENTED
+    from ots_config.emulator.tablestore.service import IMPLEMENTED
 
     with pytest.raises(SystemExit) as caught:
         main(["emulator", "--help"])
@@ -182,7 +182,7 @@ def test_settings_are_shown_with_their_origins(tmp_path: Path) -> None:
         "settings", "--env-file", str(tmp_path / "prod.env"), OTS_MAX_CONNECTION="7", OTS_STS_TOKEN="marked-token"
     )
     assert code == 0
-    assert re.fullmatch(r"warning: .*prod.env holds secrets and everybody can read it.*\n", err)
+    assert re.fullmatch(r"warning: .*prod.env contains secrets and everybody can read it.*\n", err)
     lines = out.splitlines()
     assert lines[0].split() == ["setting", "value", "from", "overrides"]
     table = {line.split()[0]: line for line in lines[1:]}

@@ -1,4 +1,4 @@
-"""The control surface does what it documents, and the log tells what happened."""
+"""The control surface does what it documents, and the log shows what happened."""
 
 import hashlib
 import http.client
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ots_config.emulator import Emulator
-from ots_config.emulator.journal import Entry, Journal
+from ots_config.emulator.request_log import LogEntry, RequestLog
 from ots_config.sdk import tablestore
 
 
@@ -68,7 +68,7 @@ def test_the_log_tells_each_request(emulator: Emulator) -> None:
 
 
 def test_the_log_shows_a_token_by_its_hash(emulator: Emulator) -> None:
-    """Tokens can be told apart in the log, and not be used."""
+    """The log distinguishes tokens without showing them."""
     key = emulator.issue_key()
     client = make_client(
         emulator,
@@ -84,13 +84,13 @@ def test_the_log_shows_a_token_by_its_hash(emulator: Emulator) -> None:
 
 def test_the_log_keeps_the_newest() -> None:
     """Old entries go, so that a run of days does not fill the memory."""
-    journal = Journal(kept=2)
+    log = RequestLog(max_entries=2)
     for number in range(3):
-        journal.add(Entry(f"Op{number}", 0.0, None, None, None, 200, None, applied=True))
-    assert [entry["operation"] for entry in journal.entries()] == ["Op1", "Op2"]
+        log.add(LogEntry(f"Op{number}", 0.0, None, None, None, 200, None, applied=True))
+    assert [entry["operation"] for entry in log.entries()] == ["Op1", "Op2"]
 
 
-def test_faults_are_ordered_shown_and_lifted(emulator: Emulator) -> None:
+def test_faults_are_ordered_shown_and_removed(emulator: Emulator) -> None:
     """A fault is in force from its order to the next DELETE."""
     fault = {"operation": "ListTable", "kind": "error", "code": "OTSServerBusy", "rate": 1, "count": 5}
     assert order(emulator, "POST", "faults", fault) == (200, {**fault, "message": "", "fired": 0})

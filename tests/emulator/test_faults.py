@@ -9,7 +9,7 @@ import pytest
 
 from ots_config.credentials.credentials import Credentials
 from ots_config.emulator import Emulator
-from ots_config.emulator.faults import KINDS, FaultInvalid, Faults, read_order
+from ots_config.emulator.faults import KINDS, Faults, OrderInvalid, read_order
 from ots_config.errors import ResponseInvalid
 from ots_config.request.signing import Signer, verify_response
 from ots_config.sdk import tablestore
@@ -98,7 +98,7 @@ def last(emulator: Emulator) -> dict[str, Any]:
     return emulator.log()[-1]
 
 
-def test_error_answers_signed_without_doing_it(emulator: Emulator, raw: Raw) -> None:
+def test_error_responses_signed_without_doing_it(emulator: Emulator, raw: Raw) -> None:
     """A fault of kind error is the service's own error: its status, its words, a signature that holds."""
     emulator.fault(operation="PutRow", kind="error", code="OTSServerBusy")
     answer = raw.put(1)
@@ -164,7 +164,7 @@ def test_a_delayed_write_happens_though_the_client_left(emulator: Emulator, raw:
 
 
 def test_reset_before_does_nothing(emulator: Emulator, raw: Raw) -> None:
-    """The connection is reset and nothing was written; the log tells no status, as none was sent."""
+    """The connection is reset and nothing was written; the log has no status, as none was sent."""
     emulator.fault(operation="PutRow", kind="reset_before")
     with pytest.raises(RESET):
         raw.put(6)
@@ -289,7 +289,7 @@ def test_a_count_is_spent(emulator: Emulator, client: Any) -> None:
 
 
 def test_a_fault_hits_its_operation_only(emulator: Emulator, client: Any) -> None:
-    """Other operations are spared, and so are the other services."""
+    """Other operations and the other services are not hit."""
     emulator.fault(operation="PutRow", kind="error", code="OTSServerBusy")
     assert "t" in client.list_table()
 
@@ -356,7 +356,7 @@ def test_every_kind_can_be_ordered(kind: str) -> None:
 )
 def test_an_order_that_makes_no_sense_is_refused(order: Any, words: str) -> None:
     """One sentence says what is wrong with it."""
-    with pytest.raises(FaultInvalid, match=words):
+    with pytest.raises(OrderInvalid, match=words):
         read_order(order)
 
 

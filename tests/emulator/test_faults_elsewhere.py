@@ -50,19 +50,19 @@ def test_every_kind_is_done_to_the_other_services(emulator: Emulator, service: s
 
     answer = fetch()
     entry = emulator.log()[-1]
-    told = (entry["operation"], entry["status"], entry["code"], entry["applied"])
+    logged = (entry["operation"], entry["status"], entry["code"], entry["applied"])
     if kind == "error":
         assert answer is not None
         assert json.loads(answer[1])["Code"] == 'a"b'
         assert json.loads(answer[1])["Message"] == "why"
-        assert told == (service, answer[0], 'a"b', False)
+        assert logged == (service, answer[0], 'a"b', False)
     else:
         expected = {
             "status": (502, False),
             "reset_before": (None, False),
             "reset_after": (None, True),
         }.get(kind, (200, True))
-        assert told == (service, expected[0], None, expected[1])
+        assert logged == (service, expected[0], None, expected[1])
         whole = kind in {"status", "delay", "skew"}
         assert (None if answer is None else answer[0]) == (expected[0] if whole else None)
     again = fetch()

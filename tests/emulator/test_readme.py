@@ -1,4 +1,4 @@
-"""The page about the emulator tells what there is, and its examples run."""
+"""The page about the emulator names everything that it has, and its examples run."""
 
 import re
 import subprocess
@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 import ots_config.emulator
-from ots_config.emulator.control import Control
-from ots_config.emulator.dispatch import IMPLEMENTED
+from ots_config.emulator.cloud.sts import ACTIONS
 from ots_config.emulator.faults import KINDS, SERVICES
-from ots_config.emulator.journal import Entry
-from ots_config.emulator.server import Server
-from ots_config.emulator.sts import ACTIONS
+from ots_config.emulator.request_log import LogEntry
+from ots_config.emulator.server import EmulatorServer
+from ots_config.emulator.tablestore.service import IMPLEMENTED
 
 README = Path(ots_config.emulator.__file__).with_name("README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -41,7 +40,7 @@ def test_the_example_for_pytest_passes(tmp_path: Path) -> None:
 
 
 def test_every_operation_is_named() -> None:
-    """What is emulated is told by name, and every action of the STS."""
+    """Every operation and every action of the STS is named."""
     for name in (*IMPLEMENTED, *ACTIONS):
         assert re.search(rf"\b{name}\b", README), name
 
@@ -60,15 +59,15 @@ def test_every_fault_is_told_with_what_it_takes() -> None:
 
 def test_the_control_surface_is_told() -> None:
     """Each of its paths is there, and each field of an entry of the log."""
-    for name in Control(Server())._actions:
+    for name in EmulatorServer()._control._actions:
         assert f"/_emulator/{name}`" in README
-    for field in Entry._fields:
+    for field in LogEntry._fields:
         assert f"`{field}`" in README
 
 
 def test_every_option_of_the_command_is_one() -> None:
     """An option that the page names is known to the command line."""
-    told = subprocess.run(
+    shown = subprocess.run(
         [sys.executable, "-m", "ots_config", "emulator", "--help"],
         capture_output=True,
         text=True,
@@ -76,4 +75,4 @@ def test_every_option_of_the_command_is_one() -> None:
         timeout=60,
     ).stdout
     for option in set(re.findall(r"--[a-z][a-z-]+", README)):
-        assert option in told, option
+        assert option in shown, option

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from ots_config.credentials.credentials import Credentials
 from ots_config.emulator import Emulator
-from ots_config.emulator.dispatch import IMPLEMENTED
-from ots_config.emulator.messages import Answer, Request
-from ots_config.emulator.server import Server
+from ots_config.emulator.messages import HTTPRequest, HTTPResponse
+from ots_config.emulator.server import EmulatorServer
+from ots_config.emulator.tablestore.service import IMPLEMENTED
 from ots_config.request.operations import OPERATIONS
 from ots_config.request.signing import Signer
 from ots_config.sdk import tablestore
@@ -35,9 +35,9 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="module")
-def server() -> Server:
+def server() -> EmulatorServer:
     """Return the services without sockets."""
-    return Server()
+    return EmulatorServer()
 
 
 def signed(path: str, body: bytes) -> dict[str, str]:
@@ -118,7 +118,7 @@ def test_a_hundred_clients_at_once(emulator: Emulator) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", emulator.port)
         answers = []
         for _ in range(5):
-            writer.write(REGION if number % 2 else b"HEAD / HTTP/1.1\r\n\r\n")
+            writer.write(REGION if number % 2 else b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
             head = await reader.readuntil(b"\r\n\r\n")
             if number % 2:
                 assert await reader.readexactly(11) == b"cn-hangzhou"
@@ -133,13 +133,13 @@ def test_a_hundred_clients_at_once(emulator: Emulator) -> None:
     assert asyncio.run(run()) == [[b"400"] * 5, [b"200"] * 5] * 50
 
 
-def test_the_control_surface_is_for_this_machine(server: Server) -> None:
+def test_the_control_surface_is_for_this_machine(server: EmulatorServer) -> None:
     """A client elsewhere is refused; one here is not, whatever form its address has."""
     for peer, status in {"10.0.0.1": 403, "": 403, "::1": 200, "127.0.0.9": 200, "::ffff:127.0.0.1": 200}.items():
-        request = Request("GET", "/_emulator/log", {})
+        request = HTTPRequest("GET", "/_emulator/log", {})
         request.peer = peer
         answer = server(request)
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, HTTPResponse)
         assert answer.status == status
 
 
@@ -189,26 +189,26 @@ HEADERS = st.dictionaries(
     honest=st.booleans(),
 )
 def test_random_requests_to_every_path_are_answered(
-    server: Server, method: str, path: str, query: str, body: bytes, headers: dict[str, str], honest: bool
+    server: EmulatorServer, method: str, path: str, query: str, body: bytes, headers: dict[str, str], honest: bool
 ) -> None:
     """Whatever is asked of whom, there is an answer, and never one that says that the emulator failed."""
     sent = signed("/" + path, body) if honest else {}
-    request = Request(method, f"/{path}?{query}", {**sent, **headers})
+    request = HTTPRequest(method, f"/{path}?{query}", {**sent, **headers})
     request.body = body
     request.peer = "127.0.0.1"
     answer = server(request)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, HTTPResponse)
     assert 200 <= answer.status < 500
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(IMPLEMENTED), st.binary())
-def test_random_bodies_of_signed_requests_are_answered(server: Server, operation: str, body: bytes) -> None:
+def test_random_bodies_of_signed_requests_are_answered(server: EmulatorServer, operation: str, body: bytes) -> None:
     """A body that is no message, from a client that may send one, is the client's fault."""
-    request = Request("POST", "/" + operation, signed("/" + operation, body))
+    request = HTTPRequest("POST", "/" + operation, signed("/" + operation, body))
     request.body = body
     answer = server(request)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, HTTPResponse)
     assert answer.status in {200, 400, 404}
 
 
@@ -321,11 +321,13 @@ def test_a_forked_child_leaves_the_server_alone() -> None:
 
 
 def test_instances_come_and_go(emulator: Emulator) -> None:
-    """An instance can be added, is apart from the others, and can be dropped again."""
-    emulator.add_instance("more")
+    """An instance can be added and dropped, shares no tables with others, and its name is not case-sensitive."""
+    emulator.add_instance("More")
     client = tablestore.OTSClient(emulator.endpoint, "testid", "testsecret", "more")
     make_table(client, "here")
     assert client.list_table() == ("here",)
+    assert tablestore.OTSClient(emulator.endpoint, "testid", "testsecret", "MORE").list_table() == ("here",)
+    assert "here" not in tablestore.OTSClient(emulator.endpoint, "testid", "testsecret", "demo").list_table()
     emulator.add_instance("more")
     assert client.list_table() == ()
     emulator.drop_instance("more")

@@ -1,4 +1,4 @@
-"""The pytest plugin serves whoever installs the package, in a session of their own."""
+"""The pytest plugin works in any project that installs the package."""
 
 import os
 import subprocess

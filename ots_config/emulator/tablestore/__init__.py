@@ -1,0 +1,1 @@
+"""Tablestore in memory: operations on bytes in, bytes out."""

@@ -1,0 +1,102 @@
+"""The operations on secondary indexes, and what a table accepts as one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ots_config.emulator.tablestore import validation
+from ots_config.emulator.tablestore.errors import TablestoreError, invalid
+from ots_config.emulator.tablestore.model import Index, Instance, KeyColumn, Table
+from ots_config.emulator.tablestore.wire import parse, pb2
+
+MAX_INDEX_COLUMNS = 4
+
+# A defined column's type -> its type as part of an index's key.
+_KEY_KINDS: dict[int, int] = {pb2.DCT_INTEGER: pb2.INTEGER, pb2.DCT_STRING: pb2.STRING, pb2.DCT_BLOB: pb2.BINARY}
+
+
+def make_index(main: Table, meta: Any) -> Index:
+    """Return a new, empty index of a table.
+
+    Raises:
+        TablestoreError: If the table cannot have it.
+    """
+    name = validation.table_name(meta.name)
+    columns = [validation.column_name(column) for column in meta.primary_key]
+    defined = [validation.column_name(column) for column in meta.defined_column]
+    if not 1 <= len(columns) <= MAX_INDEX_COLUMNS:
+        raise invalid(f"The number of primary key columns must be in range: [1, {MAX_INDEX_COLUMNS}].")
+    schema: list[KeyColumn] = []
+    for column in columns:
+        if any(column == other.name for other in schema):
+            raise invalid(f"Duplicated primary key name: '{column}'.")
+        schema.append(KeyColumn(column, _key_kind(main, column)))
+    schema += [KeyColumn(key.name, key.kind) for key in main.schema if key.name not in columns]
+    for column in defined:
+        if column not in main.defined:
+            raise invalid(f"The defined column '{column}' of the index is not a defined column of the table.")
+    if meta.index_type == pb2.IT_LOCAL_INDEX and columns[0] != main.schema[0].name:
+        raise invalid("The first primary key column of a local index must be the partition key of the table.")
+    if main.options.max_versions != 1:
+        raise invalid("The MaxVersions of a table with indexes must be 1.")
+    kinds = {column: main.defined[column] for column in defined}
+    table = Table(name, tuple(schema), kinds, main.options, main.throughput, transactional=False, main=main)
+    return Index(table, main, columns, defined, meta.index_type, meta.index_update_mode)
+
+
+def _key_kind(main: Table, column: str) -> int:
+    for key in main.schema:
+        if key.name == column:
+            return key.kind
+    kind = _KEY_KINDS.get(main.defined.get(column, 0))
+    if kind is None:
+        raise invalid(
+            f"The primary key column '{column}' of the index is no primary key column of the table, "
+            "and no defined column of a type that keys can have."
+        )
+    return kind
+
+
+def attach(instance: Instance, main: Table, index: Index) -> None:
+    """Add an index to its table."""
+    if index.table.name in instance.tables:
+        raise TablestoreError("OTSObjectAlreadyExist")
+    instance.tables[index.table.name] = index.table
+    main.indexes[index.table.name] = index
+
+
+def create_index(instance: Instance, body: bytes) -> bytes:
+    """Create an index of an existing table, with its present rows or only with those written from now on."""
+    request = parse(pb2.CreateIndexRequest, body)
+    main = instance.table(validation.table_name(request.main_table_name))
+    if main.main is not None:
+        raise invalid("An index can not have an index.")
+    index = make_index(main, request.index_meta)
+    attach(instance, main, index)
+    if request.include_base_data:
+        for key, row in main.rows.items():
+            index.update(key, None, row)
+    return b""
+
+
+def drop_index(instance: Instance, body: bytes) -> bytes:
+    """Drop an index."""
+    request = parse(pb2.DropIndexRequest, body)
+    main = instance.table(validation.table_name(request.main_table_name))
+    name = validation.table_name(request.index_name)
+    if name not in main.indexes:
+        raise TablestoreError("OTSObjectNotExist")
+    del main.indexes[name]
+    del instance.tables[name]
+    return b""
+
+
+def describe_index(index: Index) -> Any:
+    """Return the description of an index for DescribeTable."""
+    return pb2.IndexMeta(
+        name=index.table.name,
+        primary_key=index.columns,
+        defined_column=index.defined,
+        index_update_mode=index.mode,
+        index_type=index.kind,
+    )
