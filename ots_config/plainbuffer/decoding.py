@@ -20,8 +20,8 @@ from ots_config.plainbuffer.format import (
     HEADER,
     INTEGER,
     LENGTH,
-    LONGEST_NAME,
-    MOST_NAMES,
+    MAX_NAME_LENGTH,
+    MAX_NAMES,
     TAG_CELL,
     TAG_CELL_CHECKSUM,
     TAG_DELETE_MARKER,
@@ -86,9 +86,9 @@ def _learn(before: _Column, data: bytes, at: int) -> _Column:
     column = _COLUMNS.get(opening)
     if column is None:
         column = _Column(opening, _BEFORE_KEY)
-        if length > LONGEST_NAME:
+        if length > MAX_NAME_LENGTH:
             return column
-        if len(_COLUMNS) >= MOST_NAMES:
+        if len(_COLUMNS) >= MAX_NAMES:
             for known in (_BEFORE_KEY, _BEFORE_ATTRIBUTES, *_COLUMNS.values()):
                 known.next = _BEFORE_KEY  # a link would keep what is forgotten
             _COLUMNS.clear()

@@ -21,8 +21,8 @@ from ots_config.plainbuffer.format import (
     HEADER,
     INTEGER,
     LENGTH,
-    LONGEST_NAME,
-    MOST_NAMES,
+    MAX_NAME_LENGTH,
+    MAX_NAMES,
     TAG_CELL,
     TAG_CELL_CHECKSUM,
     TAG_DELETE_MARKER,
@@ -64,8 +64,8 @@ class _Heads(dict[str | bytes, tuple[bytes, int]]):
         raw = name if isinstance(name, bytes) else str.encode(name)
         opening = bytes((TAG_CELL, TAG_NAME)) + _length(len(raw)) + raw
         head = opening + bytes((TAG_VALUE,)), smbus(raw)
-        if len(raw) <= LONGEST_NAME:
-            if len(self) >= MOST_NAMES:
+        if len(raw) <= MAX_NAME_LENGTH:
+            if len(self) >= MAX_NAMES:
                 self.clear()
             self[name] = head
         return head

@@ -106,5 +106,5 @@ AFTER_1, AFTER_5, AFTER_8 = _after(1), _after(5), _after(8)
 
 # Tables have few columns and requests have many cells, so what is known of a column's name is kept. The limits are
 # for input that is not so kind; the longest name that the service allows has 255 bytes.
-MOST_NAMES = 4096
-LONGEST_NAME = 255
+MAX_NAMES = 4096
+MAX_NAME_LENGTH = 255
