@@ -1,4 +1,4 @@
-"""Every row of a range, page after page, going on from the last key when a page fails."""
+"""Scans: every row of a range, page after page; a page that fails is read again from the last key."""
 
 from __future__ import annotations
 
@@ -6,29 +6,22 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
 
-from ots_config.client.backoff import Backoff, worth_trying
+from ots_config.client.backoff import Backoff, may_retry
 from ots_config.errors import OTSConfigError
 from ots_config.request.io import run_sync
 from ots_config.sdk import tablestore
 
 Direction: TypeAlias = Literal["FORWARD", "BACKWARD"]
 Key: TypeAlias = list[tuple[str, Any]]
+ScanT_co = TypeVar("ScanT_co", covariant=True)
 
 
-class Cursor:
-    """Where a scan stands: what the next page is to be asked for, and what was read but not yet handed out.
+class ScanState:
+    """The arguments of the next page, and the rows that were read and not yet returned.
 
-    Args:
-        table: The table, or the index.
-        start: The key to begin with; None begins at the end of the table where the direction starts.
-        end: The key to end before; None reads to the other end of the table.
-        direction: ``FORWARD`` or ``BACKWARD``.
-        limit: The most rows to hand out, None for all.
-        page_size: The most rows to read with one request, None for as many as the service sends.
-        retry_for: Seconds that a page is tried again.
-        **query: What else ``get_range`` takes, by its names.
+    ``ScanMethod.scan`` describes the arguments; ``query`` is passed to ``get_range`` as it is.
 
     Raises:
         ValueError: If an argument cannot be used.
@@ -56,65 +49,67 @@ class Cursor:
         self.table = table
         self._next, self._end = start, end
         self._direction = direction
-        self._left = limit
+        self._remaining = limit
         self._page_size = page_size
         self._backoff = Backoff(retry_for)
         self._query = query
         self._rows: deque[Any] = deque()
-        self._part: Any = None  # a row so wide that a page ended within it
+        self._partial_row: Any = None  # a row so wide that a page ended within it
         self._token: Any = None
         self._read_to_end = False
 
-    # --- what was read ---
+    # --- rows out ---
 
     @property
     def done(self) -> bool:
-        """Whether every row of the range was handed out."""
+        """Whether every row of the range was returned."""
         return self._read_to_end and not self._rows
 
     @property
     def next_key(self) -> Key | None:
-        """The key of the first row that was not handed out."""
-        if self._rows or self._part is not None:
-            first = self._rows[0] if self._rows else self._part
+        """The key of the first row that was not returned."""
+        if self._rows or self._partial_row is not None:
+            first = self._rows[0] if self._rows else self._partial_row
             key: Key = first.primary_key
             return key
         return self._next
 
     @property
-    def wants_page(self) -> bool:
+    def needs_page(self) -> bool:
         """Whether a page must be read before there can be another row."""
-        return not (self._rows or self._read_to_end or self._left == 0)
+        return not (self._rows or self._read_to_end or self._remaining == 0)
 
-    def take_row(self) -> Any:
-        """Return the next row, None if there is none."""
-        if not self._rows or self._left == 0:
+    def next_row(self) -> Any:
+        """Return the next row of those that were read, None if there is none."""
+        if not self._rows or self._remaining == 0:
             return None
-        if self._left is not None:
-            self._left -= 1
+        if self._remaining is not None:
+            self._remaining -= 1
         return self._rows.popleft()
 
-    # --- what is asked for ---
+    # --- pages in ---
 
     @property
-    def lacks_bounds(self) -> bool:
-        """Whether the ends of the range depend on the table."""
+    def needs_bounds(self) -> bool:
+        """Whether an end of the range depends on the table's primary key."""
         return self._next is None or self._end is None
 
-    def set_bounds(self, described: Any) -> None:
-        """Take the ends that were not given from the table's primary key."""
-        names = [column[0] for column in described.table_meta.schema_of_primary_key]
+    def set_bounds(self, description: Any) -> None:
+        """Set the ends that are still open, from the result of ``describe_table``."""
+        names = [column[0] for column in description.table_meta.schema_of_primary_key]
         low = [(name, tablestore.INF_MIN) for name in names]
         high = [(name, tablestore.INF_MAX) for name in names]
         first, last = (low, high) if self._direction == "FORWARD" else (high, low)
         self._next = first if self._next is None else self._next
         self._end = last if self._end is None else self._end
 
-    def question(self) -> dict[str, Any]:
+    def page_arguments(self) -> dict[str, Any]:
         """Return the arguments of ``get_range`` for the next page."""
         limit = self._page_size
-        if self._left is not None and self._query.get("column_filter") is None:  # rows are counted before the filter
-            limit = self._left if limit is None else min(limit, self._left)
+        if (
+            self._remaining is not None and self._query.get("column_filter") is None
+        ):  # rows are counted before the filter
+            limit = self._remaining if limit is None else min(limit, self._remaining)
         return {
             "table_name": self.table,
             "direction": self._direction,
@@ -125,93 +120,93 @@ class Cursor:
             **self._query,
         }
 
-    def take_page(self, answer: Any) -> None:
-        """Take in what ``get_range`` has returned."""
-        _, following, rows, token = answer
-        self._backoff.renew()
+    def add_page(self, result: Any) -> None:
+        """Add the rows of a page, the result of ``get_range``."""
+        _, next_key, rows, token = result
+        self._backoff.reset()
         self._rows.extend(rows)
-        if self._part is not None:
-            if rows and rows[0].primary_key == self._part.primary_key:
-                self._part.attribute_columns += self._rows.popleft().attribute_columns
-            self._rows.appendleft(self._part)
+        if self._partial_row is not None:
+            if rows and rows[0].primary_key == self._partial_row.primary_key:
+                self._partial_row.attribute_columns += self._rows.popleft().attribute_columns
+            self._rows.appendleft(self._partial_row)
         self._token = token or None
-        self._part = self._rows.pop() if self._token and self._rows else None
-        if following is None and self._part is not None:
-            following = self._part.primary_key
-        self._next, self._read_to_end = following, following is None
+        self._partial_row = self._rows.pop() if self._token and self._rows else None
+        if next_key is None and self._partial_row is not None:
+            next_key = self._partial_row.primary_key
+        self._next, self._read_to_end = next_key, next_key is None
 
-    def pause(self, error: OTSConfigError) -> float | None:
-        """Return the seconds to wait before the page that has failed is tried again, None if it is not to be."""
-        pause = self._backoff.pause(error, time.monotonic()) if worth_trying(error, reads=True) else None
-        if pause is None:
-            self._backoff.renew()  # whoever asks for the next row all the same has new patience
-        return pause
+    def retry_delay(self, error: OTSConfigError) -> float | None:
+        """Return the seconds to wait before a page that failed is read again, None if it is not."""
+        delay = self._backoff.delay(error, time.monotonic()) if may_retry(error, reads=True) else None
+        if delay is None:
+            self._backoff.reset()  # if the caller asks for the next row nevertheless, the time for retries begins anew
+        return delay
 
 
-class _Walk:
-    """A scan on its way, written once for threads and for tasks; what it awaits is handed in.
+class _RowReader:
+    """The part of a scan that is the same for threads and for tasks.
 
     Args:
-        cursor: Where it stands.
+        state: The pages and rows.
         get_range: Reads a page.
-        describe_table: Tells the primary key.
-        sleep: How to wait.
+        describe_table: Returns the primary key.
+        sleep: Waits.
     """
 
     def __init__(
         self,
-        cursor: Cursor,
+        state: ScanState,
         get_range: Callable[..., Awaitable[Any]],
         describe_table: Callable[[str], Awaitable[Any]],
         sleep: Callable[[float], Awaitable[Any]],
     ) -> None:
-        self._cursor = cursor
+        self._state = state
         self._get_range = get_range
         self._describe_table = describe_table
         self._sleep = sleep
 
     @property
     def done(self) -> bool:
-        """Whether every row of the range was handed out; a scan that its limit has ended may have more."""
-        return self._cursor.done
+        """Whether every row of the range was returned; a scan that its limit has ended may have more."""
+        return self._state.done
 
     @property
     def next_key(self) -> Key | None:
-        """The key from which another scan goes on, as its ``start``: of the first row that was not handed out.
+        """The key of the first row that was not returned; pass it as ``start`` to continue with another scan.
 
         None once the scan is ``done``, and before the first row of a scan without a ``start``.
         """
-        return self._cursor.next_key
+        return self._state.next_key
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._cursor.table}{', done' if self.done else ''}>"
+        return f"<{type(self).__name__} of {self._state.table}{', done' if self.done else ''}>"
 
     async def _row(self) -> Any:
         """Return the next row, None if there is none."""
-        cursor = self._cursor
-        while cursor.wants_page:
+        state = self._state
+        while state.needs_page:
             try:
-                if cursor.lacks_bounds:
-                    cursor.set_bounds(await self._describe_table(cursor.table))
-                cursor.take_page(await self._get_range(**cursor.question()))
+                if state.needs_bounds:
+                    state.set_bounds(await self._describe_table(state.table))
+                state.add_page(await self._get_range(**state.page_arguments()))
             except OTSConfigError as error:
-                pause = cursor.pause(error)
-                if pause is None:
+                delay = state.retry_delay(error)
+                if delay is None:
                     raise
-                await self._sleep(pause)
-        return cursor.take_row()
+                await self._sleep(delay)
+        return state.next_row()
 
 
-class Scan(_Walk, Iterator[Any]):
-    """The rows of a range. After an error ``next`` may be called again: it asks for the same page once more.
+class Scan(_RowReader, Iterator[Any]):
+    """Iterates over the rows of a range. After an error ``next`` may be called again: it reads the same page again.
 
     Args:
-        cursor: Where it stands.
-        client: The client to ask.
+        state: The range to read.
+        client: The client to read with.
     """
 
-    def __init__(self, cursor: Cursor, client: Any) -> None:
-        super().__init__(cursor, _at_once(client.get_range), _at_once(client.describe_table), _at_once(time.sleep))
+    def __init__(self, state: ScanState, client: Any) -> None:
+        super().__init__(state, _awaitable(client.get_range), _awaitable(client.describe_table), _awaitable(time.sleep))
 
     def __iter__(self) -> Self:
         return self
@@ -223,16 +218,16 @@ class Scan(_Walk, Iterator[Any]):
         return row
 
 
-class AsyncScan(_Walk, AsyncIterator[Any]):
-    """The rows of a range, for ``async for``; otherwise as ``Scan``.
+class AsyncScan(_RowReader, AsyncIterator[Any]):
+    """Iterates over the rows of a range with ``async for``; otherwise it is like ``Scan``.
 
     Args:
-        cursor: Where it stands.
-        client: The client to ask.
+        state: The range to read.
+        client: The client to read with.
     """
 
-    def __init__(self, cursor: Cursor, client: Any) -> None:
-        super().__init__(cursor, client.get_range, client.describe_table, asyncio.sleep)
+    def __init__(self, state: ScanState, client: Any) -> None:
+        super().__init__(state, client.get_range, client.describe_table, asyncio.sleep)
 
     def __aiter__(self) -> Self:
         return self
@@ -244,8 +239,71 @@ class AsyncScan(_Walk, AsyncIterator[Any]):
         return row
 
 
-def _at_once(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    """Return a blocking function as one to await, which never suspends."""
+class ScanMethod(Generic[ScanT_co]):
+    """The method ``scan`` of a client."""
+
+    def _scan(self, state: ScanState) -> ScanT_co:
+        raise NotImplementedError
+
+    def scan(
+        self,
+        table: str,
+        start: Key | None = None,
+        end: Key | None = None,
+        *,
+        columns: list[str] | None = None,
+        direction: Direction = "FORWARD",
+        limit: int | None = None,
+        filter: Any = None,  # noqa: A002 - the service's word
+        max_version: int | None = 1,
+        time_range: tuple[int, int] | int | None = None,
+        page_size: int | None = None,
+        transaction_id: str | None = None,
+        retry_for: float = 300.0,
+    ) -> ScanT_co:
+        """Return an iterator over the rows of a range, or of a whole table; in asyncio it is for ``async for``.
+
+        A page that fails after the client's own retries is read again from the last key, if that may help.
+
+        Args:
+            table: The table's or the index's name.
+            start: The key to begin with, ``[("id", 1)]``; None begins at the end where the direction starts.
+            end: The key to stop before; None reads to the other end.
+            columns: The names of the columns to read, None for all.
+            direction: ``FORWARD``, or ``BACKWARD`` with ``start`` above ``end``.
+            limit: The most rows to return, None for all.
+            filter: A column condition that rows must meet.
+            max_version: The most versions of a column; None with a ``time_range``.
+            time_range: The versions to read, in milliseconds: from and to, or one.
+            page_size: The most rows to read with one request, None for what the service sends (5000, 4 MB).
+            transaction_id: The local transaction to read in.
+            retry_for: Seconds after a page's first failure in which it is read again.
+
+        Returns:
+            The iterator; its ``next_key`` is where another scan would continue, and ``done`` whether all was read.
+
+        Raises:
+            ValueError: If an argument cannot be used.
+        """
+        state = ScanState(
+            table,
+            start,
+            end,
+            direction=direction,
+            limit=limit,
+            page_size=page_size,
+            retry_for=retry_for,
+            columns_to_get=columns,
+            column_filter=filter,
+            max_version=max_version,
+            time_range=time_range,
+            transaction_id=transaction_id,
+        )
+        return self._scan(state)
+
+
+def _awaitable(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """Return a blocking function as an asynchronous one that never suspends."""
 
     async def call(*args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)

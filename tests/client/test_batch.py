@@ -14,7 +14,7 @@ from ots_config import (
     RetryEvent,
     WriteRetryPolicy,
 )
-from ots_config.client.batch import Batch, fits
+from ots_config.client.batch import Batch, has_an_item_per_row
 from ots_config.sdk import tablestore as ts
 
 META = ts.TableMeta("t", [("id", "INTEGER")])
@@ -236,7 +236,7 @@ def test_tokens_stay_with_their_rows() -> None:
 def test_an_answer_of_other_rows_does_not_fit() -> None:
     """An answer with too few rows, or of another table, is told from a whole one."""
     request = writing(put(1), put(2))
-    assert fits(request, {"t": [1, 2]})
-    assert not fits(request, {"t": [1]})
-    assert not fits(request, {"t": [1, 2], "other": []})
-    assert not fits(request, {})
+    assert has_an_item_per_row({"t": [1, 2]}, request)
+    assert not has_an_item_per_row({"t": [1]}, request)
+    assert not has_an_item_per_row({"t": [1, 2], "other": []}, request)
+    assert not has_an_item_per_row({}, request)

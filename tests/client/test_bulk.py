@@ -20,9 +20,9 @@ from ots_config import (
     ServiceError,
     WriteRetryPolicy,
 )
-from ots_config.client.backoff import LONGEST_PAUSE, Backoff
-from ots_config.client.bulk import BulkReport, Limits
-from ots_config.client.bulk.scheduler import Load, Plan
+from ots_config.client.backoff import MAX_DELAY, Backoff
+from ots_config.client.bulk import BulkLimits, BulkReport
+from ots_config.client.bulk.scheduler import RowBatch, Scheduler
 from ots_config.errors import ResponseLost
 from ots_config.sdk import tablestore as ts
 
@@ -336,7 +336,7 @@ def test_what_was_open_once_stays_open(emulator: Emulator, connect: Callable[...
 def test_an_answer_of_too_few_rows(connect: Callable[..., OTSClient], monkeypatch: pytest.MonkeyPatch) -> None:
     """It acknowledges nothing: which rows it speaks of cannot be known."""
     client = connect()
-    monkeypatch.setattr(client, "_decoded", lambda *_: {"t": [GOOD] * 4})
+    monkeypatch.setattr(client._codec, "decode", lambda *_: {"t": [GOOD] * 4})
     report = client.bulk_write("t", puts(5))
     assert {(row.code, row.may_have_happened) for row in report.failed} == {("ResponseInvalid", True)}
     assert len(report.failed) == 5
@@ -515,12 +515,12 @@ def test_an_input_that_fails_in_a_task(
 
 def test_rows_in_flight_at_a_second_interrupt() -> None:
     """A job that is left while a load is in flight reports its rows as open, and those never sent as not sent."""
-    plan = make_plan(concurrency=1)
-    fill(plan)
-    assert plan.next_load(0.0) is not None
-    plan.stop()
-    plan.keep("read and not taken")
-    report = plan.close(1.5)
+    scheduler = make_scheduler(concurrency=1)
+    fill(scheduler)
+    assert scheduler.next_batch(0.0) is not None
+    scheduler.stop()
+    scheduler.add_unsent("read and not taken")
+    report = scheduler.close(1.5)
     told = [(row.code, row.may_have_happened) for row in report.failed]
     assert told == [("ResponseLost", True)] * 10 + [("NotSent", False)] * 11
     assert (report.failed[-1].item, report.resume_from, report.elapsed) == ("read and not taken", 0, 1.5)
@@ -619,59 +619,61 @@ def test_arguments_that_cannot_be(connect: Callable[..., OTSClient], name: str, 
     assert watched.read == 0
 
 
-def make_plan(**given: Any) -> Plan:
-    """Return a plan, by default of four batches of ten rows."""
+def make_scheduler(**given: Any) -> Scheduler:
+    """Return a scheduler, by default of four batches of ten rows."""
     limits = {"concurrency": 4, "max_rows": 10, "max_bytes": 1000, "retry_for": 60.0, "start": 0}
-    return Plan(Limits(**{**limits, "on_failure": "collect", **given}), retry_writes=False)
+    return Scheduler(BulkLimits(**{**limits, "on_failure": "collect", **given}), retry_writes=False)
 
 
-def fill(plan: Plan, size: int = 10) -> int:
+def fill(scheduler: Scheduler, size: int = 10) -> int:
     """Add rows as long as there is room, and return how many."""
     added = 0
-    while plan.room:
-        plan.skip()
-        plan.add(None, ts.PutRowItem(ts.Row([("id", plan.position)], []), None), None, size, plan.position)
+    while scheduler.free_rows:
+        scheduler.skip()
+        scheduler.add(
+            None, ts.PutRowItem(ts.Row([("id", scheduler.position)], []), None), None, size, scheduler.position
+        )
         added += 1
     return added
 
 
-def launch(plan: Plan, now: float) -> list[Load]:
+def launch(scheduler: Scheduler, now: float) -> list[RowBatch]:
     """Return every load that may be sent now."""
     loads = []
-    while (load := plan.next_load(now)) is not None:
+    while (load := scheduler.next_batch(now)) is not None:
         loads.append(load)
-        fill(plan)
+        fill(scheduler)
     return loads
 
 
 def test_look_ahead_is_bounded_by_bytes_as_well() -> None:
     """Of large rows fewer are read."""
-    assert fill(make_plan()) == 50
-    assert fill(make_plan(), size=500) == 10
+    assert fill(make_scheduler()) == 50
+    assert fill(make_scheduler(), size=500) == 10
 
 
 def test_throttled_loads_halve_the_window_and_good_ones_open_it_slowly() -> None:
     """Loads of one throttle count once; the window goes from 8 to 4, to 1, and back by less than one for each."""
-    plan = make_plan(concurrency=8)
-    fill(plan)
+    scheduler = make_scheduler(concurrency=8)
+    fill(scheduler)
     busy = ServiceError(503, "OTSServerBusy", "")
     now = 0.0
     sizes = []
     for _ in range(4):
-        loads = launch(plan, now)
+        loads = launch(scheduler, now)
         sizes.append(len(loads))
         for load in loads:
             load.outcome = busy
-            plan.settle(load, now)
-        now += 2 * LONGEST_PAUSE
+            scheduler.complete(load, now)
+        now += 2 * MAX_DELAY
     assert sizes == [8, 4, 2, 1]
     sizes.clear()
     for _ in range(8):
-        loads = launch(plan, now)
+        loads = launch(scheduler, now)
         sizes.append(len(loads))
         for load in loads:
             load.outcome = [GOOD] * len(load.rows)
-            plan.settle(load, now)
+            scheduler.complete(load, now)
     assert sizes[0] == 1
     assert sizes == sorted(sizes)
     assert all(later - sooner <= 1 for sooner, later in pairwise(sizes))
@@ -680,50 +682,50 @@ def test_throttled_loads_halve_the_window_and_good_ones_open_it_slowly() -> None
 
 def test_rows_to_be_tried_again_do_not_wait_for_a_full_load() -> None:
     """When their time has come they go with what else is ready, though the input has more."""
-    plan = make_plan()
+    scheduler = make_scheduler()
     for _ in range(10):
-        plan.skip()
-        plan.add(None, ts.PutRowItem(ts.Row([("id", plan.position)], []), None), None, 10, plan.position)
-    load = plan.next_load(0.0)
+        scheduler.skip()
+        scheduler.add(None, ts.PutRowItem(ts.Row([("id", scheduler.position)], []), None), None, 10, scheduler.position)
+    load = scheduler.next_batch(0.0)
     assert load is not None
     busy = ts.BatchWriteRowResponseItem(False, "OTSServerBusy", "", None, None)  # noqa: FBT003 - the SDK's order
     load.outcome = [busy] * 3 + [GOOD] * 7
-    plan.settle(load, 0.0)
-    assert plan.room
-    assert plan.next_load(0.0) is None
-    pause = plan.pause(0.0)
+    scheduler.complete(load, 0.0)
+    assert scheduler.free_rows
+    assert scheduler.next_batch(0.0) is None
+    pause = scheduler.retry_delay(0.0)
     assert pause is not None
     assert 0.1 <= pause <= 0.2
-    again = plan.next_load(0.2)
+    again = scheduler.next_batch(0.2)
     assert again is not None
     assert sorted(row.position for row in again.rows) == [0, 1, 2]
 
 
 def test_requests_that_the_client_itself_sent_again_close_the_window_too() -> None:
     """A load that took retries tells of the same crowding, though it went well in the end."""
-    plan = make_plan(concurrency=2)
-    fill(plan)
-    loads = launch(plan, 0.0)
+    scheduler = make_scheduler(concurrency=2)
+    fill(scheduler)
+    loads = launch(scheduler, 0.0)
     loads[0].outcome = [GOOD] * 10
     loads[0].retries = 3
-    plan.settle(loads[0], 0.0)
-    assert plan.next_load(0.0) is None
+    scheduler.complete(loads[0], 0.0)
+    assert scheduler.next_batch(0.0) is None
 
 
 def test_patience_waits_longer_each_time_and_tries_once_more_at_its_end() -> None:
     """The pauses grow to their longest, the last is cut to what is left, and a service's own wish is heard."""
-    patience = Backoff(100.0)
+    backoff = Backoff(100.0)
     now, pauses = 0.0, []
-    while (pause := patience.pause(ResponseLost("x"), now)) is not None:
+    while (pause := backoff.delay(ResponseLost("x"), now)) is not None:
         pauses.append(pause)
         now += pause
     assert now == pytest.approx(100.0)
     assert 0.1 <= pauses[0] <= 0.2
-    assert all(LONGEST_PAUSE / 2 <= pause <= LONGEST_PAUSE for pause in pauses[7:-1])
+    assert all(MAX_DELAY / 2 <= pause <= MAX_DELAY for pause in pauses[7:-1])
     asked = ServiceError(503, "OTSServerBusy", "")
     asked.retry_after = 30.0
-    assert Backoff(100.0).pause(asked, 0.0) == 30.0
-    assert Backoff(0.0).pause(asked, 0.0) is None
+    assert Backoff(100.0).delay(asked, 0.0) == 30.0
+    assert Backoff(0.0).delay(asked, 0.0) is None
 
 
 def test_no_delay_is_the_clients_own(emulator: Emulator, connect: Callable[..., OTSClient]) -> None:

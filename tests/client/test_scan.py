@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ots_config import AsyncOTSClient, Emulator, NoRetryPolicy, OTSClient, ResponseInvalid, ServiceError
-from ots_config.client.scan import Cursor
+from ots_config.client.scan import ScanState
 from ots_config.sdk import tablestore as ts
 
 META = ts.TableMeta("t", [("gid", "INTEGER"), ("uid", "STRING")])
@@ -268,32 +268,32 @@ def test_arguments_that_cannot_be(connect: Callable[..., OTSClient], name: str, 
         connect().scan("t", **given)
 
 
-def make_cursor() -> Cursor:
-    """Return the cursor of a scan."""
-    return Cursor("t", key(0), key(9), direction="FORWARD", limit=None, page_size=None, retry_for=60.0)
+def make_state() -> ScanState:
+    """Return the state of a scan."""
+    return ScanState("t", key(0), key(9), direction="FORWARD", limit=None, page_size=None, retry_for=60.0)
 
 
 def test_progress_gives_new_patience() -> None:
     """Pages that fail now and then do not add up: after each page that was read the pauses begin anew."""
-    cursor = make_cursor()
+    state = make_state()
     busy = ServiceError(503, "OTSServerBusy", "")
-    pauses = [cursor.pause(busy) or 0.0 for _ in range(5)]
+    pauses = [state.retry_delay(busy) or 0.0 for _ in range(5)]
     assert pauses[4] > 1
-    cursor.take_page((None, key(1), [ts.Row(key(0), [])], b""))
-    assert (cursor.pause(busy) or 1.0) <= 0.2
+    state.add_page((None, key(1), [ts.Row(key(0), [])], b""))
+    assert (state.retry_delay(busy) or 1.0) <= 0.2
 
 
 def test_a_row_that_pages_cut_is_one_row() -> None:
     """The official SDK tells of a row too wide for a page by a token, which the next request hands back."""
-    cursor = make_cursor()
+    state = make_state()
     wide = ts.Row(key(1), [("a", 1, 5)])
-    cursor.take_page((None, None, [ts.Row(key(0), []), wide], b"token"))
-    assert cursor.take_row().primary_key == key(0)
-    assert cursor.next_key == key(1)
-    assert cursor.wants_page
-    question = cursor.question()
-    assert (question["token"], question["inclusive_start_primary_key"]) == (b"token", key(1))
-    cursor.take_page((None, None, [ts.Row(key(1), [("b", 2, 5)]), ts.Row(key(2), [])], b""))
-    assert cursor.take_row().attribute_columns == [("a", 1, 5), ("b", 2, 5)]
-    assert cursor.take_row().primary_key == key(2)
-    assert cursor.done
+    state.add_page((None, None, [ts.Row(key(0), []), wide], b"token"))
+    assert state.next_row().primary_key == key(0)
+    assert state.next_key == key(1)
+    assert state.needs_page
+    arguments = state.page_arguments()
+    assert (arguments["token"], arguments["inclusive_start_primary_key"]) == (b"token", key(1))
+    state.add_page((None, None, [ts.Row(key(1), [("b", 2, 5)]), ts.Row(key(2), [])], b""))
+    assert state.next_row().attribute_columns == [("a", 1, 5), ("b", 2, 5)]
+    assert state.next_row().primary_key == key(2)
+    assert state.done
