@@ -1,12 +1,30 @@
-"""What every test has: an environment without the user's settings, and a home of its own."""
+"""What every test has: an environment without the user's settings, and a home of its own; and how long it may take."""
 
 import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 _FAMILIES = ("OTS_", "ALIBABA_CLOUD_", "ALIBABACLOUD_", "ALICLOUD_", "ACCESS_KEY_", "SECURITY_TOKEN", "OSS_")
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
+_BUDGETS = {"tests": 150, "tests/credentials": 40, "tests/emulator": 50, "tests/request": 10, "tests/settings": 30}
+"""Seconds that the tests of a folder may take in sum: 280, as two workers have 150, start and coverage included."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests of each folder took, beside its budget; it is for the reader, and fails nothing."""
+    taken: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                parts = report.nodeid.split("::", maxsplit=1)[0].split("/")
+                taken["/".join(parts[: min(2, len(parts) - 1)])] += report.duration
+    for folder, seconds in sorted(taken.items()):
+        budget = f" of {_BUDGETS[folder]} s" if folder in _BUDGETS else ", no budget"
+        terminalreporter.write_line(f"{folder:<17} {seconds:6.1f} s{budget}")
 
 
 @pytest.fixture(autouse=True)
@@ -20,3 +38,14 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
     monkeypatch.chdir(home)
     return home
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have SIGINT raise ``KeyboardInterrupt``, also where the tests run with it ignored (``make test &``).
+
+    A process that is started meanwhile gets the system's own handling of it.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

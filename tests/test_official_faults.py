@@ -44,6 +44,8 @@ from ots_config.sdk import tablestore as ts
 
 SEEN = version("tablestore") == "6.4.8"
 """Whether the official client is the one in which these faults were seen."""
+NATIVE = getattr(ts.encoder, "NATIVE_ENCODER_AVAILABLE", False)
+"""Whether its encoder in C++ runs here; that of 6.4.8 is built for CPython 3.12."""
 KEY = [("gid", 1), ("uid", "a")]
 ROW = ts.Row(KEY, [("n", 1)])
 FAST = NoDelayRetryPolicy()
@@ -616,7 +618,8 @@ def test_b30_column_names_beyond_ascii_arrive(emulator: Emulator, ours: Make, of
     row = client.get_row("t", KEY, max_version=1)[1]
     assert {name: value for name, value, _ in row.attribute_columns} == {"公司": "水", "n": 1}
     if SEEN:
-        refused = error_of(lambda: official().put_row("t", ts.Row(KEY, [("公司", "水")])), ts.OTSServiceError)
+        theirs = official(enable_native=False)  # the codec in Python, which runs on every Python but one
+        refused = error_of(lambda: theirs.put_row("t", ts.Row(KEY, [("公司", "水")])), ts.OTSServiceError)
         assert refused.get_error_code() == "OTSParameterInvalid"
 
 
@@ -694,7 +697,7 @@ def test_b07_importing_is_silent_and_light() -> None:
     assert run_python("from ots_config import OTSClient, AsyncOTSClient") == ("", "")
     heavy = "{'aiohttp', 'numpy', 'flatbuffers', 'tablestore', 'pydantic', 'requests'}"
     assert run_python(f"import sys, ots_config; print(sys.modules.keys() & {heavy})") == ("set()\n", "")
-    if SEEN and sys.version_info[:2] != (3, 12):  # the version that its native codec is built for
+    if SEEN and not NATIVE:
         assert "Native" in run_python("import tablestore")[1]
 
 
@@ -707,8 +710,8 @@ def test_b16_nothing_is_formatted_that_nobody_reads(
     monkeypatch.setattr(formatter, "MessageToString", lambda message, **_: made.append(message) or "")
     ours().put_row("t", ROW)
     assert made == []
-    if SEEN and sys.version_info[:2] != (3, 12):
-        official().put_row("t", ROW)
+    if SEEN:
+        official(enable_native=False).put_row("t", ROW)
         assert len(made) == 1
 
 

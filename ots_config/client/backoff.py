@@ -10,11 +10,11 @@ FIRST_DELAY = 0.2
 MAX_DELAY = 10.0
 
 
-class Backoff:
-    """The growing delays between the tries of one thing that keeps failing.
+class JobBackoff:
+    """The growing delays between the attempts of one thing, a scan's page or a bulk write's row.
 
     Args:
-        retry_for: Seconds after the first failure in which it is tried again; 0 never does.
+        retry_for: Seconds after the first failure in which it is tried again; 0 for never.
     """
 
     __slots__ = ("failed_since", "failures", "retry_for")

@@ -44,7 +44,7 @@ async def call_batch(
             raise undecodable(operation.name, response)
         return result
 
-    batch = Batch(operation.name, request, await send(request, body))
+    batch = BatchState(operation.name, request, await send(request, body))
     while True:
         rows, row_error = batch.rows_to_retry(policy, state.retries)
         if row_error is None:
@@ -62,7 +62,7 @@ async def call_batch(
             return batch.result
 
 
-class Batch:
+class BatchState:
     """A batch and the latest result of each row.
 
     Args:

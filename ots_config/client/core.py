@@ -8,6 +8,7 @@ from importlib.metadata import version
 from platform import machine, python_version, system
 from typing import Any, ClassVar
 
+from ots_config import __version__
 from ots_config.client.arguments import (
     build_policy,
     build_settings,
@@ -36,8 +37,7 @@ from ots_config.sdk import OTSProtocol, as_sdk_error
 from ots_config.settings import OTSSettings
 
 USER_AGENT = (
-    f"ots-config/{version('ots-config')} tablestore/{version('tablestore')} "
-    f"({system()}; {machine()}) Python/{python_version()}"
+    f"ots-config/{__version__} tablestore/{version('tablestore')} ({system()}; {machine()}) Python/{python_version()}"
 )
 
 

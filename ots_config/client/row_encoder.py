@@ -54,10 +54,13 @@ def _cells(columns: Any) -> list[Cell | tuple[Any, ...]]:
     if not len(columns):  # an object without a length is refused
         return cells
     for column in columns:
+        # By index, as the official encoder reads them: unpacked, a mapping would give its keys.
         if len(column) == 2:
-            (name, value), timestamp = column, None
+            name, value, timestamp = column[0], column[1], None
+        elif len(column) == 3:
+            name, value, timestamp = column[0], column[1], column[2]
         else:
-            name, value, timestamp = column
+            raise ValueError
         if value is None:
             raise TypeError
         cells.append((name, value, timestamp, None))
@@ -81,9 +84,11 @@ def _changes(columns: Any) -> list[Cell | tuple[Any, ...]]:
             if not deletes and not isinstance(change, tuple):
                 raise TypeError
             if len(change) == 2:
-                (name, value), timestamp = change, None
+                name, value, timestamp = change[0], change[1], None
+            elif len(change) == 3:
+                name, value, timestamp = change[0], change[1], change[2]
             else:
-                name, value, timestamp = change
+                raise ValueError
             cells.append((name, value, timestamp, op))
     return cells
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
 
-from ots_config.client.backoff import Backoff, may_retry
+from ots_config.client.backoff import JobBackoff, may_retry
 from ots_config.errors import OTSConfigError
 from ots_config.request.io import run_sync
 from ots_config.sdk import tablestore
@@ -51,7 +51,7 @@ class ScanState:
         self._direction = direction
         self._remaining = limit
         self._page_size = page_size
-        self._backoff = Backoff(retry_for)
+        self._backoff = JobBackoff(retry_for)
         self._query = query
         self._rows: deque[Any] = deque()
         self._partial_row: Any = None  # a row so wide that a page ended within it

@@ -14,7 +14,7 @@ from ots_config import (
     RetryEvent,
     WriteRetryPolicy,
 )
-from ots_config.client.batch import Batch, has_an_item_per_row
+from ots_config.client.batch import BatchState, has_an_item_per_row
 from ots_config.sdk import tablestore as ts
 
 META = ts.TableMeta("t", [("id", "INTEGER")])
@@ -229,7 +229,7 @@ def test_tokens_stay_with_their_rows() -> None:
     request = ts.BatchGetRowRequest()
     keys = [[("id", n)] for n in range(3)]
     request.add(ts.TableInBatchGetRowItem("t", keys, None, None, 1, token=[b"a", b"b", b"c"]))
-    part = Batch("BatchGetRow", request, {"t": []}).request_of([("t", 2), ("t", 0)])
+    part = BatchState("BatchGetRow", request, {"t": []}).request_of([("t", 2), ("t", 0)])
     assert (part.items["t"].primary_keys, part.items["t"].token) == ([keys[0], keys[2]], [b"a", b"c"])
 
 

@@ -20,7 +20,7 @@ from ots_config import (
     ServiceError,
     WriteRetryPolicy,
 )
-from ots_config.client.backoff import MAX_DELAY, Backoff
+from ots_config.client.backoff import MAX_DELAY, JobBackoff
 from ots_config.client.bulk import BulkLimits, BulkReport
 from ots_config.client.bulk.scheduler import RowBatch, Scheduler
 from ots_config.errors import ResponseLost
@@ -526,7 +526,7 @@ def test_rows_in_flight_at_a_second_interrupt() -> None:
     assert (report.failed[-1].item, report.resume_from, report.elapsed) == ("read and not taken", 0, 1.5)
 
 
-def test_ctrl_c(emulator: Emulator, connect: Callable[..., OTSClient]) -> None:
+def test_ctrl_c(interruptible: None, emulator: Emulator, connect: Callable[..., OTSClient]) -> None:
     """A signal in the middle of the job waits for what is in flight; every row that was read is accounted for."""
     client = connect()
     emulator.fault(operation="BatchWriteRow", kind="delay", seconds=0.05)
@@ -714,7 +714,7 @@ def test_requests_that_the_client_itself_sent_again_close_the_window_too() -> No
 
 def test_patience_waits_longer_each_time_and_tries_once_more_at_its_end() -> None:
     """The pauses grow to their longest, the last is cut to what is left, and a service's own wish is heard."""
-    backoff = Backoff(100.0)
+    backoff = JobBackoff(100.0)
     now, pauses = 0.0, []
     while (pause := backoff.delay(ResponseLost("x"), now)) is not None:
         pauses.append(pause)
@@ -724,8 +724,8 @@ def test_patience_waits_longer_each_time_and_tries_once_more_at_its_end() -> Non
     assert all(MAX_DELAY / 2 <= pause <= MAX_DELAY for pause in pauses[7:-1])
     asked = ServiceError(503, "OTSServerBusy", "")
     asked.retry_after = 30.0
-    assert Backoff(100.0).delay(asked, 0.0) == 30.0
-    assert Backoff(0.0).delay(asked, 0.0) is None
+    assert JobBackoff(100.0).delay(asked, 0.0) == 30.0
+    assert JobBackoff(0.0).delay(asked, 0.0) is None
 
 
 def test_no_delay_is_the_clients_own(emulator: Emulator, connect: Callable[..., OTSClient]) -> None:

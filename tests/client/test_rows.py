@@ -257,6 +257,22 @@ def test_a_request_with_something_wrong_in_it_is_the_official_one(api: str, data
     assert outcomes[0] == outcomes[1]
 
 
+@pytest.mark.parametrize(
+    "column", [{"PUT": 1, "ab": 2}, {"a": 1, "b": 2, "c": 3}, {0: "a", 1: 1}], ids=["two", "three", "by index"]
+)
+@pytest.mark.parametrize("api", ["PutRow", "UpdateRow"])
+def test_a_mapping_as_a_column_is_read_as_the_official_encoder_reads_it(api: str, column: Any) -> None:
+    """It is asked for its entries 0 and 1, not unpacked into its keys."""
+    row = ts.Row([("k", 1)], [column] if api == "PutRow" else {"DELETE": [column]})
+    outcomes = []
+    for encoder in (THEIRS, OURS):
+        try:
+            outcomes.append(encoded(encoder, api, "t", row, None, None, None))
+        except KeyError as error:
+            outcomes.append(error.args)
+    assert outcomes[0] == outcomes[1]
+
+
 @calmly
 @given(
     st.lists(st.tuples(any_names, int64), max_size=3), st.lists(st.tuples(any_names, texts | st.booleans()), max_size=4)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any
 
-from ots_config.client.backoff import Backoff, may_retry
+from ots_config.client.backoff import JobBackoff, may_retry
 from ots_config.client.bulk.report import BulkLimits, BulkReport, FailedRow
 from ots_config.errors import OTSConfigError, RequestError, ResponseLost, ServiceError
 from ots_config.request.idempotency import is_item_repeatable
@@ -48,7 +48,7 @@ class PendingRow:
     encoded: Any
     size: int
     key: Hashable
-    backoff: Backoff
+    backoff: JobBackoff
     in_flight: bool = False
     may_have_happened: bool = False
     code: str = "NotSent"
@@ -157,7 +157,7 @@ class Scheduler:
 
     def add(self, source: Any, item: Any, encoded: Any, size: int, key: Hashable) -> None:
         """Add the row that was read last; the arguments are those of ``PendingRow``."""
-        row = PendingRow(self.position - 1, source, item, encoded, size, key, Backoff(self._limits.retry_for))
+        row = PendingRow(self.position - 1, source, item, encoded, size, key, JobBackoff(self._limits.retry_for))
         self._add_pending(row)
         if key is None:
             self._add_ready(row)
@@ -177,7 +177,7 @@ class Scheduler:
             self._add_unsendable(source)
 
     def _add_unsendable(self, source: Any) -> PendingRow:
-        row = PendingRow(self.position - 1, source, None, None, 0, None, Backoff(0.0))
+        row = PendingRow(self.position - 1, source, None, None, 0, None, JobBackoff(0.0))
         self._add_pending(row)
         return row
 
