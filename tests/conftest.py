@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
 _FAMILIES = ("OTS_", "ALIBABA_CLOUD_", "ALIBABACLOUD_", "ALICLOUD_", "ACCESS_KEY_", "SECURITY_TOKEN", "OSS_")
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
-_BUDGETS = {"tests": 150, "tests/credentials": 40, "tests/emulator": 50, "tests/request": 10, "tests/settings": 30}
+_BUDGETS = {
+    "tests": 65,
+    "tests/client": 75,
+    "tests/credentials": 40,
+    "tests/emulator": 50,
+    "tests/plainbuffer": 10,
+    "tests/request": 10,
+    "tests/settings": 30,
+}
 """Seconds that the tests of a folder may take in sum: 280, as two workers have 150, start and coverage included."""
 
 

@@ -55,7 +55,7 @@ def test_a_wrong_secret_is_one_error(emulator: Emulator, connect: Callable[..., 
 
 
 def test_a_wrong_key_is_one_error(connect: Callable[..., OTSClient]) -> None:
-    """An unknown key is shown as the service tells it, with the masked key and its source."""
+    """An unknown key is reported in the service's words, with the masked key and its source."""
     error = error_of(connect(access_key_id="LTAI5tUnknownKey0000").list_table)
     assert "does not exist" in str(error)
     assert error.access_key_id == "LTAI5t****0000"

@@ -66,7 +66,7 @@ def test_each_attempt_is_a_span(emulator: Emulator, spans: InMemorySpanExporter)
 
 
 def test_an_attempt_without_an_answer_is_a_span(emulator: Emulator, spans: InMemorySpanExporter) -> None:
-    """An attempt whose connection is reset is a span that tells the error, and the next one a span of its own."""
+    """An attempt whose connection is reset is a span with the error, and the next one a span of its own."""
     emulator.fault(operation="ListTable", kind="reset_before", count=1)
     with OTSClient(emulator.endpoint, *KEYS, retry_policy=NoDelayRetryPolicy()) as client:
         client.list_table()
@@ -133,7 +133,7 @@ def test_responses_fakes_a_session_of_the_users() -> None:
 
 
 def test_responses_fakes_failures() -> None:
-    """What ``responses`` raises in place of an answer is told in our terms, and retried as if it were real."""
+    """What ``responses`` raises in place of an answer becomes an error of ours, and retried as if it were real."""
     with requests.Session() as session, responses.RequestsMock() as fake:
         fake.add(responses.POST, f"{FAKE}/ListTable", body=requests.exceptions.ReadTimeout())
         fake.add(responses.POST, f"{FAKE}/ListTable", status=502, body="<html>")

@@ -7,14 +7,7 @@ import pytest
 import requests
 
 import ots_config
-from ots_config import (
-    Credentials,
-    DefaultRetryPolicy,
-    Emulator,
-    NoDelayRetryPolicy,
-    OTSClient,
-    ServiceError,
-)
+from ots_config import Credentials, DefaultRetryPolicy, Emulator, NoDelayRetryPolicy, OTSClient, ServiceError
 from ots_config.sdk import tablestore as ts
 from tests.client.tables import KEY, ROW
 

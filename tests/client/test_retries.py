@@ -32,7 +32,7 @@ def test_a_throttle_is_survived(emulator: Emulator, connect: Callable[..., OTSCl
 
 
 def test_the_number_of_attempts_is_bounded(emulator: Emulator, connect: Callable[..., OTSClient]) -> None:
-    """A throttle without an end is raised after the policy's attempts, and tells how many there were."""
+    """A throttle without an end is raised after the policy's attempts, with their number."""
     emulator.fault(operation="PutRow", kind="error", code="OTSServerBusy")
     policy = NoDelayRetryPolicy(max_retry_times=4)
     error = error_of(lambda: connect(retry_policy=policy).put_row("t", ROW))

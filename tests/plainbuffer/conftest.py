@@ -6,10 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.plainbuffer.strategies import (
-    official,
-    streams,
-)
+from tests.plainbuffer.strategies import official, streams
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -19,12 +19,7 @@ from ots_config.plainbuffer import (
     encode_row,
     encode_rows,
 )
-from tests.plainbuffer.strategies import (
-    HEADER,
-    calmly,
-    handmade,
-    rows,
-)
+from tests.plainbuffer.strategies import HEADER, calmly, handmade, rows
 
 
 @pytest.mark.parametrize("marker", list(Marker))
@@ -63,7 +58,6 @@ EVERY = encode_row(
     ],
     deleted=True,
 )
-
 """A row with one of everything."""
 
 

@@ -37,7 +37,7 @@ async def test_more_tasks_than_connections(emulator: Emulator, connect_async: Ca
 
 
 async def test_a_full_pool_is_one_clear_error(emulator: Emulator, connect_async: Callable[..., AsyncOTSClient]) -> None:
-    """A task that finds no free connection in time is told so, and nothing was sent."""
+    """A task that finds no free connection in time gets one clear error, and nothing was sent."""
     client = connect_async(max_connection=1, socket_timeout=(0.2, 30), retry_policy=NoRetryPolicy())
     emulator.fault(operation="GetRow", kind="delay", seconds=2, count=1)
     slow = asyncio.create_task(client.get_row("t", KEY, max_version=1))

@@ -64,7 +64,7 @@ async def test_a_provider_that_never_answers(emulator: Emulator, connect_async: 
 async def test_create_async_client(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A client is made of the environment, and tells in one line what it is connected to, as whom."""
+    """A client is made of the environment, and logs in one line what it is connected to, as whom."""
     emulator.reset()
     monkeypatch.setenv("OTS_ENDPOINT", emulator.endpoint)
     monkeypatch.setenv("OTS_INSTANCE_NAME", emulator.instance_name)

@@ -6,14 +6,7 @@ from typing import Any
 
 import pytest
 
-from ots_config import (
-    AsyncOTSClient,
-    Emulator,
-    NoDelayRetryPolicy,
-    OTSClient,
-    RequestError,
-    ResponseLost,
-)
+from ots_config import AsyncOTSClient, Emulator, NoDelayRetryPolicy, OTSClient, RequestError, ResponseLost
 from ots_config.sdk import tablestore as ts
 from tests.client.tables import KEY, ROW
 

@@ -3,17 +3,11 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ots_config import (
-    Emulator,
-    NoRetryPolicy,
-    OTSClient,
-)
+from ots_config import Emulator, NoRetryPolicy, OTSClient
 from ots_config.sdk import tablestore as ts
 
 FREE = ts.ReservedThroughput(ts.CapacityUnit(0, 0))
-
 ONCE = NoRetryPolicy()
-
 GOOD = ts.BatchWriteRowResponseItem(is_ok=True, error_code="", error_message="", consumed=None, primary_key=[])
 
 

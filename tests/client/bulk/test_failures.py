@@ -5,13 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ots_config import (
-    DefaultRetryPolicy,
-    Emulator,
-    NoDelayRetryPolicy,
-    OTSClient,
-    WriteRetryPolicy,
-)
+from ots_config import DefaultRetryPolicy, Emulator, NoDelayRetryPolicy, OTSClient, WriteRetryPolicy
 from ots_config.sdk import tablestore as ts
 from tests.client.bulk.rows import GOOD, ONCE, Watched, additions, batches, puts, stored
 

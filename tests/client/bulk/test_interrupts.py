@@ -7,12 +7,7 @@ from typing import Any
 
 import pytest
 
-from ots_config import (
-    AsyncOTSClient,
-    Emulator,
-    OTSClient,
-    ServiceError,
-)
+from ots_config import AsyncOTSClient, Emulator, OTSClient, ServiceError
 from ots_config.sdk import tablestore as ts
 from tests.client.bulk.rows import ONCE, Watched, puts, stored
 
@@ -101,7 +96,7 @@ def test_ctrl_c(interruptible: None, emulator: Emulator, connect: Callable[..., 
 
 
 def test_what_is_no_row(connect: Callable[..., OTSClient]) -> None:
-    """An object of another type is the caller's mistake: a ``TypeError`` that tells its position."""
+    """An object of another type is the caller's mistake: a ``TypeError`` with its position."""
     with pytest.raises(TypeError, match="row 2 must be a Row or an item of a batch, not dict") as caught:
         connect().bulk_write("t", [*puts(2), {"id": 1}, *puts(1)])
     report = vars(caught.value)["report"]

@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 
-from ots_config import (
-    ServiceError,
-)
+from ots_config import ServiceError
 from ots_config.client.backoff import MAX_DELAY, JobBackoff
 from ots_config.client.bulk import BulkLimits
 from ots_config.client.bulk.scheduler import RowBatch, Scheduler
@@ -112,7 +110,7 @@ def test_rows_to_be_tried_again_do_not_wait_for_a_full_batch() -> None:
 
 
 def test_requests_that_the_client_itself_sent_again_close_the_window_too() -> None:
-    """A batch that took retries tells of the same crowding, though it went well in the end."""
+    """A batch that took retries narrows the window, though it succeeded in the end."""
     scheduler = make_scheduler(concurrency=2)
     fill(scheduler)
     sent = send_all(scheduler, 0.0)

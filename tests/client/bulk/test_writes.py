@@ -7,11 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from ots_config import (
-    AsyncOTSClient,
-    Emulator,
-    OTSClient,
-)
+from ots_config import AsyncOTSClient, Emulator, OTSClient
 from ots_config.client.bulk import BulkReport
 from ots_config.sdk import tablestore as ts
 from tests.client.bulk.rows import FREE, ONCE, Watched, batches, puts, stored

@@ -6,28 +6,20 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ots_config import (
-    AsyncOTSClient,
-    Emulator,
-    OTSClient,
-    RequestError,
-)
+from ots_config import AsyncOTSClient, Emulator, OTSClient, RequestError
 from ots_config.sdk import tablestore as ts
+from tests.client.tables import create_table
 
 KEYS = ("testid", "testsecret", "demo")
-
 WORKERS = 8
-
 UNBOUNDED = {"budget_rate": 1e6}
-
 """A budget that never ends: these runs are about what is stored, others about the budget."""
 
 
 def make_table(emulator: Emulator) -> None:
     """Make the empty table ``t``, with the key ``k``."""
     with OTSClient(emulator.endpoint, *KEYS) as client:
-        meta = ts.TableMeta("t", [("k", "INTEGER")])
-        client.create_table(meta, ts.TableOptions(), ts.ReservedThroughput(ts.CapacityUnit(0, 0)))
+        create_table(client, "t", [("k", "INTEGER")])
     emulator.clear_log()
 
 
@@ -55,15 +47,12 @@ def read(client: Any, number: int) -> Any:
 
 
 UNSAFE = (increment, insert)
-
 SHARE = 12
-
 CALLS: list[tuple[Call, int]] = [
     (call, at * SHARE + place) for place in range(SHARE) for at, call in enumerate((increment, insert, put, read))
 ]
 
 Outcome = RequestError | None
-
 Shell = Callable[..., list[Outcome]]
 
 

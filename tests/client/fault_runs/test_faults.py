@@ -39,7 +39,6 @@ class NoDelayWrites(WriteRetryPolicy):
 
 
 POLICIES: dict[str, type[DefaultRetryPolicy]] = {"default": NoDelayRetryPolicy, "write": NoDelayWrites}
-
 KINDS: dict[str, dict[str, Any]] = {
     "OTSServerBusy": {"kind": "error", "code": "OTSServerBusy"},
     "OTSInternalServerError": {"kind": "error", "code": "OTSInternalServerError"},

@@ -10,13 +10,7 @@ from typing import Any
 
 import pytest
 
-from ots_config import (
-    ConnectFailed,
-    Credentials,
-    DefaultRetryPolicy,
-    RequestError,
-    Throttled,
-)
+from ots_config import ConnectFailed, Credentials, DefaultRetryPolicy, RequestError, Throttled
 from ots_config.request import call as call_module
 from ots_config.request import retry_decision as decision_module
 from ots_config.request.attempt import Authenticator

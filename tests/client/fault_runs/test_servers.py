@@ -8,12 +8,7 @@ from typing import Any
 
 import pytest
 
-from ots_config import (
-    DefaultRetryPolicy,
-    Emulator,
-    NoDelayRetryPolicy,
-    NoRetryPolicy,
-)
+from ots_config import DefaultRetryPolicy, Emulator, NoDelayRetryPolicy, NoRetryPolicy
 from ots_config.emulator.http import Limits
 from ots_config.request.retry_policy import RetryEvent
 from tests.client.fault_runs.calls import (

@@ -7,14 +7,9 @@ from typing import Any
 
 import pytest
 
-from ots_config import (
-    Emulator,
-)
+from ots_config import Emulator
 from ots_config.sdk import tablestore as ts
-from tests.client.official_faults.comparison import (
-    FAST,
-    Make,
-)
+from tests.client.official_faults.comparison import FAST, Make
 from tests.client.official_faults.impostor import Impostor
 
 

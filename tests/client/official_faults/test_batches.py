@@ -4,20 +4,10 @@ from typing import Any
 
 import pytest
 
-from ots_config import (
-    AsyncOTSClient,
-    Emulator,
-    NoDelayRetryPolicy,
-)
+from ots_config import AsyncOTSClient, Emulator, NoDelayRetryPolicy
 from ots_config.sdk import pb2
 from ots_config.sdk import tablestore as ts
-from tests.client.official_faults.comparison import (
-    FAST,
-    ROW,
-    SEEN,
-    FastWrites,
-    Make,
-)
+from tests.client.official_faults.comparison import FAST, ROW, SEEN, FastWrites, Make
 
 
 def keys_in(body: bytes) -> int:
@@ -123,7 +113,7 @@ def test_a_refused_increment_is_sent_again(emulator: Emulator, ours: Make) -> No
 
 
 def test_what_fails_for_good_stays_in_the_result(emulator: Emulator, ours: Make) -> None:
-    """A row whose condition fails, or that is refused to the last, is told in the result as ever, and is not raised."""
+    """A row whose condition fails, or that is refused to the last, stays in the result as ever, and is not raised."""
     client = ours(retry_policy=NoDelayRetryPolicy(max_retry_times=2))
     missing = ts.PutRowItem(ROW, ts.Condition("EXPECT_EXIST"))
     bodies = sent_by(client)

@@ -7,20 +7,11 @@ from pathlib import Path
 import pytest
 import urllib3.exceptions
 
-from ots_config import (
-    Emulator,
-    NoRetryPolicy,
-    OTSClient,
-    SettingsError,
-)
+from ots_config import Emulator, NoRetryPolicy, OTSClient, SettingsError
 from ots_config.request.signing import header_lines, sign_v2
 from ots_config.sdk import tablestore as ts
 from tests.client.errors import error_of
-from tests.client.official_faults.comparison import (
-    KEY,
-    SEEN,
-    Make,
-)
+from tests.client.official_faults.comparison import KEY, SEEN, Make
 from tests.client.official_faults.impostor import Impostor, signed
 
 

@@ -6,14 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import urllib3.exceptions
 
-from ots_config import (
-    AsyncOTSClient,
-    Credentials,
-    Emulator,
-    NoRetryPolicy,
-    ResponseInvalid,
-    ServiceError,
-)
+from ots_config import AsyncOTSClient, Credentials, Emulator, NoRetryPolicy, ResponseInvalid, ServiceError
 from ots_config.request import attempt as exchange
 from ots_config.sdk import tablestore as ts
 from tests.client.errors import error_of

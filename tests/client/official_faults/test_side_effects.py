@@ -8,19 +8,10 @@ from typing import Any
 
 import pytest
 
-from ots_config import (
-    Emulator,
-    OTSClient,
-)
+from ots_config import Emulator, OTSClient
 from ots_config.sdk import tablestore as ts
 from tests.client.errors import error_of
-from tests.client.official_faults.comparison import (
-    KEY,
-    NATIVE,
-    ROW,
-    SEEN,
-    Make,
-)
+from tests.client.official_faults.comparison import KEY, NATIVE, ROW, SEEN, Make
 
 
 def run_python(code: str) -> tuple[str, str]:

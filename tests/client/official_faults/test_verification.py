@@ -7,21 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ots_config import (
-    AuthenticationFailed,
-    Emulator,
-    NoRetryPolicy,
-    ResponseInvalid,
-)
+from ots_config import AuthenticationFailed, Emulator, NoRetryPolicy, ResponseInvalid
 from ots_config.request import signing
 from ots_config.request.signing import verify_response
 from ots_config.sdk import OTSProtocol, pb2
 from ots_config.sdk import tablestore as ts
 from tests.client.errors import error_of
-from tests.client.official_faults.comparison import (
-    SEEN,
-    Make,
-)
+from tests.client.official_faults.comparison import SEEN, Make
 from tests.client.official_faults.impostor import Impostor, signed_headers
 
 

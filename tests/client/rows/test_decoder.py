@@ -13,17 +13,7 @@ from ots_config.client.row_decoder import RowDecoder
 from ots_config.plainbuffer import VT_BLOB, Cell, Marker, PlainBufferError, encode_row, encode_rows
 from ots_config.sdk import pb2
 from ots_config.sdk import tablestore as ts
-from tests.client.rows.strategies import (
-    OURS,
-    WITHOUT_NATIVE,
-    any_names,
-    calmly,
-    encoded,
-    int64,
-    texts,
-    times,
-    tokens,
-)
+from tests.client.rows.strategies import OURS, WITHOUT_NATIVE, any_names, calmly, encoded, int64, texts, times, tokens
 
 
 def tree(value: Any) -> Any:
@@ -38,15 +28,10 @@ def tree(value: Any) -> Any:
 
 
 stored_keys = st.lists(st.tuples(any_names, st.one_of(int64, texts, st.binary().map(bytearray))), max_size=3)
-
 stored = st.one_of(st.booleans(), int64, st.floats(), texts, st.binary().map(bytearray))
-
 cells = st.lists(st.builds(Cell, any_names, stored | st.none(), times | st.none(), st.none()), max_size=4)
-
 rows = st.tuples(stored_keys, cells)
-
 maybe_row = st.just(b"") | rows.map(lambda row: encode_row(*row))
-
 units = st.builds(
     lambda read, write: pb2.ConsumedCapacity(capacity_unit=pb2.CapacityUnit(read=read, write=write)),
     st.none() | st.integers(0, 99),

@@ -14,18 +14,7 @@ from hypothesis import strategies as st
 from ots_config.plainbuffer import Cell, Marker, PlainBufferError, decode_row
 from ots_config.sdk import pb2
 from ots_config.sdk import tablestore as ts
-from tests.client.rows.strategies import (
-    OURS,
-    REQUESTS,
-    THEIRS,
-    any_names,
-    batch,
-    calmly,
-    encoded,
-    int64,
-    room,
-    texts,
-)
+from tests.client.rows.strategies import OURS, REQUESTS, THEIRS, any_names, batch, calmly, encoded, int64, room, texts
 
 
 @calmly
@@ -48,7 +37,7 @@ class Number(int):
     """A derived number."""
 
 
-class Expectation(str, Enum):  # noqa: UP042 - a StrEnum tells its value, this one its name
+class Expectation(str, Enum):  # noqa: UP042 - str() of a StrEnum is its value, of this one its name
     """A derived text whose str() is another."""
 
     RT_PK = "RT_PK"
@@ -175,7 +164,6 @@ def test_derived_types_are_written_as_what_they_derive_from() -> None:
 
 
 GOOD = ts.Row([("k", 1)], [("x", 1)])
-
 WRONG: list[tuple[str, tuple[Any, ...]]] = [
     *(
         ("PutRow", ("t", row, None, None, None))

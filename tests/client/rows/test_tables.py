@@ -9,9 +9,7 @@ import pytest
 
 from ots_config import Emulator, OTSClient, RequestInvalid
 from ots_config.sdk import tablestore as ts
-from tests.client.rows.strategies import (
-    batch,
-)
+from tests.client.rows.strategies import batch
 
 
 @pytest.fixture(params=[True, False], ids=["native", "no native"])
@@ -63,7 +61,7 @@ def test_versions_of_a_table_can_be_deleted(client: OTSClient) -> None:
 
 
 def test_a_batch_tells_of_each_row(client: OTSClient) -> None:
-    """Rows of a batch that are well and rows that are not are told apart, with units and codes."""
+    """Rows of a batch that succeeded have units, the others an error code."""
     there = ts.Condition("EXPECT_EXIST")
     some = [
         ts.PutRowItem(ts.Row(KEY, [("名", 1)]), None, "RT_PK"),
