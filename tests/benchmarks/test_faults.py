@@ -186,7 +186,7 @@ def carry_out(service: Service, client: Any, operation: str, faults: list[dict[s
 def test_faults(
     benchmark: BenchmarkFixture, service: Service, table: list[Result], rate: float, policy: str, operation: str
 ) -> None:
-    """Of the calls that meet faults no write is lost or stored twice; how many succeed is reported beside the official."""
+    """Of the calls that meet faults no write is lost or stored twice; successes are reported beside the official."""
     faults = [
         {"operation": operation, "rate": 1 - (1 - rate) ** (1 / len(MIX)), "seed": seed, **fault}
         for seed, fault in enumerate(MIX)
