@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from ots_config.client.bulk import MAX_BYTES, MAX_ROWS, BulkLimits, BulkReport
 from ots_config.client.core import USER_AGENT, ClientCore
-from ots_config.client.scan import AsyncScan, ScanMethod, ScanState
+from ots_config.client.scan import AsyncScan, ScanMethod
 from ots_config.credentials.credentials import Credentials, CredentialsProvider
 from ots_config.credentials.identity import Identity
 from ots_config.errors import OTSConfigError
@@ -39,6 +39,7 @@ class AsyncOTSClient(ClientCore, ScanMethod[AsyncScan], tablestore.AsyncOTSClien
         SettingsError: If a setting cannot be used; it is also a ``tablestore.OTSClientError``.
     """
 
+    _scan_type = AsyncScan
     _own_options = frozenset({"force_close"})
     _on_first_credentials: Callable[[Credentials], None] | None = None
     """Set by the factory; called once, when there are credentials."""
@@ -132,6 +133,3 @@ class AsyncOTSClient(ClientCore, ScanMethod[AsyncScan], tablestore.AsyncOTSClien
         if self._on_first_credentials is not None:
             await self._get_first_credentials()
         return await self._bulk_writer(table, limits, progress).run_in_tasks(rows)
-
-    def _scan(self, state: ScanState) -> AsyncScan:
-        return AsyncScan(state, self)

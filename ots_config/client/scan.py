@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
 
 from ots_config.client.backoff import JobBackoff, may_retry
@@ -18,17 +18,17 @@ Key: TypeAlias = list[tuple[str, Any]]
 ScanT_co = TypeVar("ScanT_co", covariant=True)
 
 
-class ScanState:
-    """The arguments of the next page, and the rows that were read and not yet returned.
+class _PagedScan:
+    """The part of a scan that is the same for threads and for tasks; ``ScanMethod.scan`` describes the arguments.
 
-    ``ScanMethod.scan`` describes the arguments; ``query`` is passed to ``get_range`` as it is.
-
-    Raises:
-        ValueError: If an argument cannot be used.
+    Args:
+        client: The client to read with.
+        **query: More arguments of ``get_range``, which are passed to it as they are.
     """
 
     def __init__(
         self,
+        client: Any,
         table: str,
         start: Key | None,
         end: Key | None,
@@ -46,7 +46,8 @@ class ScanState:
                 raise ValueError(f"{name} must be {low} or more, not {value!r}")
         if not retry_for >= 0:
             raise ValueError(f"retry_for must be 0 seconds or more, not {retry_for!r}")
-        self.table = table
+        self._client = client
+        self._table = table
         self._next, self._end = start, end
         self._direction = direction
         self._remaining = limit
@@ -58,43 +59,46 @@ class ScanState:
         self._token: Any = None
         self._read_to_end = False
 
-    # --- rows out ---
-
     @property
     def done(self) -> bool:
-        """Whether every row of the range was returned."""
+        """Whether every row of the range was returned; a scan that its limit has ended may have more."""
         return self._read_to_end and not self._rows
 
     @property
     def next_key(self) -> Key | None:
-        """The key of the first row that was not returned."""
+        """The key of the first row that was not returned; pass it as ``start`` to continue with another scan.
+
+        None once the scan is ``done``, and before the first row of a scan without a ``start``.
+        """
         if self._rows or self._partial_row is not None:
             first = self._rows[0] if self._rows else self._partial_row
             key: Key = first.primary_key
             return key
         return self._next
 
-    @property
-    def needs_page(self) -> bool:
-        """Whether a page must be read before there can be another row."""
-        return not (self._rows or self._read_to_end or self._remaining == 0)
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._table}{', done' if self.done else ''}>"
 
-    def next_row(self) -> Any:
-        """Return the next row of those that were read, None if there is none."""
+    async def _next_row(self) -> Any:
+        """Return the next row, None if there is none."""
+        while not (self._rows or self._read_to_end or self._remaining == 0):
+            try:
+                if self._next is None or self._end is None:
+                    self._set_bounds(await self._describe_table())
+                self._add_page(await self._get_range(self._page_arguments()))
+            except OTSConfigError as error:
+                delay = self._backoff.delay(error, time.monotonic()) if may_retry(error, reads=True) else None
+                if delay is None:
+                    self._backoff.reset()  # if the caller asks for the next row all the same, the time begins anew
+                    raise
+                await self._sleep(delay)
         if not self._rows or self._remaining == 0:
             return None
         if self._remaining is not None:
             self._remaining -= 1
         return self._rows.popleft()
 
-    # --- pages in ---
-
-    @property
-    def needs_bounds(self) -> bool:
-        """Whether an end of the range depends on the table's primary key."""
-        return self._next is None or self._end is None
-
-    def set_bounds(self, description: Any) -> None:
+    def _set_bounds(self, description: Any) -> None:
         """Set the ends that are still open, from the result of ``describe_table``."""
         names = [column[0] for column in description.table_meta.schema_of_primary_key]
         low = [(name, tablestore.INF_MIN) for name in names]
@@ -103,15 +107,13 @@ class ScanState:
         self._next = first if self._next is None else self._next
         self._end = last if self._end is None else self._end
 
-    def page_arguments(self) -> dict[str, Any]:
+    def _page_arguments(self) -> dict[str, Any]:
         """Return the arguments of ``get_range`` for the next page."""
         limit = self._page_size
-        if (
-            self._remaining is not None and self._query.get("column_filter") is None
-        ):  # rows are counted before the filter
+        if self._remaining is not None and self._query.get("column_filter") is None:  # it counts rows before the filter
             limit = self._remaining if limit is None else min(limit, self._remaining)
         return {
-            "table_name": self.table,
+            "table_name": self._table,
             "direction": self._direction,
             "inclusive_start_primary_key": self._next,
             "exclusive_end_primary_key": self._end,
@@ -120,7 +122,7 @@ class ScanState:
             **self._query,
         }
 
-    def add_page(self, result: Any) -> None:
+    def _add_page(self, result: Any) -> None:
         """Add the rows of a page, the result of ``get_range``."""
         _, next_key, rows, token = result
         self._backoff.reset()
@@ -135,115 +137,64 @@ class ScanState:
             next_key = self._partial_row.primary_key
         self._next, self._read_to_end = next_key, next_key is None
 
-    def retry_delay(self, error: OTSConfigError) -> float | None:
-        """Return the seconds to wait before a page that failed is read again, None if it is not."""
-        delay = self._backoff.delay(error, time.monotonic()) if may_retry(error, reads=True) else None
-        if delay is None:
-            self._backoff.reset()  # if the caller asks for the next row nevertheless, the time for retries begins anew
-        return delay
+    async def _get_range(self, arguments: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+    async def _describe_table(self) -> Any:
+        raise NotImplementedError
+
+    async def _sleep(self, seconds: float) -> None:
+        raise NotImplementedError
 
 
-class _RowReader:
-    """The part of a scan that is the same for threads and for tasks.
-
-    Args:
-        state: The pages and rows.
-        get_range: Reads a page.
-        describe_table: Returns the primary key.
-        sleep: Waits.
-    """
-
-    def __init__(
-        self,
-        state: ScanState,
-        get_range: Callable[..., Awaitable[Any]],
-        describe_table: Callable[[str], Awaitable[Any]],
-        sleep: Callable[[float], Awaitable[Any]],
-    ) -> None:
-        self._state = state
-        self._get_range = get_range
-        self._describe_table = describe_table
-        self._sleep = sleep
-
-    @property
-    def done(self) -> bool:
-        """Whether every row of the range was returned; a scan that its limit has ended may have more."""
-        return self._state.done
-
-    @property
-    def next_key(self) -> Key | None:
-        """The key of the first row that was not returned; pass it as ``start`` to continue with another scan.
-
-        None once the scan is ``done``, and before the first row of a scan without a ``start``.
-        """
-        return self._state.next_key
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._state.table}{', done' if self.done else ''}>"
-
-    async def _row(self) -> Any:
-        """Return the next row, None if there is none."""
-        state = self._state
-        while state.needs_page:
-            try:
-                if state.needs_bounds:
-                    state.set_bounds(await self._describe_table(state.table))
-                state.add_page(await self._get_range(**state.page_arguments()))
-            except OTSConfigError as error:
-                delay = state.retry_delay(error)
-                if delay is None:
-                    raise
-                await self._sleep(delay)
-        return state.next_row()
-
-
-class Scan(_RowReader, Iterator[Any]):
-    """Iterates over the rows of a range. After an error ``next`` may be called again: it reads the same page again.
-
-    Args:
-        state: The range to read.
-        client: The client to read with.
-    """
-
-    def __init__(self, state: ScanState, client: Any) -> None:
-        super().__init__(state, _awaitable(client.get_range), _awaitable(client.describe_table), _awaitable(time.sleep))
+class Scan(_PagedScan, Iterator[Any]):
+    """Iterates over the rows of a range. After an error ``next`` may be called again: it reads the same page again."""
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Any:
-        row = run_sync(self._row())
+        row = run_sync(self._next_row())
         if row is None:
             raise StopIteration
         return row
 
+    async def _get_range(self, arguments: dict[str, Any]) -> Any:
+        return self._client.get_range(**arguments)
 
-class AsyncScan(_RowReader, AsyncIterator[Any]):
-    """Iterates over the rows of a range with ``async for``; otherwise it is like ``Scan``.
+    async def _describe_table(self) -> Any:
+        return self._client.describe_table(self._table)
 
-    Args:
-        state: The range to read.
-        client: The client to read with.
-    """
+    async def _sleep(self, seconds: float) -> None:
+        time.sleep(seconds)  # noqa: ASYNC251 - no event loop runs it
 
-    def __init__(self, state: ScanState, client: Any) -> None:
-        super().__init__(state, client.get_range, client.describe_table, asyncio.sleep)
+
+class AsyncScan(_PagedScan, AsyncIterator[Any]):
+    """Iterates over the rows of a range with ``async for``; otherwise it is like ``Scan``."""
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Any:
-        row = await self._row()
+        row = await self._next_row()
         if row is None:
             raise StopAsyncIteration
         return row
+
+    async def _get_range(self, arguments: dict[str, Any]) -> Any:
+        return await self._client.get_range(**arguments)
+
+    async def _describe_table(self) -> Any:
+        return await self._client.describe_table(self._table)
+
+    async def _sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
 
 class ScanMethod(Generic[ScanT_co]):
     """The method ``scan`` of a client."""
 
-    def _scan(self, state: ScanState) -> ScanT_co:
-        raise NotImplementedError
+    _scan_type: Callable[..., ScanT_co]
 
     def scan(
         self,
@@ -285,7 +236,8 @@ class ScanMethod(Generic[ScanT_co]):
         Raises:
             ValueError: If an argument cannot be used.
         """
-        state = ScanState(
+        return self._scan_type(
+            self,
             table,
             start,
             end,
@@ -299,13 +251,3 @@ class ScanMethod(Generic[ScanT_co]):
             time_range=time_range,
             transaction_id=transaction_id,
         )
-        return self._scan(state)
-
-
-def _awaitable(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    """Return a blocking function as an asynchronous one that never suspends."""
-
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **kwargs)
-
-    return call

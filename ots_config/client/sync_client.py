@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from ots_config.client.bulk import MAX_BYTES, MAX_ROWS, BulkLimits, BulkReport
 from ots_config.client.core import USER_AGENT, ClientCore
-from ots_config.client.scan import Scan, ScanMethod, ScanState
+from ots_config.client.scan import Scan, ScanMethod
 from ots_config.credentials.credentials import CredentialsProvider
 from ots_config.credentials.identity import Identity
 from ots_config.request.io import BlockingIO, run_sync
@@ -48,6 +48,8 @@ class OTSClient(ClientCore, ScanMethod[Scan], tablestore.OTSClient):  # type: ig
     Raises:
         SettingsError: If a setting cannot be used; it is also a ``tablestore.OTSClientError``.
     """
+
+    _scan_type = Scan
 
     def _connect(
         self,
@@ -144,6 +146,3 @@ class OTSClient(ClientCore, ScanMethod[Scan], tablestore.OTSClient):  # type: ig
         """
         limits = BulkLimits(concurrency, max_rows, max_bytes, retry_for, start, on_failure)
         return self._bulk_writer(table, limits, progress).run_in_threads(rows)
-
-    def _scan(self, state: ScanState) -> Scan:
-        return Scan(state, self)

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ots_config import AsyncOTSClient, Emulator, NoRetryPolicy, OTSClient, ResponseInvalid, ServiceError
-from ots_config.client.scan import ScanState
+from ots_config.client import scan as scan_module
+from ots_config.client.scan import Scan
 from ots_config.sdk import tablestore as ts
 from tests.client.tables import KEY_COLUMNS, create_table
 
@@ -261,32 +263,57 @@ def test_arguments_that_cannot_be(connect: Callable[..., OTSClient], name: str, 
         connect().scan("t", **given)
 
 
-def make_state() -> ScanState:
-    """Return the state of a scan."""
-    return ScanState("t", key(0), key(9), direction="FORWARD", limit=None, page_size=None, retry_for=60.0)
+class ScriptedClient:
+    """Returns pages, or raises errors, in their order.
+
+    Attributes:
+        asked: The arguments of each call.
+    """
+
+    def __init__(self, *outcomes: Any) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self._outcomes = iter(outcomes)
+
+    def get_range(self, **arguments: Any) -> Any:
+        """Return the next page."""
+        self.asked.append(arguments)
+        outcome = next(self._outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
 
-def test_progress_starts_the_delays_anew() -> None:
+def scan_of(client: ScriptedClient) -> Scan:
+    """Return a scan of what a client returns."""
+    return Scan(client, "t", key(0), key(9), direction="FORWARD", limit=None, page_size=None, retry_for=60.0)
+
+
+def test_progress_starts_the_delays_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages that fail now and then do not add up: after each page that was read the delays begin anew."""
-    state = make_state()
+    delays: list[float] = []
+    monkeypatch.setattr(scan_module, "time", SimpleNamespace(sleep=delays.append, monotonic=lambda: sum(delays)))
     busy = ServiceError(503, "OTSServerBusy", "")
-    delays = [state.retry_delay(busy) or 0.0 for _ in range(5)]
+    first, second = ((None, key(n + 1), [ts.Row(key(n), [])], b"") for n in range(2))
+    scan = scan_of(ScriptedClient(*[busy] * 5, first, busy, second))
+    assert next(scan).primary_key == key(0)
+    assert len(delays) == 5
     assert delays[4] > 1
-    state.add_page((None, key(1), [ts.Row(key(0), [])], b""))
-    assert (state.retry_delay(busy) or 1.0) <= 0.2
+    assert next(scan).primary_key == key(1)
+    assert delays[5] <= 0.2
 
 
 def test_a_row_that_pages_cut_is_one_row() -> None:
     """A row too wide for a page comes with a token, which the next request returns."""
-    state = make_state()
     wide = ts.Row(key(1), [("a", 1, 5)])
-    state.add_page((None, None, [ts.Row(key(0), []), wide], b"token"))
-    assert state.next_row().primary_key == key(0)
-    assert state.next_key == key(1)
-    assert state.needs_page
-    arguments = state.page_arguments()
-    assert (arguments["token"], arguments["inclusive_start_primary_key"]) == (b"token", key(1))
-    state.add_page((None, None, [ts.Row(key(1), [("b", 2, 5)]), ts.Row(key(2), [])], b""))
-    assert state.next_row().attribute_columns == [("a", 1, 5), ("b", 2, 5)]
-    assert state.next_row().primary_key == key(2)
-    assert state.done
+    client = ScriptedClient(
+        (None, None, [ts.Row(key(0), []), wide], b"token"),
+        (None, None, [ts.Row(key(1), [("b", 2, 5)]), ts.Row(key(2), [])], b""),
+    )
+    scan = scan_of(client)
+    assert next(scan).primary_key == key(0)
+    assert scan.next_key == key(1)
+    assert not scan.done
+    assert next(scan).attribute_columns == [("a", 1, 5), ("b", 2, 5)]
+    assert (client.asked[1]["token"], client.asked[1]["inclusive_start_primary_key"]) == (b"token", key(1))
+    assert next(scan).primary_key == key(2)
+    assert scan.done
