@@ -30,8 +30,8 @@ compat: $(OFFICIAL:%=compat-%)  ## the client with other versions of the officia
 
 compat-%: $(COMPAT)/%/.ready
 	$(COMPAT)/$*/bin/python -c "from importlib.metadata import version; print('tablestore', version('tablestore'))"
-	$(COMPAT)/$*/bin/python -m pytest -q -p no:cacheprovider tests/plainbuffer tests/client/rows \
-	  tests/client/test_operations.py tests/client/test_errors.py tests/client/test_retries.py tests/client/asynchronous
+	$(COMPAT)/$*/bin/python -m pytest -q -p no:cacheprovider tests/test_rows.py tests/test_plainbuffer.py \
+	  tests/test_client.py $(wildcard tests/test_async_client.py)
 
 clean:
 	rm -rf .venv build dist

@@ -136,7 +136,7 @@ class BatchState:
             return
         for table, index in rows:
             item = self.result[table][index]
-            item.error_code = error.code or type(error).__name__
+            item.error_code = error.code if isinstance(error, ServiceError) else type(error).__name__
             item.error_message = str(error)
             item.may_have_happened = True
 

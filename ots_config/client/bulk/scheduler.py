@@ -59,7 +59,8 @@ class PendingRow:
         name = type(error).__name__
         if isinstance(error, RequestError):
             self.may_have_happened |= error.may_have_happened
-            self.code, self.message = error.code or name, error.message
+            self.code = error.code if isinstance(error, ServiceError) else name
+            self.message = error.message
         else:
             self.may_have_happened |= not isinstance(error, OTSConfigError)
             self.code, self.message = name, str(error)
