@@ -53,12 +53,12 @@ compat: $(OFFICIAL:%=compat-%) compat-lowest  ## the client with other versions 
 
 compat-%: $(COMPAT)/%/.ready
 	$(COMPAT)/$*/bin/python -c "from importlib.metadata import version; print('tablestore', version('tablestore'))"
-	$(COMPAT)/$*/bin/python -m pytest -q -n $(WORKERS) -p no:cacheprovider tests/client tests/request tests/test_plainbuffer.py
+	$(COMPAT)/$*/bin/python -m pytest -q -n $(WORKERS) -p no:cacheprovider tests/client tests/request tests/plainbuffer
 
 compat-lowest: $(COMPAT)/lowest/.ready  ## every dependency at its lower bound
 	$(COMPAT)/lowest/bin/python -m pip freeze | grep -iFf $(COMPAT)/lowest.txt
 	$(COMPAT)/lowest/bin/python -m pytest -q -n $(WORKERS) -p no:cacheprovider tests/client tests/request tests/settings \
-	  tests/credentials tests/test_plainbuffer.py tests/test_factory.py
+	  tests/credentials tests/plainbuffer tests/test_factory.py
 
 clean:
 	rm -rf .venv build dist

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ots_config.client.assembly import Assembly, identity_of, setting_arguments
+from ots_config.client.arguments import setting_arguments
+from ots_config.client.core import ClientCore, identity_of
 from ots_config.client.sync_client import OTSClient
 from ots_config.credentials import variables
 from ots_config.credentials.chain import ChainProvider
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
     FileNames = str | PathLike[str] | list[str | PathLike[str]] | tuple[str | PathLike[str], ...] | None
 
-Client = TypeVar("Client", bound=Assembly)
+Client = TypeVar("Client", bound=ClientCore)
 
 logger = logging.getLogger("ots_config")
 
@@ -149,7 +150,7 @@ def create_async_client(
     client = _joined(
         AsyncOTSClient, settings, (env_file, secrets_dir, profile), credentials_provider, retry_policy, arguments
     )
-    client._greeting = partial(_greet, client)  # noqa: SLF001 - the moment of it is the client's affair
+    client._on_first_credentials = partial(_greet, client)  # noqa: SLF001 - the moment of it is the client's affair
     return client
 
 
@@ -176,7 +177,7 @@ def _joined(
     return kind(settings=settings, credentials_provider=provider, retry_policy=retry_policy, **options)
 
 
-def _greet(client: Assembly, credentials: Any) -> None:
+def _greet(client: ClientCore, credentials: Any) -> None:
     """Log whose client it is."""
     settings = client.settings
     if isinstance(credentials, Credentials):

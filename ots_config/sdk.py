@@ -1,4 +1,4 @@
-"""The one door to the official SDK: imported without its noise, checked, and joined to our errors."""
+"""The only import of the official SDK: without its warnings, of a checked version, and joined to our errors."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typing import Any, cast
 from ots_config.errors import OTSConfigError, ServiceError, _revive
 
 
-class _Later(ModuleType):
-    """Stands for a module that is imported when something of it is used."""
+class _LazyModule(ModuleType):
+    """Stands in for a module, which is imported when one of its names is used."""
 
     def __getattr__(self, name: str) -> Any:
         if sys.modules.get(self.__name__) is self:
@@ -28,26 +28,26 @@ class _Later(ModuleType):
 
 
 @contextmanager
-def _later(*names: str) -> Iterator[None]:
-    """Import what asks for these modules without them, until it uses them; only it gets what stands for them."""
-    # Beside other threads nothing is put off: one that imports a part of these just now would find it missing.
-    stands = {name: _Later(name) for name in names if name not in sys.modules and active_count() == 1}
-    if "aiohttp" in stands:  # the SDK takes one name out of it at once, to be called in AsyncOTSClient
-        vars(stands["aiohttp"]).update(
+def _imported_lazily(*names: str) -> Iterator[None]:
+    """Import whatever needs these modules without importing them; only the importer gets the stand-ins."""
+    # Not while other threads run: one that imports a part of such a module just now would find it missing.
+    lazy = {name: _LazyModule(name) for name in names if name not in sys.modules and active_count() == 1}
+    if "aiohttp" in lazy:  # the SDK takes one name out of it when it is imported, and calls it in AsyncOTSClient
+        vars(lazy["aiohttp"]).update(
             __path__=[], ClientTimeout=lambda **limits: import_module("aiohttp").ClientTimeout(**limits)
         )
-    sys.modules.update(stands)
+    sys.modules.update(lazy)
     try:
         yield
     finally:
-        for name, stand in stands.items():
-            if sys.modules.get(name) is stand:
+        for name, module in lazy.items():
+            if sys.modules.get(name) is module:
                 del sys.modules[name]
 
 
-# Half of the SDK's time to be imported goes into these two, which only time series and AsyncOTSClient use.
-with _later("numpy", "aiohttp"), warnings.catch_warnings():
-    # It warns of its native codec; the log record of that is filtered in ots_config.
+# These two take half of the SDK's import time, and only time series and AsyncOTSClient use them.
+with _imported_lazily("numpy", "aiohttp"), warnings.catch_warnings():
+    # It warns about its native codec; ots_config filters the log record about it.
     warnings.simplefilter("ignore")
     import tablestore
     import tablestore.protobuf.table_store_pb2 as pb2
@@ -63,31 +63,31 @@ if "request_context" not in signature(OTSProtocol.make_request).parameters:  # p
     )
 
 
-_official_types: dict[type[OTSConfigError], type[OTSConfigError]] = {}
+_sdk_types: dict[type[OTSConfigError], type[OTSConfigError]] = {}
 
 
-def _official_type(cls: type[OTSConfigError]) -> type[OTSConfigError]:
-    if cls in _official_types:
-        return _official_types[cls]
+def _sdk_type(cls: type[OTSConfigError]) -> type[OTSConfigError]:
+    if cls in _sdk_types:
+        return _sdk_types[cls]
     base = tablestore.OTSServiceError if issubclass(cls, ServiceError) else tablestore.OTSClientError
 
     def reduce(self: OTSConfigError) -> tuple[Any, ...]:
-        return _revive_official, (cls, self.args, dict(self.__dict__))
+        return _revive_sdk_error, (cls, self.args, dict(self.__dict__))
 
     names = {"__doc__": cls.__doc__, "__module__": cls.__module__, "__qualname__": cls.__qualname__}
     made = cast("type[OTSConfigError]", type(cls.__name__, (cls, base), {**names, "__reduce__": reduce}))
-    return _official_types.setdefault(cls, made)
+    return _sdk_types.setdefault(cls, made)
 
 
-def _revive_official(cls: type[OTSConfigError], args: tuple[Any, ...], state: dict[str, Any]) -> OTSConfigError:
-    return _revive(_official_type(cls), args, state)
+def _revive_sdk_error(cls: type[OTSConfigError], args: tuple[Any, ...], state: dict[str, Any]) -> OTSConfigError:
+    return _revive(_sdk_type(cls), args, state)
 
 
 def as_sdk_error(error: OTSConfigError) -> OTSConfigError:
-    """Make an error of ours also one of the official SDK's, so that ``except OTSServiceError`` catches it.
+    """Make an error of ours also one of the SDK's, so that ``except OTSServiceError`` catches it.
 
-    The same object is returned, with its traceback, cause and notes: only its class gains a base.
+    Returns the same object, with its traceback, cause and notes: only its class gains a base.
     """
     if not isinstance(error, tablestore.OTSError):
-        error.__class__ = _official_type(type(error))
+        error.__class__ = _sdk_type(type(error))
     return error

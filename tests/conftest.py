@@ -1,16 +1,30 @@
 """What every test has: an environment without the user's settings, and a home of its own; and how long it may take."""
 
+from __future__ import annotations
+
 import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from ots_config import Emulator
+
 _FAMILIES = ("OTS_", "ALIBABA_CLOUD_", "ALIBABACLOUD_", "ALICLOUD_", "ACCESS_KEY_", "SECURITY_TOKEN", "OSS_")
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
-_BUDGETS = {"tests": 150, "tests/credentials": 40, "tests/emulator": 50, "tests/request": 10, "tests/settings": 30}
+_BUDGETS = {
+    "tests": 65,
+    "tests/client": 75,
+    "tests/credentials": 40,
+    "tests/emulator": 50,
+    "tests/plainbuffer": 10,
+    "tests/request": 10,
+    "tests/settings": 30,
+}
 """Seconds that the tests of a folder may take in sum: 280, as two workers have 150, start and coverage included."""
 
 
@@ -49,3 +63,19 @@ def interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Emulator]:
+    """One emulator for this module."""
+    from ots_config import Emulator
+
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def emulator(running: Emulator) -> Emulator:
+    """Return the module's emulator without tables, faults and log."""
+    running.reset()
+    return running

@@ -1,67 +1,54 @@
-"""Whether and when a long job tries again what a client has given up after its own retries."""
+"""Whether and when a scan or a bulk write tries again what a single call has given up."""
 
 from __future__ import annotations
 
-import random
-
+from ots_config.backoff import backoff_delay
 from ots_config.errors import CredentialsError, ServiceError
 from ots_config.request.retry_policy import classify, decide
 
-FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 10.0
+FIRST_DELAY = 0.2
+MAX_DELAY = 10.0
 
 
-class Backoff:
-    """How one thing that keeps failing is tried again: each time after a longer pause, until patience ends.
+class JobBackoff:
+    """The growing delays between the attempts of one thing, a scan's page or a bulk write's row.
 
     Args:
-        seconds: How long after its first failure it is still tried again; 0 never does.
+        retry_for: Seconds after the first failure in which it is tried again; 0 for never.
     """
 
-    __slots__ = ("failures", "seconds", "since")
+    __slots__ = ("failed_since", "failures", "retry_for")
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self, retry_for: float) -> None:
+        self.retry_for = retry_for
         self.failures = 0
-        self.since = 0.0
+        self.failed_since = 0.0
 
-    def pause(self, error: Exception, now: float) -> float | None:
+    def delay(self, error: Exception, now: float) -> float | None:
         """Count a failure, and return the seconds until the next try.
 
-        Args:
-            error: How it failed this time.
-            now: The time, by a clock that never goes back.
-
-        Returns:
-            The seconds; None if patience has ended.
+        The time ``now`` is that of a monotonic clock. The result is None if the time for retries is over.
         """
         if not self.failures:
-            self.since = now
+            self.failed_since = now
         self.failures += 1
-        left = self.since + self.seconds - now
-        if left <= 0:
+        remaining = self.failed_since + self.retry_for - now
+        if remaining <= 0:
             return None
-        longest = min(FIRST_PAUSE * 2.0 ** min(self.failures - 1, 32), LONGEST_PAUSE)
-        pause = longest * (0.5 + random.random() / 2)  # noqa: S311 - it spreads clients, it hides nothing
+        delay = backoff_delay(self.failures, FIRST_DELAY, MAX_DELAY)
         if isinstance(error, ServiceError) and error.retry_after is not None:
-            pause = max(pause, error.retry_after)
-        return min(pause, left)  # the last try comes when patience ends
+            delay = max(delay, error.retry_after)
+        return min(delay, remaining)  # so the last try comes at the very end
 
-    def renew(self) -> None:
-        """Forget the failures, as there was progress."""
+    def reset(self) -> None:
+        """Forget the failures, because there was progress."""
         self.failures = 0
 
 
-def worth_trying(
-    error: Exception, *, reads: bool = False, repeatable: bool = False, retry_writes: bool = False
-) -> bool:
-    """Tell whether what failed may be tried again, by the table that single calls follow.
+def may_retry(error: Exception, *, reads: bool = False, repeatable: bool = False, retry_writes: bool = False) -> bool:
+    """Return whether something that failed may be tried again, by the rules for single calls.
 
-    Args:
-        error: How it failed.
-        reads: Whether it only reads.
-        repeatable: Whether doing it twice leaves what doing it once does.
-        retry_writes: Whether repeatable writes that may have happened are wanted again.
+    The arguments are those of ``decide``.
     """
     if isinstance(error, CredentialsError):
         return error.transient

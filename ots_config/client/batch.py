@@ -1,115 +1,150 @@
-"""Which rows of an answered batch are sent again, the request that holds just those, and how the answers join.
+"""BatchGetRow and BatchWriteRow: which failed rows are sent again, and how the responses are merged.
 
-A batch that the service answers with 200 may hold rows that failed. Those that were refused before anything was done
-are sent again, and so are reads and repeatable writes whose outcome is open; the others stay in the result. In the
-end the result looks as if there had been one call; items that failed also tell ``may_have_happened``.
+A response of status 200 may hold rows that failed. Those that were refused before anything was done are sent again,
+and so are reads and repeatable writes that may have happened; the others stay in the result. In the end the result
+looks as if there had been one call; each failed row also has ``may_have_happened``.
 """
 
 from __future__ import annotations
 
 from copy import copy
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
+from ots_config.client.codec import Codec, undecodable
 from ots_config.errors import OTSConfigError, RequestError, ServiceError
-from ots_config.request.idempotency import is_item_repeatable
+from ots_config.request.call import Caller
+from ots_config.request.idempotency import is_item_repeatable, is_repeatable
+from ots_config.request.operations import Operation
 from ots_config.request.retry_policy import FailureKind, RetryPolicy, classify
+from ots_config.sdk import as_sdk_error
 
-BATCHES = frozenset({"BatchGetRow", "BatchWriteRow"})
+BATCH_OPERATIONS = frozenset({"BatchGetRow", "BatchWriteRow"})
 
-Place = tuple[str, int]
+Result: TypeAlias = dict[str, list[Any]]
+"""The decoder's result: the items of a response, by table."""
+RowIndex: TypeAlias = tuple[str, int]
 """A row's table, and its index in that table's part of the request."""
 
 
-def fits(request: Any, result: dict[str, list[Any]]) -> bool:
-    """Tell whether an answer has an item for each row of the request.
+async def call_batch(
+    caller: Caller, codec: Codec, policy: RetryPolicy, operation: Operation, body: bytes, request: Any
+) -> Result:
+    """Send a batch, and its failed rows again as long as that is safe and the policy wants it.
 
-    Args:
-        request: The SDK's request object.
-        result: What the SDK's decoder made of the answer.
+    The body is the encoded form of the request, which is the SDK's object.
     """
-    asked = {table: len(_rows_of(part)) for table, part in request.items.items()}
-    return asked == {table: len(items) for table, items in result.items()}
+    state = caller.begin(operation)
+
+    async def send(request: Any, body: bytes) -> Result:
+        repeatable = partial(is_repeatable, operation.name, (request,))
+        response = await caller.call(operation, body, repeatable, state)
+        result: Result = codec.decode(operation.name, response)
+        if not has_an_item_per_row(result, request):
+            raise undecodable(operation.name, response)
+        return result
+
+    batch = BatchState(operation.name, request, await send(request, body))
+    while True:
+        rows, row_error = batch.rows_to_retry(policy, state.retries)
+        if row_error is None:
+            return batch.result
+        state.repeatable = True  # of each of these rows it is known that it may be sent again
+        try:
+            await caller.recover(state, as_sdk_error(row_error))
+        except RequestError:
+            return batch.result  # in which each row has its own error
+        part = batch.request_of(rows)
+        try:
+            batch.replace(rows, await send(part, codec.encode(operation.name, (part,), {})[1]))
+        except OTSConfigError as error:
+            batch.mark_uncertain(rows, error)
+            return batch.result
 
 
-class Batch:
-    """A batch and what became of its rows.
+class BatchState:
+    """A batch and the latest result of each row.
 
     Args:
         api_name: ``BatchGetRow`` or ``BatchWriteRow``.
         request: The SDK's request object.
-        result: What the SDK's decoder made of the answer, the rows' items by table, which fits the request; changed
-            in place.
+        result: The first response's items, one for each row of the request; changed in place.
     """
 
-    def __init__(self, api_name: str, request: Any, result: dict[str, list[Any]]) -> None:
+    def __init__(self, api_name: str, request: Any, result: Result) -> None:
         self._api_name = api_name
         self._request = request
         self._reads = api_name == "BatchGetRow"
         self.result = result
 
-    def unfinished(self, policy: RetryPolicy, retries: int) -> tuple[list[Place], ServiceError | None]:
-        """Return the rows that failed and are to be sent again, and the error that asks for the longest wait.
+    def rows_to_retry(self, policy: RetryPolicy, retries: int) -> tuple[list[RowIndex], ServiceError | None]:
+        """Return the failed rows to send again, and of their errors the one that needs the longest wait.
 
-        Args:
-            policy: Asked once for each kind of error.
-            retries: How many retries there were.
+        The policy is asked once for each kind of error.
         """
-        places: list[Place] = []
-        chosen: ServiceError | None = None
-        verdicts: dict[tuple[str, str, bool], bool] = {}
+        rows: list[RowIndex] = []
+        longest: ServiceError | None = None
+        decisions: dict[tuple[str, str, bool], bool] = {}
         for table, items in self.result.items():
             for index, item in enumerate(items):
-                error = None if item.is_ok else self._error_of(table, index, item)
+                error = None if item.is_ok else self._retryable_error(table, index, item)
                 if error is None:
                     continue
                 kind = (error.code, error.message, error.repeatable)
-                if kind not in verdicts:
-                    verdicts[kind] = policy.should_retry(retries, error, self._api_name)
-                if verdicts[kind]:
-                    places.append((table, index))
-                    if chosen is None or classify(error) is FailureKind.THROTTLED:
-                        chosen = error
-        return places, chosen
+                if kind not in decisions:
+                    decisions[kind] = policy.should_retry(retries, error, self._api_name)
+                if decisions[kind]:
+                    rows.append((table, index))
+                    if longest is None or classify(error) is FailureKind.THROTTLED:
+                        longest = error
+        return rows, longest
 
-    def _error_of(self, table: str, index: int, item: Any) -> ServiceError | None:
+    def _retryable_error(self, table: str, index: int, item: Any) -> ServiceError | None:
+        """Return a failed row's error, None if the row may have happened and is not safe to repeat."""
         error = ServiceError(200, item.error_code, item.error_message or "", operation=self._api_name)
         error.reads = self._reads
         error.repeatable = self._reads or is_item_repeatable(self._request.items[table].row_items[index])
-        open_ = classify(error) is FailureKind.UNCERTAIN
-        item.may_have_happened = open_ and not self._reads
-        return error if error.repeatable or not open_ else None
+        uncertain = classify(error) is FailureKind.UNCERTAIN
+        item.may_have_happened = uncertain and not self._reads
+        return error if error.repeatable or not uncertain else None
 
-    def request_of(self, places: list[Place]) -> Any:
-        """Return a request of just these rows, in the order of the first one."""
-        wanted = set(places)
+    def request_of(self, rows: list[RowIndex]) -> Any:
+        """Return a request of just these rows, in the order of the first request."""
+        wanted = set(rows)
         request = copy(self._request)
         request.items = {}
         for table, whole in self._request.items.items():
             part = copy(whole)
-            rows = _rows_of(whole)
-            chosen = [index for index in range(len(rows)) if (table, index) in wanted]
-            setattr(part, "primary_keys" if self._reads else "row_items", [rows[index] for index in chosen])
+            all_rows = _rows_of(whole)
+            chosen = [index for index in range(len(all_rows)) if (table, index) in wanted]
+            setattr(part, "primary_keys" if self._reads else "row_items", [all_rows[index] for index in chosen])
             if self._reads and whole.token is not None:
                 part.token = [whole.token[index] for index in chosen]
             if chosen:
                 request.items[table] = part
         return request
 
-    def take(self, places: list[Place], again: dict[str, list[Any]]) -> None:
-        """Put the new items of these rows in the places of the old ones."""
-        news = {table: iter(items) for table, items in again.items()}
-        for table, index in sorted(places, key=lambda place: place[1]):
-            self.result[table][index] = next(news[table])
+    def replace(self, rows: list[RowIndex], result: Result) -> None:
+        """Replace the items of these rows by those of a later response."""
+        latest = {table: iter(items) for table, items in result.items()}
+        for table, index in sorted(rows, key=lambda row: row[1]):
+            self.result[table][index] = next(latest[table])
 
-    def give_up(self, places: list[Place], error: OTSConfigError) -> None:
-        """Tell in the rows that sending them again failed as a whole, if they may have been carried out."""
+    def mark_uncertain(self, rows: list[RowIndex], error: OTSConfigError) -> None:
+        """Put the error of a failed later request into its rows, if it may have been carried out."""
         if not isinstance(error, RequestError) or not error.may_have_happened:
             return
-        for table, index in places:
+        for table, index in rows:
             item = self.result[table][index]
-            item.error_code = error.code or type(error).__name__
+            item.error_code = error.code if isinstance(error, ServiceError) else type(error).__name__
             item.error_message = str(error)
             item.may_have_happened = True
+
+
+def has_an_item_per_row(result: Result, request: Any) -> bool:
+    """Return whether a response has an item for each row of the request."""
+    expected = {table: len(_rows_of(part)) for table, part in request.items.items()}
+    return expected == {table: len(items) for table, items in result.items()}
 
 
 def _rows_of(part: Any) -> list[Any]:

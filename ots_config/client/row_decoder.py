@@ -1,7 +1,8 @@
-"""From responses to the official SDK's rows."""
+"""From responses to the SDK's rows."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from ots_config import sdk
@@ -13,7 +14,7 @@ _Columns: TypeAlias = tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]
 tablestore: Any = sdk.tablestore  # it has no types
 pb2: Any = sdk.pb2
 
-_OFFICIAL_MARKERS = {
+_SDK_MARKERS = {
     Marker.INF_MIN: tablestore.INF_MIN,
     Marker.INF_MAX: tablestore.INF_MAX,
     Marker.AUTO_INCREMENT: tablestore.PK_AUTO_INCR,
@@ -25,25 +26,25 @@ _FIXED_SIZES = {int: 8, float: 8, bool: 1}
 
 
 # --- bytes to rows -------------------------------------------------------------------------------------------
-# The official SDK brings a parser in C for some platforms, several times as fast as anything in Python. But it ends
-# a name at a NUL, leaves a missing timestamp out and passes over what it does not know, and of less than four bytes
-# it reads more than there are. So the size of what it returns is counted: if that is all there is, it is right.
+# On some platforms the SDK has a parser in C, several times as fast as anything in Python. But it ends a name at a
+# NUL, omits a missing timestamp, skips what it does not know, and reads past the end of less than four bytes. So the
+# encoded size of its result is computed: if that is the size of the data, the result is right.
 
 
 def _fast_row(data: bytes) -> _Columns:
-    """Decode a row with the parser in C, if that is right."""
+    """Decode a row with the parser in C if its result is right, else in Python."""
     if len(data) < 4:
         return _plain_row(data)
     try:
         row: _Columns = _parse_row(data)
         complete = len(data) == 4 + _encoded_size(row)
-    except Exception:  # noqa: BLE001 - it does not know every row, and its errors are of many types
+    except Exception:  # noqa: BLE001 - it cannot parse every row, and its errors are of many types
         return _plain_row(data)
     return row if complete else _plain_row(data)
 
 
 def _fast_rows(data: bytes) -> list[_Columns]:
-    """Decode the rows of a range with the parser in C, if that is right."""
+    """Decode the rows of a range with the parser in C if its result is right, else in Python."""
     if len(data) < 4:
         return _plain_rows(data)
     try:
@@ -55,7 +56,7 @@ def _fast_rows(data: bytes) -> list[_Columns]:
 
 
 def _encoded_size(row: _Columns) -> int:
-    """Return how many bytes a row without peculiarities takes, without the header."""
+    """Return the encoded size of a row without ops and delete marker, without the header."""
     key, columns = row
     texts = []
     size = 3 + 14 * len(key)  # the tags of a row; those of a cell with its checksum, type and lengths
@@ -96,12 +97,24 @@ def _plain_rows(data: bytes) -> list[_Columns]:
 # --- responses -----------------------------------------------------------------------------------------------
 
 
+def _write_decoder(message: Any) -> Callable[[RowDecoder, bytes, Any], Any]:
+    """Return the method that decodes the response of a single write."""
+
+    def decode(self: RowDecoder, body: bytes, _: Any) -> Any:
+        proto = message()
+        proto.ParseFromString(body)
+        row = tablestore.Row(*self._row(proto.row)) if proto.row else None
+        return (_units(proto.consumed), row), proto
+
+    return decode
+
+
 class RowDecoder(tablestore.decoder.OTSProtoBufferDecoder):  # type: ignore[misc] # the SDK has no types
     """The official decoder of responses, with rows decoded here.
 
     Args:
         encoding: The encoding of names that are given as ``bytes``.
-        **native: ``enable_native``, whether the parser in C may be used, and what else the official decoder takes.
+        **native: ``enable_native``, whether the parser in C may be used, and other arguments of the official decoder.
     """
 
     def __init__(self, encoding: str, **native: Any) -> None:
@@ -112,31 +125,20 @@ class RowDecoder(tablestore.decoder.OTSProtoBufferDecoder):  # type: ignore[misc
     def _decode_get_row(self, body: bytes, _: Any) -> Any:
         proto = pb2.GetRowResponse()
         proto.ParseFromString(body)
-        return (_units(proto.consumed), self._optional_row(proto.row), proto.next_token), proto
+        row = tablestore.Row(*self._row(proto.row)) if proto.row else None
+        return (_units(proto.consumed), row, proto.next_token), proto
 
     def _decode_get_range(self, body: bytes, _: Any) -> Any:
         proto = pb2.GetRangeResponse()
         proto.ParseFromString(body)
         rows = [tablestore.Row(*row) for row in self._rows(proto.rows)] if proto.rows else []
         next_key = proto.next_start_primary_key
-        start = [(name, _official_value(value)) for name, value in self._row(next_key)[0]] if next_key else None
+        start = [(name, _sdk_value(value)) for name, value in self._row(next_key)[0]] if next_key else None
         return (_units(proto.consumed), start, rows, proto.next_token), proto
 
-    def _decode_put_row(self, body: bytes, _: Any) -> Any:
-        return self._changed(pb2.PutRowResponse(), body)
-
-    def _decode_update_row(self, body: bytes, _: Any) -> Any:
-        return self._changed(pb2.UpdateRowResponse(), body)
-
-    def _decode_delete_row(self, body: bytes, _: Any) -> Any:
-        return self._changed(pb2.DeleteRowResponse(), body)
-
-    def _changed(self, proto: Any, body: bytes) -> Any:
-        proto.ParseFromString(body)
-        return (_units(proto.consumed), self._optional_row(proto.row)), proto
-
-    def _optional_row(self, data: bytes) -> Any:
-        return tablestore.Row(*self._row(data)) if data else None
+    _decode_put_row = _write_decoder(pb2.PutRowResponse)
+    _decode_update_row = _write_decoder(pb2.UpdateRowResponse)
+    _decode_delete_row = _write_decoder(pb2.DeleteRowResponse)
 
     def _decode_batch_get_row(self, body: bytes, _: Any) -> Any:
         proto = pb2.BatchGetRowResponse()
@@ -149,18 +151,18 @@ class RowDecoder(tablestore.decoder.OTSProtoBufferDecoder):  # type: ignore[misc
         return self._parse_batch_write_row(proto.tables), proto
 
     def _parse_get_row_item(self, rows: Any, table_name: str) -> list[Any]:
-        found = []
+        items = []
         for row in rows:
-            ok, code, message, units, key, columns = self._outcome(row)
-            found.append(tablestore.RowDataItem(ok, code, message, table_name, units, key, columns))
-        return found
+            ok, code, message, units, key, columns = self._item_fields(row)
+            items.append(tablestore.RowDataItem(ok, code, message, table_name, units, key, columns))
+        return items
 
     def _parse_write_row_item(self, row: Any) -> Any:
-        ok, code, message, units, key, _ = self._outcome(row)
+        ok, code, message, units, key, _ = self._item_fields(row)
         return tablestore.BatchWriteRowResponseItem(ok, code, message, units, key)
 
-    def _outcome(self, row: Any) -> tuple[Any, ...]:
-        """Tell of a row in a batch whether it is well, else code and message; the units, the key and the columns."""
+    def _item_fields(self, row: Any) -> tuple[Any, ...]:
+        """Return of a batch's row: whether it succeeded, error code and message, units, key and columns."""
         if row.is_ok:
             key, columns = self._row(row.row) if row.row else (None, None)
             return True, None, None, _units(row.consumed), key, columns
@@ -173,6 +175,6 @@ def _units(consumed: Any) -> Any:
     return tablestore.CapacityUnit(units.read, units.write)
 
 
-def _official_value(value: Any) -> Any:
-    """Return a key's value as the official SDK has it: a range may go on from a marker."""
-    return _OFFICIAL_MARKERS[value] if isinstance(value, Marker) else value
+def _sdk_value(value: Any) -> Any:
+    """Return a key's value as the SDK represents it: the next page of a range may begin at a marker."""
+    return _SDK_MARKERS[value] if isinstance(value, Marker) else value

@@ -1,4 +1,4 @@
-"""From the official SDK's rows to requests."""
+"""From the SDK's rows to requests."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ _MARKERS = {
     tablestore.INF_MAX: Marker.INF_MAX,
     tablestore.PK_AUTO_INCR: Marker.AUTO_INCREMENT,
 }
-_ODD = (TypeError, ValueError, LookupError, AttributeError)
+_UNEXPECTED = (TypeError, ValueError, LookupError, AttributeError)
 
 # --- rows to bytes -------------------------------------------------------------------------------------------
-# What is odd in a row is left to the official encoder, which refuses it in its own words.
+# A row with something unexpected in it is left to the official encoder, which raises its own errors.
 
 
 def _key(primary_key: Any) -> list[tuple[str, Any]]:
-    """Return the columns of a key in this library's terms."""
+    """Return the columns of a key as ``encode_row`` takes them."""
     if not isinstance(primary_key, list):
         raise TypeError
     return [(pk[0], pk[1] if type(pk[1]) in _KEY_TYPES else _key_value(pk[1])) for pk in primary_key]
 
 
 def _key_value(value: Any) -> Any:
-    """Return a key's value that is not of a plain type: of one derived from it, or a marker."""
+    """Return a value of a key that is not exactly of one of the plain types: a subclass's, or a marker."""
     if isinstance(value, bool):
-        return int(value)  # as older versions of the SDK have it, which know no BOOLEAN keys
+        return int(value)  # as in older versions of the SDK, which have no BOOLEAN keys
     return value if isinstance(value, int | str | bytes | bytearray) else _MARKERS[value]
 
 
 def _cells(columns: Any) -> list[Cell | tuple[Any, ...]]:
     """Return the cells of a row to put."""
     cells: list[Cell | tuple[Any, ...]] = []
-    if not len(columns):  # what has no length is refused
+    if not len(columns):  # an object without a length is refused
         return cells
     for column in columns:
         # By index, as the official encoder reads them: unpacked, a mapping would give its keys.
@@ -97,7 +97,7 @@ def encode_key(primary_key: Any) -> bytes:
     """Encode a key to read, or an end of a range."""
     try:
         return encode_row(_key(primary_key))
-    except _ODD:
+    except _UNEXPECTED:
         return bytes(_official.serialize_primary_key(primary_key))
 
 
@@ -105,7 +105,7 @@ def encode_put(primary_key: Any, columns: Any) -> bytes:
     """Encode a row to put."""
     try:
         return encode_row(_key(primary_key), _cells(columns))
-    except _ODD:
+    except _UNEXPECTED:
         return bytes(_official.serialize_for_put_row(primary_key, columns))
 
 
@@ -114,9 +114,9 @@ def encode_update(primary_key: Any, columns: Any) -> bytes:
     try:
         cells = _changes(columns)
         data = encode_row(_key(primary_key), cells)
-    except _ODD:
+    except _UNEXPECTED:
         return bytes(_official.serialize_for_update_row(primary_key, columns))
-    # Of changes that change nothing the official encoder still writes where they would begin, the tag ROW_DATA.
+    # For changes that change nothing the official encoder writes the tag ROW_DATA all the same.
     return data if cells or not columns else data[:-2] + b"\x02" + data[-2:]
 
 
@@ -124,16 +124,16 @@ def encode_delete(primary_key: Any) -> bytes:
     """Encode the deletion of a row."""
     try:
         return encode_row(_key(primary_key), deleted=True)
-    except _ODD:
+    except _UNEXPECTED:
         return bytes(_official.serialize_for_delete_row(primary_key))
 
 
 # --- requests ------------------------------------------------------------------------------------------------
-# The order is the official encoder's, so of several wrong arguments the same one is told.
+# The order of the fields is the official encoder's, so of several wrong arguments the same one is reported.
 
 
 class RowEncoder(tablestore.encoder.OTSProtoBufferEncoder):  # type: ignore[misc] # the SDK has no types
-    """The official encoder of requests; it takes its arguments."""
+    """The official encoder of requests, with rows encoded here; the arguments are the same."""
 
     def _encode_get_row(
         self,
@@ -210,14 +210,14 @@ class RowEncoder(tablestore.encoder.OTSProtoBufferEncoder):  # type: ignore[misc
             self._versions(table, item.max_version, item.time_range, item.start_column, item.end_column)
 
     def _filter(self, proto: Any, column_filter: Any) -> None:
-        """Say which rows are to be read."""
+        """Set the filter of the rows to read."""
         if column_filter is not None:
             condition = filter_pb2.Filter()
             self._make_column_condition(condition, column_filter)
             proto.filter = condition.SerializeToString()
 
     def _versions(self, proto: Any, max_version: Any, time_range: Any, start_column: Any, end_column: Any) -> None:
-        """Say which versions are to be read, and from which column to which."""
+        """Set the versions to read, and the first and the last column."""
         if max_version is not None:
             proto.max_versions = max_version
         if isinstance(time_range, tuple):
@@ -231,7 +231,9 @@ class RowEncoder(tablestore.encoder.OTSProtoBufferEncoder):  # type: ignore[misc
             proto.end_column = end_column
 
     def _encode_put_row(self, table_name: Any, row: Any, condition: Any, return_type: Any, transaction_id: Any) -> Any:
-        proto = self._change(pb2.PutRowRequest(), table_name, condition, return_type)
+        proto = pb2.PutRowRequest()
+        proto.table_name = self._get_unicode(table_name)
+        self._condition(proto, condition, return_type)
         proto.row = encode_put(row.primary_key, row.attribute_columns)
         if transaction_id is not None:
             proto.transaction_id = transaction_id
@@ -240,7 +242,9 @@ class RowEncoder(tablestore.encoder.OTSProtoBufferEncoder):  # type: ignore[misc
     def _encode_update_row(
         self, table_name: Any, row: Any, condition: Any, return_type: Any, transaction_id: Any
     ) -> Any:
-        proto = self._change(pb2.UpdateRowRequest(), table_name, condition, return_type)
+        proto = pb2.UpdateRowRequest()
+        proto.table_name = self._get_unicode(table_name)
+        self._condition(proto, condition, return_type)
         proto.row_change = encode_update(row.primary_key, row.attribute_columns)
         if transaction_id is not None:
             proto.transaction_id = transaction_id
@@ -249,7 +253,9 @@ class RowEncoder(tablestore.encoder.OTSProtoBufferEncoder):  # type: ignore[misc
     def _encode_delete_row(
         self, table_name: Any, primary_key: Any, condition: Any, return_type: Any, transaction_id: Any
     ) -> Any:
-        proto = self._change(pb2.DeleteRowRequest(), table_name, condition, return_type)
+        proto = pb2.DeleteRowRequest()
+        proto.table_name = self._get_unicode(table_name)
+        self._condition(proto, condition, return_type)
         proto.primary_key = encode_delete(primary_key)
         if transaction_id is not None:
             proto.transaction_id = transaction_id
@@ -276,12 +282,6 @@ class RowEncoder(tablestore.encoder.OTSProtoBufferEncoder):  # type: ignore[misc
         self._condition(proto, item.condition, item.return_type)
         proto.row_change = encode_delete(item.row.primary_key)
         proto.type = pb2.DELETE
-        return proto
-
-    def _change(self, proto: Any, table_name: Any, condition: Any, return_type: Any) -> Any:
-        """Say which table is to be changed, on which condition."""
-        proto.table_name = self._get_unicode(table_name)
-        self._condition(proto, condition, return_type)
         return proto
 
     def _condition(self, proto: Any, condition: Any, return_type: Any) -> None:

@@ -1,41 +1,34 @@
-"""Every row of a range, page after page, going on from the last key when a page fails."""
+"""Scans: every row of a range, page after page; a page that fails is read again from the last key."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, Literal, Self, TypeAlias
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
 
-from ots_config.client.backoff import Backoff, worth_trying
+from ots_config.client.backoff import JobBackoff, may_retry
 from ots_config.errors import OTSConfigError
 from ots_config.request.io import run_sync
 from ots_config.sdk import tablestore
 
 Direction: TypeAlias = Literal["FORWARD", "BACKWARD"]
 Key: TypeAlias = list[tuple[str, Any]]
+ScanT_co = TypeVar("ScanT_co", covariant=True)
 
 
-class Cursor:
-    """Where a scan stands: what the next page is to be asked for, and what was read but not yet handed out.
+class _PagedScan:
+    """The part of a scan that is the same for threads and for tasks; ``ScanMethod.scan`` describes the arguments.
 
     Args:
-        table: The table, or the index.
-        start: The key to begin with; None begins at the end of the table where the direction starts.
-        end: The key to end before; None reads to the other end of the table.
-        direction: ``FORWARD`` or ``BACKWARD``.
-        limit: The most rows to hand out, None for all.
-        page_size: The most rows to read with one request, None for as many as the service sends.
-        retry_for: Seconds that a page is tried again.
-        **query: What else ``get_range`` takes, by its names.
-
-    Raises:
-        ValueError: If an argument cannot be used.
+        client: The client to read with.
+        **query: More arguments of ``get_range``, which are passed to it as they are.
     """
 
     def __init__(
         self,
+        client: Any,
         table: str,
         start: Key | None,
         end: Key | None,
@@ -53,70 +46,74 @@ class Cursor:
                 raise ValueError(f"{name} must be {low} or more, not {value!r}")
         if not retry_for >= 0:
             raise ValueError(f"retry_for must be 0 seconds or more, not {retry_for!r}")
-        self.table = table
+        self._client = client
+        self._table = table
         self._next, self._end = start, end
         self._direction = direction
-        self._left = limit
+        self._remaining = limit
         self._page_size = page_size
-        self._backoff = Backoff(retry_for)
+        self._backoff = JobBackoff(retry_for)
         self._query = query
         self._rows: deque[Any] = deque()
-        self._part: Any = None  # a row so wide that a page ended within it
+        self._partial_row: Any = None  # a row so wide that a page ended within it
         self._token: Any = None
         self._read_to_end = False
 
-    # --- what was read ---
-
     @property
     def done(self) -> bool:
-        """Whether every row of the range was handed out."""
+        """Whether every row of the range was returned; a scan that its limit has ended may have more."""
         return self._read_to_end and not self._rows
 
     @property
     def next_key(self) -> Key | None:
-        """The key of the first row that was not handed out."""
-        if self._rows or self._part is not None:
-            first = self._rows[0] if self._rows else self._part
+        """The key of the first row that was not returned; pass it as ``start`` to continue with another scan.
+
+        None once the scan is ``done``, and before the first row of a scan without a ``start``.
+        """
+        if self._rows or self._partial_row is not None:
+            first = self._rows[0] if self._rows else self._partial_row
             key: Key = first.primary_key
             return key
         return self._next
 
-    @property
-    def wants_page(self) -> bool:
-        """Whether a page must be read before there can be another row."""
-        return not (self._rows or self._read_to_end or self._left == 0)
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._table}{', done' if self.done else ''}>"
 
-    def take_row(self) -> Any:
+    async def _next_row(self) -> Any:
         """Return the next row, None if there is none."""
-        if not self._rows or self._left == 0:
+        while not (self._rows or self._read_to_end or self._remaining == 0):
+            try:
+                if self._next is None or self._end is None:
+                    self._set_bounds(await self._describe_table())
+                self._add_page(await self._get_range(self._page_arguments()))
+            except OTSConfigError as error:
+                delay = self._backoff.delay(error, time.monotonic()) if may_retry(error, reads=True) else None
+                if delay is None:
+                    self._backoff.reset()  # if the caller asks for the next row all the same, the time begins anew
+                    raise
+                await self._sleep(delay)
+        if not self._rows or self._remaining == 0:
             return None
-        if self._left is not None:
-            self._left -= 1
+        if self._remaining is not None:
+            self._remaining -= 1
         return self._rows.popleft()
 
-    # --- what is asked for ---
-
-    @property
-    def lacks_bounds(self) -> bool:
-        """Whether the ends of the range depend on the table."""
-        return self._next is None or self._end is None
-
-    def set_bounds(self, described: Any) -> None:
-        """Take the ends that were not given from the table's primary key."""
-        names = [column[0] for column in described.table_meta.schema_of_primary_key]
+    def _set_bounds(self, description: Any) -> None:
+        """Set the ends that are still open, from the result of ``describe_table``."""
+        names = [column[0] for column in description.table_meta.schema_of_primary_key]
         low = [(name, tablestore.INF_MIN) for name in names]
         high = [(name, tablestore.INF_MAX) for name in names]
         first, last = (low, high) if self._direction == "FORWARD" else (high, low)
         self._next = first if self._next is None else self._next
         self._end = last if self._end is None else self._end
 
-    def question(self) -> dict[str, Any]:
+    def _page_arguments(self) -> dict[str, Any]:
         """Return the arguments of ``get_range`` for the next page."""
         limit = self._page_size
-        if self._left is not None and self._query.get("column_filter") is None:  # rows are counted before the filter
-            limit = self._left if limit is None else min(limit, self._left)
+        if self._remaining is not None and self._query.get("column_filter") is None:  # it counts rows before the filter
+            limit = self._remaining if limit is None else min(limit, self._remaining)
         return {
-            "table_name": self.table,
+            "table_name": self._table,
             "direction": self._direction,
             "inclusive_start_primary_key": self._next,
             "exclusive_end_primary_key": self._end,
@@ -125,129 +122,132 @@ class Cursor:
             **self._query,
         }
 
-    def take_page(self, answer: Any) -> None:
-        """Take in what ``get_range`` has returned."""
-        _, following, rows, token = answer
-        self._backoff.renew()
+    def _add_page(self, result: Any) -> None:
+        """Add the rows of a page, the result of ``get_range``."""
+        _, next_key, rows, token = result
+        self._backoff.reset()
         self._rows.extend(rows)
-        if self._part is not None:
-            if rows and rows[0].primary_key == self._part.primary_key:
-                self._part.attribute_columns += self._rows.popleft().attribute_columns
-            self._rows.appendleft(self._part)
+        if self._partial_row is not None:
+            if rows and rows[0].primary_key == self._partial_row.primary_key:
+                self._partial_row.attribute_columns += self._rows.popleft().attribute_columns
+            self._rows.appendleft(self._partial_row)
         self._token = token or None
-        self._part = self._rows.pop() if self._token and self._rows else None
-        if following is None and self._part is not None:
-            following = self._part.primary_key
-        self._next, self._read_to_end = following, following is None
+        self._partial_row = self._rows.pop() if self._token and self._rows else None
+        if next_key is None and self._partial_row is not None:
+            next_key = self._partial_row.primary_key
+        self._next, self._read_to_end = next_key, next_key is None
 
-    def pause(self, error: OTSConfigError) -> float | None:
-        """Return the seconds to wait before the page that has failed is tried again, None if it is not to be."""
-        pause = self._backoff.pause(error, time.monotonic()) if worth_trying(error, reads=True) else None
-        if pause is None:
-            self._backoff.renew()  # whoever asks for the next row all the same has new patience
-        return pause
+    async def _get_range(self, arguments: dict[str, Any]) -> Any:
+        raise NotImplementedError
 
+    async def _describe_table(self) -> Any:
+        raise NotImplementedError
 
-class _Walk:
-    """A scan on its way, written once for threads and for tasks; what it awaits is handed in.
-
-    Args:
-        cursor: Where it stands.
-        get_range: Reads a page.
-        describe_table: Tells the primary key.
-        sleep: How to wait.
-    """
-
-    def __init__(
-        self,
-        cursor: Cursor,
-        get_range: Callable[..., Awaitable[Any]],
-        describe_table: Callable[[str], Awaitable[Any]],
-        sleep: Callable[[float], Awaitable[Any]],
-    ) -> None:
-        self._cursor = cursor
-        self._get_range = get_range
-        self._describe_table = describe_table
-        self._sleep = sleep
-
-    @property
-    def done(self) -> bool:
-        """Whether every row of the range was handed out; a scan that its limit has ended may have more."""
-        return self._cursor.done
-
-    @property
-    def next_key(self) -> Key | None:
-        """The key from which another scan goes on, as its ``start``: of the first row that was not handed out.
-
-        None once the scan is ``done``, and before the first row of a scan without a ``start``.
-        """
-        return self._cursor.next_key
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._cursor.table}{', done' if self.done else ''}>"
-
-    async def _row(self) -> Any:
-        """Return the next row, None if there is none."""
-        cursor = self._cursor
-        while cursor.wants_page:
-            try:
-                if cursor.lacks_bounds:
-                    cursor.set_bounds(await self._describe_table(cursor.table))
-                cursor.take_page(await self._get_range(**cursor.question()))
-            except OTSConfigError as error:
-                pause = cursor.pause(error)
-                if pause is None:
-                    raise
-                await self._sleep(pause)
-        return cursor.take_row()
+    async def _sleep(self, seconds: float) -> None:
+        raise NotImplementedError
 
 
-class Scan(_Walk, Iterator[Any]):
-    """The rows of a range. After an error ``next`` may be called again: it asks for the same page once more.
-
-    Args:
-        cursor: Where it stands.
-        client: The client to ask.
-    """
-
-    def __init__(self, cursor: Cursor, client: Any) -> None:
-        super().__init__(cursor, _at_once(client.get_range), _at_once(client.describe_table), _at_once(time.sleep))
+class Scan(_PagedScan, Iterator[Any]):
+    """Iterates over the rows of a range. After an error ``next`` may be called again: it reads the same page again."""
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Any:
-        row = run_sync(self._row())
+        row = run_sync(self._next_row())
         if row is None:
             raise StopIteration
         return row
 
+    async def _get_range(self, arguments: dict[str, Any]) -> Any:
+        return self._client.get_range(**arguments)
 
-class AsyncScan(_Walk, AsyncIterator[Any]):
-    """The rows of a range, for ``async for``; otherwise as ``Scan``.
+    async def _describe_table(self) -> Any:
+        return self._client.describe_table(self._table)
 
-    Args:
-        cursor: Where it stands.
-        client: The client to ask.
-    """
+    async def _sleep(self, seconds: float) -> None:
+        time.sleep(seconds)  # noqa: ASYNC251 - no event loop runs it
 
-    def __init__(self, cursor: Cursor, client: Any) -> None:
-        super().__init__(cursor, client.get_range, client.describe_table, asyncio.sleep)
+
+class AsyncScan(_PagedScan, AsyncIterator[Any]):
+    """Iterates over the rows of a range with ``async for``; otherwise it is like ``Scan``."""
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Any:
-        row = await self._row()
+        row = await self._next_row()
         if row is None:
             raise StopAsyncIteration
         return row
 
+    async def _get_range(self, arguments: dict[str, Any]) -> Any:
+        return await self._client.get_range(**arguments)
 
-def _at_once(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    """Return a blocking function as one to await, which never suspends."""
+    async def _describe_table(self) -> Any:
+        return await self._client.describe_table(self._table)
 
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **kwargs)
+    async def _sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
-    return call
+
+class ScanMethod(Generic[ScanT_co]):
+    """The method ``scan`` of a client."""
+
+    _scan_type: Callable[..., ScanT_co]
+
+    def scan(
+        self,
+        table: str,
+        start: Key | None = None,
+        end: Key | None = None,
+        *,
+        columns: list[str] | None = None,
+        direction: Direction = "FORWARD",
+        limit: int | None = None,
+        filter: Any = None,  # noqa: A002 - the service's word
+        max_version: int | None = 1,
+        time_range: tuple[int, int] | int | None = None,
+        page_size: int | None = None,
+        transaction_id: str | None = None,
+        retry_for: float = 300.0,
+    ) -> ScanT_co:
+        """Return an iterator over the rows of a range, or of a whole table; in asyncio it is for ``async for``.
+
+        A page that fails after the client's own retries is read again from the last key, if that may help.
+
+        Args:
+            table: The table's or the index's name.
+            start: The key to begin with, ``[("id", 1)]``; None begins at the end where the direction starts.
+            end: The key to stop before; None reads to the other end.
+            columns: The names of the columns to read, None for all.
+            direction: ``FORWARD``, or ``BACKWARD`` with ``start`` above ``end``.
+            limit: The most rows to return, None for all.
+            filter: A column condition that rows must meet.
+            max_version: The most versions of a column; None with a ``time_range``.
+            time_range: The versions to read, in milliseconds: from and to, or one.
+            page_size: The most rows to read with one request, None for what the service sends (5000, 4 MB).
+            transaction_id: The local transaction to read in.
+            retry_for: Seconds after a page's first failure in which it is read again.
+
+        Returns:
+            The iterator; its ``next_key`` is where another scan would continue, and ``done`` whether all was read.
+
+        Raises:
+            ValueError: If an argument cannot be used.
+        """
+        return self._scan_type(
+            self,
+            table,
+            start,
+            end,
+            direction=direction,
+            limit=limit,
+            page_size=page_size,
+            retry_for=retry_for,
+            columns_to_get=columns,
+            column_filter=filter,
+            max_version=max_version,
+            time_range=time_range,
+            transaction_id=transaction_id,
+        )

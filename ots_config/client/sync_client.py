@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from ots_config.client.assembly import USER_AGENT, Assembly
-from ots_config.client.bulk import MOST_BYTES, MOST_ROWS, BulkReport, Limits, write_in_threads
-from ots_config.client.scan import Cursor, Direction, Key, Scan
+from ots_config.client.bulk import MAX_BYTES, MAX_ROWS, BulkLimits, BulkReport
+from ots_config.client.core import USER_AGENT, ClientCore
+from ots_config.client.scan import Scan, ScanMethod
 from ots_config.credentials.credentials import CredentialsProvider
 from ots_config.credentials.identity import Identity
 from ots_config.request.io import BlockingIO, run_sync
@@ -16,7 +16,7 @@ from ots_config.request.transport import Transport
 from ots_config.sdk import tablestore
 
 
-class OTSClient(Assembly, tablestore.OTSClient):  # type: ignore[misc] # the SDK has no types
+class OTSClient(ClientCore, ScanMethod[Scan], tablestore.OTSClient):  # type: ignore[misc] # the SDK has no types
     """A client of Alibaba Cloud Tablestore: every operation of the official client, safely signed, sent and retried.
 
     Threads may share one client. Close it when done with it, or use it in a ``with`` block.
@@ -26,9 +26,9 @@ class OTSClient(Assembly, tablestore.OTSClient):  # type: ignore[misc] # the SDK
         access_key_id: The AccessKey ID.
         access_key_secret: The AccessKey secret.
         instance_name: The instance; None takes it from the endpoint.
-        credentials_provider: Hands out the credentials of each attempt, in place of the two keys.
+        credentials_provider: Returns the credentials for each attempt, in place of the two keys.
         region: The region; when given, requests carry the signature V4.
-        settings: All of this as ``OTSSettings``; then no setting may stand beside it.
+        settings: All of this as ``OTSSettings``; then no other setting may be passed.
         retry_policy: A ``RetryPolicy``, an official policy or a ``tenacity.Retrying``; None follows the settings,
             whose default is ``DefaultRetryPolicy``.
         session: A ``requests.Session`` to send through, with its own adapters; it is not closed here.
@@ -49,12 +49,14 @@ class OTSClient(Assembly, tablestore.OTSClient):  # type: ignore[misc] # the SDK
         SettingsError: If a setting cannot be used; it is also a ``tablestore.OTSClientError``.
     """
 
+    _scan_type = Scan
+
     def _connect(
         self,
         provider: CredentialsProvider,
         session: Any,
         timeout: tuple[float, float],
-        options: dict[str, Any],  # noqa: ARG002 - it has none of its own
+        options: dict[str, Any],  # noqa: ARG002 - only the other client has some
     ) -> BlockingIO:
         settings = self.settings
         self.connection = Transport(
@@ -70,7 +72,7 @@ class OTSClient(Assembly, tablestore.OTSClient):  # type: ignore[misc] # the SDK
         return BlockingIO(self.connection, provider, timeout)
 
     def identity(self) -> Identity:
-        """Return whose keys the client uses now, as STS tells it: GetCallerIdentity, which needs no permission.
+        """Ask STS whose keys the client uses now (GetCallerIdentity, which needs no permission).
 
         Raises:
             CredentialsUnavailable: If there are no credentials.
@@ -79,7 +81,7 @@ class OTSClient(Assembly, tablestore.OTSClient):  # type: ignore[misc] # the SDK
         return self._identity()
 
     def close(self) -> None:
-        """Close the connections; later calls fail. A session that was given stays open."""
+        """Close the connections; later calls fail. A session that was passed stays open."""
         self.connection.close()
 
     def __enter__(self) -> Self:
@@ -90,7 +92,7 @@ class OTSClient(Assembly, tablestore.OTSClient):  # type: ignore[misc] # the SDK
     ) -> None:
         self.close()
 
-    # --- the official SDK's two ways to the wire ---
+    # --- the SDK's two request methods ---
 
     def _request_helper(self, api_name: str, *args: Any, **kwargs: Any) -> Any:
         return run_sync(self._call(api_name, args, kwargs))
@@ -106,8 +108,8 @@ class OTSClient(Assembly, tablestore.OTSClient):  # type: ignore[misc] # the SDK
         rows: Iterable[Any],
         *,
         concurrency: int = 4,
-        max_rows: int = MOST_ROWS,
-        max_bytes: int = MOST_BYTES,
+        max_rows: int = MAX_ROWS,
+        max_bytes: int = MAX_BYTES,
         retry_for: float = 300.0,
         start: int = 0,
         on_failure: Literal["collect", "raise"] = "collect",
@@ -116,25 +118,25 @@ class OTSClient(Assembly, tablestore.OTSClient):  # type: ignore[misc] # the SDK
         """Write any number of rows in batches, several at a time.
 
         Rows of the same key are written in the order of the input. When the service throttles, fewer batches are
-        sent at a time. What it has refused is sent again, and so are writes that may have happened, if the retry
-        policy wants them (``WriteRetryPolicy``) and repeating them does no harm.
+        sent at a time. Rows that it has refused are sent again, and so are writes that may have happened, if the retry
+        policy wants that (``WriteRetryPolicy``) and they are safe to repeat.
 
         Args:
             table: The table's name.
             rows: ``tablestore.Row`` objects, each put without a condition, or ``PutRowItem``, ``UpdateRowItem`` and
-                ``DeleteRowItem``. A generator is read as the job proceeds, by one batch more than may be in flight; as
-                long as it makes the job wait for a row, no further batch is begun.
+                ``DeleteRowItem``. A generator is read as the job proceeds, at most one batch ahead of those in flight;
+                as long as it makes the job wait for a row, no further batch is sent.
             concurrency: The most batches in flight; each has a thread.
-            max_rows: The most rows of a batch; the service takes 200.
-            max_bytes: The most bytes of a batch, as encoded; the service takes 4 MiB.
-            retry_for: Seconds that a row is tried again after its first failure.
+            max_rows: The most rows of a batch; the service accepts 200.
+            max_bytes: The most bytes of an encoded batch; the service accepts 4 MiB.
+            retry_for: Seconds after a row's first failure in which it is sent again.
             start: How many rows of the input to skip: ``resume_from`` of an earlier report.
             on_failure: ``collect`` goes on when a row has failed for good, ``raise`` stops with its error.
-            progress: Called in this thread with how many rows were finished since the last time, written or failed:
+            progress: Called in this thread with how many rows were finished since the last call, written or failed:
                 ``tqdm.update``, for example.
 
         Returns:
-            How many rows were written, which were not, and where another run would go on.
+            How many rows were written, which were not, and where another run would continue.
 
         Raises:
             ValueError: If an argument cannot be used.
@@ -142,61 +144,5 @@ class OTSClient(Assembly, tablestore.OTSClient):  # type: ignore[misc] # the SDK
                 (an error of the input, Ctrl-C) is raised when the batches in flight have come back; the error's
                 attribute ``report`` is the report so far.
         """
-        limits = Limits(concurrency, max_rows, max_bytes, retry_for, start, on_failure)
-        return write_in_threads(self._wire(), table, rows, limits, progress)
-
-    def scan(
-        self,
-        table: str,
-        start: Key | None = None,
-        end: Key | None = None,
-        *,
-        columns: list[str] | None = None,
-        direction: Direction = "FORWARD",
-        limit: int | None = None,
-        filter: Any = None,  # noqa: A002 - the service's word
-        max_version: int | None = 1,
-        time_range: tuple[int, int] | int | None = None,
-        page_size: int | None = None,
-        transaction_id: str | None = None,
-        retry_for: float = 300.0,
-    ) -> Scan:
-        """Return an iterator over the rows of a range, or of a whole table.
-
-        A page that fails after the client's own retries is asked for again, from the last key, where that may help.
-
-        Args:
-            table: The table's or the index's name.
-            start: The key to begin with, ``[("id", 1)]``; None begins at the end where the direction starts.
-            end: The key to stop before; None reads to the other end.
-            columns: The names of the columns to read, None for all.
-            direction: ``FORWARD``, or ``BACKWARD`` with ``start`` above ``end``.
-            limit: The most rows to return, None for all.
-            filter: A column condition that rows must meet.
-            max_version: The most versions of a column; None with a ``time_range``.
-            time_range: The versions to read, in milliseconds: from and to, or one.
-            page_size: The most rows to read with one request, None for what the service sends (5000, 4 MB).
-            transaction_id: The local transaction to read in.
-            retry_for: Seconds that a page is asked for again after its first failure.
-
-        Returns:
-            The iterator; its ``next_key`` tells where another scan would go on, and ``done`` whether all was read.
-
-        Raises:
-            ValueError: If an argument cannot be used.
-        """
-        cursor = Cursor(
-            table,
-            start,
-            end,
-            direction=direction,
-            limit=limit,
-            page_size=page_size,
-            retry_for=retry_for,
-            columns_to_get=columns,
-            column_filter=filter,
-            max_version=max_version,
-            time_range=time_range,
-            transaction_id=transaction_id,
-        )
-        return Scan(cursor, self)
+        limits = BulkLimits(concurrency, max_rows, max_bytes, retry_for, start, on_failure)
+        return self._bulk_writer(table, limits, progress).run_in_threads(rows)

@@ -1,6 +1,6 @@
-"""From bytes to rows; whatever the bytes are, a wrong one raises ``PlainBufferError`` and nothing else.
+"""From bytes to rows; invalid bytes raise ``PlainBufferError`` and nothing else.
 
-The length before a value is ignored, as in the official decoder: what the value says of itself counts.
+The length before a value is ignored, as in the official decoder; the value contains its own length.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ots_config.plainbuffer.format import (
     HEADER,
     INTEGER,
     LENGTH,
-    LONGEST_NAME,
-    MOST_NAMES,
+    MAX_NAME_LENGTH,
+    MAX_NAMES,
     TAG_CELL,
     TAG_CELL_CHECKSUM,
     TAG_DELETE_MARKER,
@@ -41,7 +41,7 @@ from ots_config.plainbuffer.format import (
 )
 
 # A reader takes the bytes, where the value's type is, the checksum so far and the type for BINARY; it returns
-# the value, where it ends, and the checksum. A slice past the end is short: the next tag is found missing.
+# the value, where it ends, and the checksum. A slice past the end is too short, so the next tag is missing.
 _Reader: TypeAlias = Callable[[bytes, int, int, type], tuple[Any, int, int]]
 
 _INVALID = "data format is invalid."
@@ -56,9 +56,9 @@ _new = tuple.__new__  # half the price of calling a NamedTuple
 
 
 class _Column:
-    """A column as its cells begin, and the column that came after it last time: rows resemble one another.
+    """The beginning of a column's cells, and the column that followed it last time: rows resemble one another.
 
-    Only what begins like the expected column is taken for it, so threads may share and overwrite these links.
+    The beginning is compared before it is used, so threads may share and overwrite these links.
     """
 
     __slots__ = ("crc", "name", "next", "opening", "size")
@@ -78,7 +78,7 @@ _BEFORE_ATTRIBUTES = _Column(b"before")
 
 
 def _learn(before: _Column, data: bytes, at: int) -> _Column:
-    """Return the column of the cell at this place, and expect it there from now on."""
+    """Return the column of the cell at this position, and expect it there from now on."""
     tags, length = _opening(data, at)
     opening = data[at : at + 6 + length]
     if tags != _CELL_NAME or len(opening) != 6 + length:
@@ -86,11 +86,11 @@ def _learn(before: _Column, data: bytes, at: int) -> _Column:
     column = _COLUMNS.get(opening)
     if column is None:
         column = _Column(opening, _BEFORE_KEY)
-        if length > LONGEST_NAME:
+        if length > MAX_NAME_LENGTH:
             return column
-        if len(_COLUMNS) >= MOST_NAMES:
+        if len(_COLUMNS) >= MAX_NAMES:
             for known in (_BEFORE_KEY, _BEFORE_ATTRIBUTES, *_COLUMNS.values()):
-                known.next = _BEFORE_KEY  # a link would keep what is forgotten
+                known.next = _BEFORE_KEY  # a link would keep a removed column alive
             _COLUMNS.clear()
         _COLUMNS[opening] = column
     before.next = column
@@ -244,14 +244,14 @@ def decode_rows(data: bytes | bytearray | memoryview, *, binary: type = bytearra
     """Decode the rows of a range: one header, then the rows.
 
     Args:
-        data: The bytes. No bytes at all are no rows, as in a response that found none.
-        binary: What BINARY becomes: ``bytearray``, as in the official SDK, or ``bytes``.
+        data: The bytes; empty if there are no rows, as in a response that found none.
+        binary: The Python type of BINARY: ``bytearray``, as in the official SDK, or ``bytes``.
 
     Returns:
         The rows, every checksum verified.
 
     Raises:
-        PlainBufferError: The bytes are no PlainBuffer.
+        PlainBufferError: The bytes are not PlainBuffer.
     """
     data = bytes(data)
     rows: list[DecodedRow] = []
@@ -270,7 +270,7 @@ def decode_rows(data: bytes | bytearray | memoryview, *, binary: type = bytearra
 
 
 def decode_row(data: bytes | bytearray | memoryview, *, binary: type = bytearray) -> DecodedRow:
-    """Decode one row, which is all there is.
+    """Decode data that is exactly one row.
 
     Args:
         data: The bytes, with the header.
@@ -295,7 +295,7 @@ def decode_row(data: bytes | bytearray | memoryview, *, binary: type = bytearray
 
 
 def decode_value(data: bytes | bytearray | memoryview, *, binary: type) -> Value | Marker:
-    """Decode a value by itself, its type and its content, as filters, queries and partition ranges carry it.
+    """Decode a value by itself, its type and its content, as it is used in filters, queries and partition ranges.
 
     Args:
         data: The bytes.

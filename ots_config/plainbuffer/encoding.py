@@ -1,6 +1,6 @@
-"""From rows to bytes, the same that the official encoder writes where it is right.
+"""From rows to bytes: byte-identical to the official encoder, except where it is wrong.
 
-It counts the characters of a column's name instead of its bytes; the two differ in names that are not ASCII.
+For the length of a column's name it counts characters instead of bytes; the two differ in names that are not ASCII.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from ots_config.plainbuffer.format import (
     HEADER,
     INTEGER,
     LENGTH,
-    LONGEST_NAME,
-    MOST_NAMES,
+    MAX_NAME_LENGTH,
+    MAX_NAMES,
     TAG_CELL,
     TAG_CELL_CHECKSUM,
     TAG_DELETE_MARKER,
@@ -44,7 +44,7 @@ from ots_config.plainbuffer.format import (
     Value,
 )
 
-# A writer takes a value and the checksum so far; it returns what follows the value's tag, and the checksum.
+# A writer takes a value and the checksum so far; it returns the bytes after the value's tag, and the checksum.
 _Writer: TypeAlias = Callable[[Any, int], tuple[bytes, int]]
 _KeyColumns: TypeAlias = Iterable[tuple[str, Value | Marker]]
 _Cells: TypeAlias = Iterable[tuple[str, Value | None, int | None, int | None]]
@@ -58,14 +58,14 @@ _string_head = Struct("<IBI").pack  # length of the value, its type, length of t
 
 
 class _Heads(dict[str | bytes, tuple[bytes, int]]):
-    """Name -> what a cell begins with, up to and with the value's tag, and the checksum of the name."""
+    """Name -> the beginning of a cell up to and including the value's tag, and the checksum of the name."""
 
     def __missing__(self, name: str | bytes) -> tuple[bytes, int]:
         raw = name if isinstance(name, bytes) else str.encode(name)
         opening = bytes((TAG_CELL, TAG_NAME)) + _length(len(raw)) + raw
         head = opening + bytes((TAG_VALUE,)), smbus(raw)
-        if len(raw) <= LONGEST_NAME:
-            if len(self) >= MOST_NAMES:
+        if len(raw) <= MAX_NAME_LENGTH:
+            if len(self) >= MAX_NAMES:
                 self.clear()
             self[name] = head
         return head
@@ -113,7 +113,7 @@ def _write_marker(value: Marker, crc: int) -> tuple[bytes, int]:
 
 
 class _Writers(dict[type, _Writer]):
-    """Type -> its writer; a subclass is written as the type that it derives from."""
+    """Type -> its writer; a subclass is written as its base type."""
 
     def __missing__(self, kind: type) -> _Writer:
         for base, writer in self.items():
@@ -199,8 +199,8 @@ def encode_row(
         cells: Name, value, timestamp and op of each cell; all but the name may be None.
         deleted: Whether to set the delete marker.
         header: Whether to begin with the header.
-        bytes_as: ``VT_STRING`` to write ``bytes`` as the official SDK does, or ``VT_BLOB``, as which a
-            ``bytearray`` is always written.
+        bytes_as: ``VT_STRING`` to write ``bytes`` as the official SDK does, or ``VT_BLOB``. A ``bytearray`` is
+            always written as ``VT_BLOB``.
 
     Returns:
         The bytes.
@@ -239,7 +239,7 @@ def encode_rows(rows: Iterable[tuple[_KeyColumns, _Cells] | DecodedRow], *, byte
 
 
 def encode_value(value: Value | Marker, *, bytes_as: int) -> bytes:
-    """Encode a value by itself, its type and its content, as filters, queries and partition ranges carry it.
+    """Encode a value by itself, its type and its content, as it is used in filters, queries and partition ranges.
 
     Args:
         value: The value.
@@ -262,7 +262,7 @@ _FIXED_SIZES: dict[type, int] = {int: 8, float: 8, bool: 1, type(None): 0, Marke
 
 def value_size(value: Value | Marker | None) -> int:
     """Return the bytes of a value that count towards capacity units and size limits."""
-    size = _FIXED_SIZES.get(type(value))  # the types themselves; the rest and their subclasses are asked for below
+    size = _FIXED_SIZES.get(type(value))  # of exactly these types; other types and subclasses follow
     if size is not None:
         return size
     if isinstance(value, str):

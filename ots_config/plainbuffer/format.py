@@ -1,6 +1,6 @@
-"""The grammar of PlainBuffer: its tags, value types and checksum, and what a row is in Python.
+"""The grammar of PlainBuffer: its tags, value types and checksum, and the types of a row in Python.
 
-After a four-byte header, a row is tags and what belongs to them::
+After a four-byte header, a row is a sequence of tags, each with its content::
 
     row  = ROW_PK cell... [ROW_DATA cell...] [DELETE_MARKER] ROW_CHECKSUM crc
     cell = CELL NAME length name [VALUE length type content] [OP op] [TIMESTAMP int64] CELL_CHECKSUM crc
@@ -8,9 +8,9 @@ After a four-byte header, a row is tags and what belongs to them::
 Checksums are CRC-8. A cell's covers its name, type, content (with the length of a string), timestamp and op,
 in this order and without the tags; a row's covers those of its cells, and a byte that is 1 if it is deleted.
 
-Two properties of a CRC make both directions fast. It goes on from any state, so a name is summed once and then
+Two properties of a CRC make both directions fast. It continues from any state, so a name is summed once and then
 looked up. And it is linear: the state after ``n`` more bytes is the state after ``n`` zeros (``AFTER_n``) XOR the
-sum of those bytes alone, so what comes again and again (a string's length, a timestamp) is summed once.
+sum of those bytes alone, so a value that repeats (a string's length, a timestamp) is summed once.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ INTEGER = Struct("<q")
 DOUBLE = Struct("<d")
 
 Value: TypeAlias = int | float | bool | str | bytes | bytearray
-"""What a column holds: INTEGER, DOUBLE, BOOLEAN, STRING or BINARY."""
+"""The value of a column: INTEGER, DOUBLE, BOOLEAN, STRING or BINARY."""
 
 
 class Marker(Enum):
-    """The key values that are no values: the ends of a range, and the key that the service is to make up."""
+    """The key values that are no values: the ends of a range, and the key that the service generates."""
 
     INF_MIN = VT_INF_MIN
     INF_MAX = VT_INF_MAX
@@ -80,7 +80,7 @@ class Cell(NamedTuple):
 
 
 class DecodedRow(NamedTuple):
-    """One row as it came.
+    """One decoded row.
 
     Attributes:
         primary_key: Names and values of the key, in their order.
@@ -94,7 +94,7 @@ class DecodedRow(NamedTuple):
 
 
 class PlainBufferError(ValueError):
-    """Bytes that are no PlainBuffer (told as the service tells it), or a row that PlainBuffer cannot hold."""
+    """Bytes that are not PlainBuffer (with the service's message), or a row that cannot be encoded."""
 
 
 def _after(count: int) -> tuple[int, ...]:
@@ -104,7 +104,7 @@ def _after(count: int) -> tuple[int, ...]:
 
 AFTER_1, AFTER_5, AFTER_8 = _after(1), _after(5), _after(8)
 
-# Tables have few columns and requests have many cells, so what is known of a column's name is kept. The limits are
-# for input that is not so kind; the longest name that the service allows has 255 bytes.
-MOST_NAMES = 4096
-LONGEST_NAME = 255
+# Tables have few columns and requests have many cells, so what is computed from a column's name is cached. These limits
+# bound the caches when the names are many or long; the longest name that the service allows has 255 bytes.
+MAX_NAMES = 4096
+MAX_NAME_LENGTH = 255

@@ -31,11 +31,11 @@ class Bar(NamedTuple):
 
 
 class Table:
-    """One table of the report: what it tells, its columns, its rows, and the bars of the plot that belong to it."""
+    """One table of the report: its text, its columns, its rows, and the bars of the plot that belong to it."""
 
-    def __init__(self, title: str, told: str, *columns: str) -> None:
+    def __init__(self, title: str, text: str, *columns: str) -> None:
         self.title = title
-        self.told = told
+        self.text = text
         self.columns = columns
         self.rows: list[tuple[str, ...]] = []
         self.bars: list[Bar] = []
@@ -66,9 +66,9 @@ class Report:
     def __init__(self) -> None:
         self.tables: dict[str, Table] = {}
 
-    def table(self, title: str, told: str, *columns: str) -> Table:
+    def table(self, title: str, text: str, *columns: str) -> Table:
         """Begin a table, or go on with it."""
-        return self.tables.setdefault(title, Table(title, told, *columns))
+        return self.tables.setdefault(title, Table(title, text, *columns))
 
     @staticmethod
     def bar(name: str, share: float, budget: float) -> Bar:
@@ -96,7 +96,7 @@ class Report:
             "![Cost beside the official SDK's](results.svg)",
         ]
         for table in self.tables.values():
-            parts += ["", f"## {table.title}", "", table.told, "", *table.lines()]
+            parts += ["", f"## {table.title}", "", table.text, "", *table.lines()]
         return "\n".join(parts) + "\n"
 
     def plot(self) -> str:

@@ -91,7 +91,7 @@ def test_cost(
     budget: float,
     call: Callable[[Any], Any],
 ) -> None:
-    """A call works with both clients; its cost is told beside the budget."""
+    """A call works with both clients; its cost is reported beside the budget."""
     ours, official = clients
     spent: list[float] = []
 
@@ -119,7 +119,7 @@ def test_cost(
 
 @pytest.mark.parametrize("threads", THREADS)
 def test_calls_a_second(benchmark: BenchmarkFixture, clients: tuple[Any, Any], report: Any, threads: int) -> None:
-    """Threads share a client, and each call is answered; how many a second is told."""
+    """Threads share a client, and each call is answered; the rate is reported."""
     ours, official = clients
     taken: list[float] = []
 

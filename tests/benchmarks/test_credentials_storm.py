@@ -1,6 +1,6 @@
-"""What expiry costs callers and STS, here and in ``alibabacloud-credentials``: both in one run, told, not asserted.
+"""What expiry costs callers and STS, here and in ``alibabacloud-credentials``: both in one run, reported, not asserted.
 
-Requests are real; what is simulated is time: our age clock is put ahead, and the peer is told that its keys are stale.
+Requests are real; what is simulated is time: our age clock is put ahead, and the peer sees its keys as stale.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Ours:
 
 
 class Peers:
-    """The peer's provider of a role, told that it is stale."""
+    """The peer's provider of a role, whose keys are stale."""
 
     side = "peer"
 

@@ -93,17 +93,17 @@ class Emulated:
             size += len(client.recv(262_144))
 
     def cpu_seconds(self) -> float | None:
-        """Return the CPU time of the emulator so far, None where it cannot be told."""
-        told = Path(f"/proc/{self.process.pid}/stat")
-        if not told.exists():
+        """Return the CPU time of the emulator so far, None where it is not known."""
+        file = Path(f"/proc/{self.process.pid}/stat")
+        if not file.exists():
             return None
-        fields = told.read_text().rpartition(")")[2].split()
+        fields = file.read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self) -> int | None:
-        """Return the octets of memory that the emulator holds, None where it cannot be told."""
-        told = Path(f"/proc/{self.process.pid}/statm")
-        return int(told.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if told.exists() else None
+        """Return the octets of memory that the emulator holds, None where it is not known."""
+        file = Path(f"/proc/{self.process.pid}/statm")
+        return int(file.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if file.exists() else None
 
 
 def signed(operation: str, message: Any) -> bytes:
@@ -214,7 +214,7 @@ def figures(pytestconfig: pytest.Config) -> Iterator[tuple[list[Figure], list[st
 
 
 def test_memory(benchmark: BenchmarkFixture, emulated: Emulated, figures: tuple[list[Figure], list[str]]) -> None:
-    """Rows of ten columns are written in batches; what the process grew by is told per row."""
+    """Rows of ten columns are written in batches; what the process grew by is reported per row."""
     before = emulated.memory()
     if before is None:
         pytest.skip("the memory of another process is read from /proc")
@@ -239,7 +239,7 @@ def test_throughput(
     count: int,
     rows: int,
 ) -> None:
-    """Every request is answered with success; how fast is told, and asserted nowhere."""
+    """Every request is answered with success; the speed is reported, and asserted nowhere."""
     if operation != "BatchWriteRow":
         emulated.call([signed("BatchWriteRow", write_batch(first)) for first in range(0, 10_000, 200)])
     spent: list[float] = []

@@ -186,7 +186,7 @@ def carry_out(service: Service, client: Any, operation: str, faults: list[dict[s
 def test_faults(
     benchmark: BenchmarkFixture, service: Service, table: list[Result], rate: float, policy: str, operation: str
 ) -> None:
-    """Of the calls that meet faults no write is lost or stored twice; how many succeed is told beside the official."""
+    """Of the calls that meet faults no write is lost or stored twice; successes are reported beside the official."""
     faults = [
         {"operation": operation, "rate": 1 - (1 - rate) ** (1 / len(MIX)), "seed": seed, **fault}
         for seed, fault in enumerate(MIX)
@@ -199,8 +199,8 @@ def test_faults(
     official.connection.pool.clear()
     ours = DefaultRetryPolicy() if policy == "default" else WriteRetryPolicy()
     with OTSClient(service.endpoint, *KEYS, retry_policy=ours) as client:
-        told = benchmark.pedantic(carry_out, (service, client, operation, faults), rounds=1)
-    mine = Result(name, "ours", *told)
+        outcome = benchmark.pedantic(carry_out, (service, client, operation, faults), rounds=1)
+    mine = Result(name, "ours", *outcome)
     table += [mine, theirs]
     benchmark.extra_info.update(ours=mine._asdict(), official=theirs._asdict())
     assert (mine.twice, mine.lost, mine.foreign) == (0, 0, 0)

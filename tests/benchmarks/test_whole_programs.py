@@ -17,7 +17,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 TURNS = int(os.environ.get("BENCH_TURNS", "15"))
 CLIENTS = int(os.environ.get("BENCH_CLIENTS", "10000"))
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "wait4"), reason="the CPU of a child is not told here")
+pytestmark = pytest.mark.skipif(not hasattr(os, "wait4"), reason="the CPU time of a child is not known here")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def in_turn(
 
 
 def test_import(benchmark: BenchmarkFixture, report: Any, environment: dict[str, str]) -> None:
-    """Importing this library loads nothing heavy; what it costs over a bare interpreter is told."""
+    """Importing this library loads nothing heavy; its cost over a bare interpreter is reported."""
     programs = [["-c", "pass"], ["-c", "import tablestore"], ["-c", "import ots_config"]]
     bare, official, ours = in_turn(benchmark, programs, environment)
     table = report.table(
@@ -92,7 +92,7 @@ def test_first_row(
     table.add("glued by hand", *(f"{one:.0f}" for one in glued))
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="what a process holds open is not told here")
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the open files of a process are not known here")
 def test_many_clients(
     benchmark: BenchmarkFixture, report: Any, endpoint: str, environment: dict[str, str], programs: Path
 ) -> None:

@@ -1,6 +1,6 @@
 """Batches with failed rows: only those are sent again, if that is safe; the result looks as if there was one call."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,11 +14,8 @@ from ots_config import (
     RetryEvent,
     WriteRetryPolicy,
 )
-from ots_config.client.batch import Batch, fits
+from ots_config.client.batch import BatchState, has_an_item_per_row
 from ots_config.sdk import tablestore as ts
-
-META = ts.TableMeta("t", [("id", "INTEGER")])
-OTHER = ts.TableMeta("other", [("id", "INTEGER")])
 
 
 class FastWriteRetryPolicy(WriteRetryPolicy):
@@ -29,29 +26,10 @@ class FastWriteRetryPolicy(WriteRetryPolicy):
         return 0.0
 
 
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    """One emulator for this module."""
-    with Emulator() as running:
-        yield running
-
-
 @pytest.fixture
-def connect(emulator: Emulator) -> Iterator[Callable[..., OTSClient]]:
-    """Make clients of an instance with two empty tables."""
-    emulator.reset()
-    made: list[OTSClient] = []
-
-    def make(**options: Any) -> OTSClient:
-        made.append(OTSClient(settings=emulator.settings, **options))
-        return made[-1]
-
-    for meta in (META, OTHER):
-        make().create_table(meta, ts.TableOptions(), ts.ReservedThroughput(ts.CapacityUnit(0, 0)))
-    emulator.clear_log()
-    yield make
-    for client in made:
-        client.close()
+def tables() -> dict[str, list[tuple[str, ...]]]:
+    """Return the tables that there are."""
+    return {"t": [("id", "INTEGER")], "other": [("id", "INTEGER")]}
 
 
 def put(number: int, **condition: Any) -> ts.PutRowItem:
@@ -135,8 +113,8 @@ def test_failed_reads_are_sent_again_and_merged_in_order(emulator: Emulator, con
         assert [row.row.primary_key for row in rows] == [[("id", n)] for n in range(40)]
 
 
-def test_open_writes_follow_the_policy(emulator: Emulator, connect: Callable[..., OTSClient]) -> None:
-    """A row whose outcome is open is sent again by ``WriteRetryPolicy`` if it is safe, else it stays in the result."""
+def test_writes_that_may_have_happened_follow_the_policy(emulator: Emulator, connect: Callable[..., OTSClient]) -> None:
+    """A row that may have been written is sent again by ``WriteRetryPolicy`` if that is safe, else it stays failed."""
     batch = writing(put(1), increment(2), put(3, row_existence_expectation="EXPECT_NOT_EXIST"))
     emulator.fault(operation="BatchWriteRow", kind="rows", code="OTSTimeout", count=1)
     response = connect(retry_policy=NoDelayRetryPolicy()).batch_write_row(batch)
@@ -161,7 +139,7 @@ def test_what_is_final_is_not_sent_again(emulator: Emulator, connect: Callable[.
     assert len(emulator.log()) == 1
 
 
-def test_the_policy_ends_it(emulator: Emulator, connect: Callable[..., OTSClient]) -> None:
+def test_the_policy_bounds_the_retries(emulator: Emulator, connect: Callable[..., OTSClient]) -> None:
     """When no retry is left, the result holds the rows that still fail, and no error is raised."""
     emulator.fault(operation="BatchWriteRow", kind="rows", code="OTSServerBusy")
     events: list[RetryEvent] = []
@@ -194,7 +172,7 @@ def test_retries_of_rows_and_of_requests_are_counted_together(
     assert len(emulator.log()) == 4
 
 
-def test_a_lost_second_sending_is_told_in_its_rows(emulator: Emulator, connect: Callable[..., OTSClient]) -> None:
+def test_a_lost_second_response_is_reported_in_its_rows(emulator: Emulator, connect: Callable[..., OTSClient]) -> None:
     """If sending the failed rows again ends without an answer, they say that they may have been written."""
     client = connect(retry_policy=NoDelayRetryPolicy())
     emulator.fault(operation="BatchWriteRow", kind="rows", code="OTSServerBusy", rate=0.5, count=1, seed=1)
@@ -229,14 +207,14 @@ def test_tokens_stay_with_their_rows() -> None:
     request = ts.BatchGetRowRequest()
     keys = [[("id", n)] for n in range(3)]
     request.add(ts.TableInBatchGetRowItem("t", keys, None, None, 1, token=[b"a", b"b", b"c"]))
-    part = Batch("BatchGetRow", request, {"t": []}).request_of([("t", 2), ("t", 0)])
+    part = BatchState("BatchGetRow", request, {"t": []}).request_of([("t", 2), ("t", 0)])
     assert (part.items["t"].primary_keys, part.items["t"].token) == ([keys[0], keys[2]], [b"a", b"c"])
 
 
-def test_an_answer_of_other_rows_does_not_fit() -> None:
-    """An answer with too few rows, or of another table, is told from a whole one."""
+def test_a_response_of_other_rows_is_not_accepted() -> None:
+    """An answer with too few rows, or of another table, is not a whole one."""
     request = writing(put(1), put(2))
-    assert fits(request, {"t": [1, 2]})
-    assert not fits(request, {"t": [1]})
-    assert not fits(request, {"t": [1, 2], "other": []})
-    assert not fits(request, {})
+    assert has_an_item_per_row({"t": [1, 2]}, request)
+    assert not has_an_item_per_row({"t": [1]}, request)
+    assert not has_an_item_per_row({"t": [1, 2], "other": []}, request)
+    assert not has_an_item_per_row({}, request)

@@ -2,45 +2,38 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ots_config import AsyncOTSClient, Emulator, NoRetryPolicy, OTSClient, ResponseInvalid, ServiceError
-from ots_config.client.scan import Cursor
+from ots_config.client import scan as scan_module
+from ots_config.client.scan import Scan
 from ots_config.sdk import tablestore as ts
+from tests.client.tables import KEY_COLUMNS, create_table
 
-META = ts.TableMeta("t", [("gid", "INTEGER"), ("uid", "STRING")])
-FREE = ts.ReservedThroughput(ts.CapacityUnit(0, 0))
 ONCE = NoRetryPolicy()
 COUNT = 300
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+def running() -> Iterator[Emulator]:
     """One emulator for this module, with 300 rows in the table ``t``, three to each ``gid``, and an empty table."""
-    with Emulator() as running:
-        with OTSClient(settings=running.settings) as client:
-            client.create_table(META, ts.TableOptions(), FREE)
-            client.create_table(ts.TableMeta("empty", [("id", "BINARY")]), ts.TableOptions(), FREE)
+    with Emulator() as emulator:
+        with OTSClient(settings=emulator.settings) as client:
+            create_table(client, "t", KEY_COLUMNS)
+            create_table(client, "empty", [("id", "BINARY")])
             client.bulk_write("t", (ts.Row(key(n), [("n", n), ("half", n // 2)]) for n in range(COUNT)))
-        yield running
+        yield emulator
 
 
 @pytest.fixture
-def connect(emulator: Emulator) -> Iterator[Callable[..., OTSClient]]:
-    """Make clients; they are closed after the test, and faults are lifted."""
-    emulator.clear_log()
-    made: list[OTSClient] = []
-
-    def make(**options: Any) -> OTSClient:
-        made.append(OTSClient(settings=emulator.settings, **options))
-        return made[-1]
-
-    yield make
-    emulator.clear_faults()
-    for client in made:
-        client.close()
+def emulator(running: Emulator) -> Emulator:
+    """Return the module's emulator, which no test changes, without faults and log."""
+    running.clear_faults()
+    running.clear_log()
+    return running
 
 
 def key(number: int) -> list[tuple[str, Any]]:
@@ -189,8 +182,10 @@ def test_the_look_at_the_table_is_tried_again_too(emulator: Emulator, connect: C
     assert keys(connect(retry_policy=ONCE).scan("t")) == list(range(COUNT))
 
 
-def test_patience_ends_and_the_scan_can_go_on(emulator: Emulator, connect: Callable[..., OTSClient]) -> None:
-    """A page that keeps failing ends in its error; the scan knows where it stands, and ``next`` tries again."""
+def test_after_retry_for_the_error_is_raised_and_the_scan_can_go_on(
+    emulator: Emulator, connect: Callable[..., OTSClient]
+) -> None:
+    """A page that keeps failing ends in its error; the scan knows its next key, and ``next`` tries again."""
     scan = connect(retry_policy=ONCE).scan("t", page_size=10, retry_for=0.3)
     rows = [next(scan) for _ in range(10)]
     emulator.fault(operation="GetRange", kind="error", code="OTSServerBusy")
@@ -207,7 +202,7 @@ def test_patience_ends_and_the_scan_can_go_on(emulator: Emulator, connect: Calla
     assert keys(rows) == list(range(COUNT))
 
 
-def test_no_patience(emulator: Emulator, connect: Callable[..., OTSClient]) -> None:
+def test_without_retry_for_the_first_failure_is_raised(emulator: Emulator, connect: Callable[..., OTSClient]) -> None:
     """With ``retry_for=0`` the first failure is raised."""
     emulator.fault(operation="GetRange", kind="corrupt_md5", count=1)
     scan = connect(retry_policy=ONCE).scan("t", retry_for=0)
@@ -268,32 +263,57 @@ def test_arguments_that_cannot_be(connect: Callable[..., OTSClient], name: str, 
         connect().scan("t", **given)
 
 
-def make_cursor() -> Cursor:
-    """Return the cursor of a scan."""
-    return Cursor("t", key(0), key(9), direction="FORWARD", limit=None, page_size=None, retry_for=60.0)
+class ScriptedClient:
+    """Returns pages, or raises errors, in their order.
+
+    Attributes:
+        asked: The arguments of each call.
+    """
+
+    def __init__(self, *outcomes: Any) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self._outcomes = iter(outcomes)
+
+    def get_range(self, **arguments: Any) -> Any:
+        """Return the next page."""
+        self.asked.append(arguments)
+        outcome = next(self._outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
 
-def test_progress_gives_new_patience() -> None:
-    """Pages that fail now and then do not add up: after each page that was read the pauses begin anew."""
-    cursor = make_cursor()
+def scan_of(client: ScriptedClient) -> Scan:
+    """Return a scan of what a client returns."""
+    return Scan(client, "t", key(0), key(9), direction="FORWARD", limit=None, page_size=None, retry_for=60.0)
+
+
+def test_progress_starts_the_delays_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages that fail now and then do not add up: after each page that was read the delays begin anew."""
+    delays: list[float] = []
+    monkeypatch.setattr(scan_module, "time", SimpleNamespace(sleep=delays.append, monotonic=lambda: sum(delays)))
     busy = ServiceError(503, "OTSServerBusy", "")
-    pauses = [cursor.pause(busy) or 0.0 for _ in range(5)]
-    assert pauses[4] > 1
-    cursor.take_page((None, key(1), [ts.Row(key(0), [])], b""))
-    assert (cursor.pause(busy) or 1.0) <= 0.2
+    first, second = ((None, key(n + 1), [ts.Row(key(n), [])], b"") for n in range(2))
+    scan = scan_of(ScriptedClient(*[busy] * 5, first, busy, second))
+    assert next(scan).primary_key == key(0)
+    assert len(delays) == 5
+    assert delays[4] > 1
+    assert next(scan).primary_key == key(1)
+    assert delays[5] <= 0.2
 
 
 def test_a_row_that_pages_cut_is_one_row() -> None:
-    """The official SDK tells of a row too wide for a page by a token, which the next request hands back."""
-    cursor = make_cursor()
+    """A row too wide for a page comes with a token, which the next request returns."""
     wide = ts.Row(key(1), [("a", 1, 5)])
-    cursor.take_page((None, None, [ts.Row(key(0), []), wide], b"token"))
-    assert cursor.take_row().primary_key == key(0)
-    assert cursor.next_key == key(1)
-    assert cursor.wants_page
-    question = cursor.question()
-    assert (question["token"], question["inclusive_start_primary_key"]) == (b"token", key(1))
-    cursor.take_page((None, None, [ts.Row(key(1), [("b", 2, 5)]), ts.Row(key(2), [])], b""))
-    assert cursor.take_row().attribute_columns == [("a", 1, 5), ("b", 2, 5)]
-    assert cursor.take_row().primary_key == key(2)
-    assert cursor.done
+    client = ScriptedClient(
+        (None, None, [ts.Row(key(0), []), wide], b"token"),
+        (None, None, [ts.Row(key(1), [("b", 2, 5)]), ts.Row(key(2), [])], b""),
+    )
+    scan = scan_of(client)
+    assert next(scan).primary_key == key(0)
+    assert scan.next_key == key(1)
+    assert not scan.done
+    assert next(scan).attribute_columns == [("a", 1, 5), ("b", 2, 5)]
+    assert (client.asked[1]["token"], client.asked[1]["inclusive_start_primary_key"]) == (b"token", key(1))
+    assert next(scan).primary_key == key(2)
+    assert scan.done

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ots_config.client.assembly import read_error
+from ots_config.client.codec import read_error
 from ots_config.credentials.credentials import Credentials
 from ots_config.errors import RequestError, ResponseInvalid
 from ots_config.request.attempt import Authenticator

@@ -1,16 +1,6 @@
-"""Many rows written in many requests: batched, in parallel, in order for each key, and every row accounted for."""
+"""Bulk writes: many rows in batches, in parallel, in order for each key, with a report about every row."""
 
-from ots_config.client.bulk.report import MOST_BYTES, MOST_ROWS, BulkReport, FailedRow, Limits
-from ots_config.client.bulk.writer import Progress, Wire, write_in_tasks, write_in_threads
+from ots_config.client.bulk.report import MAX_BYTES, MAX_ROWS, BulkLimits, BulkReport, FailedRow
+from ots_config.client.bulk.writer import BulkWriter
 
-__all__ = [
-    "MOST_BYTES",
-    "MOST_ROWS",
-    "BulkReport",
-    "FailedRow",
-    "Limits",
-    "Progress",
-    "Wire",
-    "write_in_tasks",
-    "write_in_threads",
-]
+__all__ = ["MAX_BYTES", "MAX_ROWS", "BulkLimits", "BulkReport", "BulkWriter", "FailedRow"]

@@ -1,24 +1,24 @@
-"""What bounds a bulk write, and what its caller is told in the end."""
+"""The limits of a bulk write, and its report."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-MOST_ROWS = 200
-MOST_BYTES = 4 * 1024 * 1024
+MAX_ROWS = 200
+MAX_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class FailedRow:
-    """A row of which it is not known that it is stored.
+    """A row that is not known to be stored.
 
     Attributes:
-        position: Its place in the input, 0 for the first row.
-        item: The row as it was given.
+        position: Its index in the input, 0 for the first row.
+        item: The row as it was passed.
         code: The service's error code, or the name of the error; ``NotSent`` if the job ended before its turn.
-        message: What went wrong.
-        may_have_happened: Whether the service may have written it all the same.
+        message: The failure in words.
+        may_have_happened: Whether the service may have written it nevertheless.
     """
 
     position: int
@@ -30,16 +30,16 @@ class FailedRow:
 
 @dataclass(slots=True)
 class BulkReport:
-    """What became of the rows of a bulk write: each row read is counted in ``written`` or listed in ``failed``.
+    """The result of a bulk write: each row that was read is counted in ``written`` or listed in ``failed``.
 
     Attributes:
         written: How many rows the service has acknowledged.
         failed: The others, in the order of the input.
         sent_again: How many times a row was sent again, because it had failed before; the client's own retries of
             whole requests are not counted.
-        elapsed: Seconds that it took.
+        elapsed: Seconds from the start to the end.
         resume_from: Every row before this position is acknowledged (or was skipped); pass it as ``start``, with the
-            same input, to go on. Rows after it that are acknowledged are then written a second time.
+            same input, to continue. Rows after it that are acknowledged are then written a second time.
     """
 
     written: int = 0
@@ -50,8 +50,8 @@ class BulkReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """The arguments of a bulk write that bound it, as ``OTSClient.bulk_write`` describes them.
+class BulkLimits:
+    """The limits among the arguments of ``OTSClient.bulk_write``, which describes them.
 
     Raises:
         ValueError: If one cannot be used.
@@ -65,7 +65,7 @@ class Limits:
     on_failure: Literal["collect", "raise"]
 
     def __post_init__(self) -> None:
-        for name, low, high in (("concurrency", 1, 1000), ("max_rows", 1, MOST_ROWS), ("max_bytes", 1, MOST_BYTES)):
+        for name, low, high in (("concurrency", 1, 1000), ("max_rows", 1, MAX_ROWS), ("max_bytes", 1, MAX_BYTES)):
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must be from {low} to {high}, not {getattr(self, name)!r}")
         if not self.retry_for >= 0:

@@ -1,8 +1,8 @@
-"""Which rows of a bulk write are sent together, when, and what became of each; nothing here waits or sends.
+"""Decides which rows of a bulk write are sent together, when, and which are sent again; nothing here waits or sends.
 
-A row that was read is *held* until it is finished: acknowledged by the service, or failed for good. Meanwhile it is
-ready to be sent, in flight, waiting for a later try, or behind an earlier row that has the same key: of each key one
-row is on its way at a time, so the writes to a key happen in the order of the input.
+A row that was read is *pending* until it is finished: acknowledged by the service, or failed for good. Meanwhile it is
+ready to be sent, in flight, waiting for a retry, or queued behind an earlier row of the same key. Of each key only one
+row is in flight at a time, so the writes to a key happen in the order of the input.
 """
 
 from __future__ import annotations
@@ -13,117 +13,124 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any
 
-from ots_config.client.backoff import Backoff, worth_trying
-from ots_config.client.bulk.report import BulkReport, FailedRow, Limits
+from ots_config.client.backoff import JobBackoff, may_retry
+from ots_config.client.bulk.report import BulkLimits, BulkReport, FailedRow
 from ots_config.errors import OTSConfigError, RequestError, ResponseLost, ServiceError
 from ots_config.request.idempotency import is_item_repeatable
 from ots_config.request.retry_policy import FailureKind, classify
 
-_REFUSED_WHOLE = frozenset({"OTSParameterInvalid", "OTSRequestBodyTooLarge"})
-"""What the service says of a batch of which it has done nothing, though one row alone may be wrong."""
-
-
-_CUT_SHORT = ("ResponseLost", "the job ended before the answer came")
-
-# --- what is on its way --------------------------------------------------------------------------------------
+_WHOLE_BATCH_CODES = frozenset({"OTSParameterInvalid", "OTSRequestBodyTooLarge"})
+"""Codes with which the service refuses a whole batch, though one row alone may be wrong."""
+_INTERRUPTED = ("ResponseLost", "the job ended before the answer came")
 
 
 @dataclass(slots=True, eq=False)
-class Held:
+class PendingRow:
     """A row that was read and is not finished.
 
     Attributes:
-        position: Its place in the input.
-        given: The row as it was given.
-        item: The row as the official SDK's item.
+        position: Its index in the input.
+        source: The row as it was passed.
+        item: The row as the SDK's item.
         encoded: The item's part of a request.
         size: The bytes of that part.
-        key: What tells whether two rows have the same key; None if no other row can have it.
+        key: Equal for rows with the same key; None if no other row can have it.
         backoff: How long it is tried again.
-        flying: Whether it is in flight.
-        uncertain: Whether an earlier sending may have been carried out.
-        code: How it last failed.
-        message: The same, in words.
+        in_flight: Whether it is being sent.
+        may_have_happened: Whether it may have been written by an attempt that failed.
+        code: The code of its last failure.
+        message: The same failure in words.
     """
 
     position: int
-    given: Any
+    source: Any
     item: Any
     encoded: Any
     size: int
     key: Hashable
-    backoff: Backoff
-    flying: bool = False
-    uncertain: bool = False
+    backoff: JobBackoff
+    in_flight: bool = False
+    may_have_happened: bool = False
     code: str = "NotSent"
     message: str = "the job ended before this row was sent"
 
+    def set_failure(self, error: Exception) -> None:
+        """Record a failure; what may have happened before it still may."""
+        name = type(error).__name__
+        if isinstance(error, RequestError):
+            self.may_have_happened |= error.may_have_happened
+            self.code = error.code if isinstance(error, ServiceError) else name
+            self.message = error.message
+        else:
+            self.may_have_happened |= not isinstance(error, OTSConfigError)
+            self.code, self.message = name, str(error)
+
 
 @dataclass(slots=True, eq=False)
-class Load:
+class RowBatch:
     """Rows that are sent together.
 
     Attributes:
-        number: How many loads were sent up to this one.
+        number: How many batches were sent up to this one.
         rows: The rows.
-        outcome: The service's answer to each, or what the whole request failed with; None if it was cut short.
-        retries: How many times the client sent it again by itself.
+        outcome: The item of each row, or the error of the whole request; None if the request was interrupted.
+        retries: How many times the client itself sent the request again.
     """
 
     number: int
-    rows: list[Held]
+    rows: list[PendingRow]
     outcome: list[Any] | Exception | None = None
     retries: int = 0
 
 
 class _Window:
-    """How many loads may be in flight: halved when the service throttles, and slowly more as long as it does not."""
+    """The number of batches that may be in flight: halved by a throttle, and slowly enlarged by success."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._size = float(most)
-        self._closed_at = 0
+    def __init__(self, maximum: int) -> None:
+        self._maximum = maximum
+        self._size = float(maximum)
+        self._halved_at = 0
 
     def __int__(self) -> int:
         return int(self._size)
 
-    def adapt(self, load: Load, latest: int, *, crowded: bool) -> None:
-        """Learn from a load that has come back, when ``latest`` had been sent."""
-        if not crowded:
-            self._size = min(self._size + 1 / self._size, self._most)
-        elif load.number > self._closed_at:  # loads that were already under way tell of the same throttle
+    def adapt(self, batch: RowBatch, latest: int, *, throttled: bool) -> None:
+        """Adapt to a batch that has come back when the batch number ``latest`` had been sent."""
+        if not throttled:
+            self._size = min(self._size + 1 / self._size, self._maximum)
+        elif batch.number > self._halved_at:  # batches that were in flight then met the same throttle
             self._size = max(self._size / 2, 1.0)
-            self._closed_at = latest
+            self._halved_at = latest
 
 
-class Plan:
-    """Decides what is read, sent, sent again and given up.
+class Scheduler:
+    """Decides what is read, sent, sent again and given up; each ``now`` is the time of a monotonic clock.
 
     Args:
-        limits: What bounds it.
+        limits: The limits of the job.
         retry_writes: Whether repeatable writes that may have happened are sent again.
 
     Attributes:
         position: How many rows were read.
         ended: Whether the input has no more rows.
-        failure: The first failure, if one is to stop the job.
+        failure: The first failure, if it is to stop the job.
     """
 
-    def __init__(self, limits: Limits, *, retry_writes: bool) -> None:
+    def __init__(self, limits: BulkLimits, *, retry_writes: bool) -> None:
         self._limits = limits
         self._retry_writes = retry_writes
         self._report = BulkReport()
-        self._held: dict[int, Held] = {}
-        self._held_bytes = 0
+        self._pending: dict[int, PendingRow] = {}
+        self._pending_bytes = 0
         self._largest = 0
-        self._ready: deque[Held] = deque()
+        self._ready: deque[PendingRow] = deque()
         self._ready_bytes = 0
-        self._later: list[tuple[float, int, Held]] = []
-        self._pieces: deque[list[Held]] = deque()
-        self._behind: dict[Hashable, deque[Held]] = {}
+        self._retries: list[tuple[float, int, PendingRow]] = []
+        self._halves: deque[list[PendingRow]] = deque()
+        self._queued: dict[Hashable, deque[PendingRow]] = {}
         self._window = _Window(limits.concurrency)
         self._sent = 0
-        self._flying = 0
+        self._in_flight = 0
         self._finished = 0
         self._stopped = False
         self.position = 0
@@ -133,93 +140,92 @@ class Plan:
     # --- rows in ---
 
     @property
-    def room(self) -> int:
-        """How many more rows may be read: no more are held than can be in flight, and one load besides."""
-        loads = self._limits.concurrency + 1
-        free_bytes = loads * self._limits.max_bytes - self._held_bytes
+    def free_rows(self) -> int:
+        """How many more rows may be read: those pending are no more than can be in flight, and one batch."""
+        batches = self._limits.concurrency + 1
+        free_bytes = batches * self._limits.max_bytes - self._pending_bytes
         if self.ended or free_bytes <= 0:
             return 0
-        likely = free_bytes // self._largest + 1 if self._largest else 1  # as large as the largest so far
-        lacking = self._limits.max_rows - len(self._ready)  # for a full load
-        free = loads * self._limits.max_rows - len(self._held)
-        return min(free, lacking if lacking > 0 else free, likely)
+        fitting = free_bytes // self._largest + 1 if self._largest else 1  # if they are as large as the largest so far
+        missing = self._limits.max_rows - len(self._ready)  # for a full batch
+        free = batches * self._limits.max_rows - len(self._pending)
+        return min(free, missing if missing > 0 else free, fitting)
 
     def skip(self) -> bool:
-        """Count a row that was read, and tell whether it lies before the start."""
+        """Count a row that was read, and return whether it is before the start."""
         self.position += 1
         return self.position <= self._limits.start
 
-    def add(self, given: Any, item: Any, encoded: Any, size: int, key: Hashable) -> None:
-        """Take in the row that was read last; the arguments are those of ``Held``."""
-        row = Held(self.position - 1, given, item, encoded, size, key, Backoff(self._limits.retry_for))
-        self._hold(row)
+    def add(self, source: Any, item: Any, encoded: Any, size: int, key: Hashable) -> None:
+        """Add the row that was read last; the arguments are those of ``PendingRow``."""
+        row = PendingRow(self.position - 1, source, item, encoded, size, key, JobBackoff(self._limits.retry_for))
+        self._add_pending(row)
         if key is None:
-            self._make_ready(row)
-        elif key in self._behind:
-            self._behind[key].append(row)
+            self._add_ready(row)
+        elif key in self._queued:
+            self._queued[key].append(row)
         else:
-            self._behind[key] = deque()
-            self._make_ready(row)
+            self._queued[key] = deque()
+            self._add_ready(row)
 
-    def refuse(self, given: Any, error: Exception) -> None:
-        """Report the row that was read last, as it cannot be sent at all."""
-        row = Held(self.position - 1, given, None, None, 0, None, Backoff(0.0))
-        self._hold(row)
-        self._give_up(row, error)
+    def add_invalid(self, source: Any, error: Exception) -> None:
+        """Add the row that was read last as failed, because it cannot be encoded."""
+        self._give_up(self._add_unsendable(source), error)
 
-    def keep(self, given: Any) -> None:
-        """Take in a row that was read, but will not be sent any more."""
+    def add_unsent(self, source: Any) -> None:
+        """Add a row that was read after the job was stopped."""
         if not self.skip():
-            self._hold(Held(self.position - 1, given, None, None, 0, None, Backoff(0.0)))
+            self._add_unsendable(source)
 
-    def _hold(self, row: Held) -> None:
-        self._held[row.position] = row
-        self._held_bytes += row.size
+    def _add_unsendable(self, source: Any) -> PendingRow:
+        row = PendingRow(self.position - 1, source, None, None, 0, None, JobBackoff(0.0))
+        self._add_pending(row)
+        return row
+
+    def _add_pending(self, row: PendingRow) -> None:
+        self._pending[row.position] = row
+        self._pending_bytes += row.size
         self._largest = max(self._largest, row.size)
 
-    def _make_ready(self, row: Held, *, first: bool = False) -> None:
+    def _add_ready(self, row: PendingRow, *, first: bool = False) -> None:
         self._ready_bytes += row.size
         if first:
             self._ready.appendleft(row)
         else:
             self._ready.append(row)
 
-    # --- loads out ---
+    # --- batches out ---
 
     @property
     def done(self) -> bool:
         """Whether every row is finished."""
-        return self.ended and not self._held
+        return self.ended and not self._pending
 
-    def next_load(self, now: float) -> Load | None:
-        """Return what is to be sent now, if anything is: a full load, or less if waiting for more is of no use.
-
-        Args:
-            now: The time, by a clock that never goes back.
-        """
-        while self._later and self._later[0][0] <= now:
-            self._make_ready(heappop(self._later)[2], first=True)
-        if self._flying >= int(self._window):
+    def next_batch(self, now: float) -> RowBatch | None:
+        """Return the batch to send now, if there is one: full, or smaller if waiting would not fill it."""
+        while self._retries and self._retries[0][0] <= now:
+            self._add_ready(heappop(self._retries)[2], first=True)
+        if self._in_flight >= int(self._window):
             return None
-        if self._pieces:
-            rows = self._pieces.popleft()
-        elif self._ready and (self._is_full or not self.room or self._ready[0].backoff.failures):
-            rows = self._fill()
+        if self._halves:
+            rows = self._halves.popleft()
+        elif self._ready and (self._is_full or not self.free_rows or self._ready[0].backoff.failures):
+            rows = self._take_ready()
         else:
             return None
         self._sent += 1
-        self._flying += 1
+        self._in_flight += 1
         for row in rows:
-            row.flying = True
+            row.in_flight = True
             self._report.sent_again += row.backoff.failures > 0
-        return Load(self._sent, rows)
+        return RowBatch(self._sent, rows)
 
     @property
     def _is_full(self) -> bool:
         return len(self._ready) >= self._limits.max_rows or self._ready_bytes >= self._limits.max_bytes
 
-    def _fill(self) -> list[Held]:
-        rows: list[Held] = []
+    def _take_ready(self) -> list[PendingRow]:
+        rows: list[PendingRow] = []
         size = 0
         while self._ready and len(rows) < self._limits.max_rows:
             row = self._ready[0]
@@ -230,91 +236,82 @@ class Plan:
         self._ready_bytes -= size
         return rows
 
-    def pause(self, now: float) -> float | None:
-        """Return the seconds until a row is to be tried again, None if there is none that waits for that."""
-        return max(self._later[0][0] - now, 0.0) if self._later else None
+    def retry_delay(self, now: float) -> float | None:
+        """Return the seconds until a row is to be sent again, None if no row waits for that."""
+        return max(self._retries[0][0] - now, 0.0) if self._retries else None
 
     # --- outcomes ---
 
-    def settle(self, load: Load, now: float) -> None:
-        """Take in what became of a load.
-
-        Args:
-            load: The load, with its outcome.
-            now: The time, by a clock that never goes back.
-        """
-        self._flying -= 1
-        errors = _errors(load)
-        crowded = load.retries > 0 or any(e is not None and classify(e) is FailureKind.THROTTLED for e in errors)
-        self._window.adapt(load, self._sent, crowded=crowded)
-        for row in load.rows:
-            row.flying = False
-        if len(load.rows) > 1 and not self._stopped and _is_refused_whole(load.outcome):
-            half = len(load.rows) // 2
-            self._pieces += (load.rows[:half], load.rows[half:])
+    def complete(self, batch: RowBatch, now: float) -> None:
+        """Finish the rows of a batch that has come back, or schedule them again."""
+        self._in_flight -= 1
+        errors = _row_errors(batch)
+        throttled = batch.retries > 0 or any(e is not None and classify(e) is FailureKind.THROTTLED for e in errors)
+        self._window.adapt(batch, self._sent, throttled=throttled)
+        for row in batch.rows:
+            row.in_flight = False
+        if len(batch.rows) > 1 and not self._stopped and _is_refused_whole(batch.outcome):
+            half = len(batch.rows) // 2
+            self._halves += (batch.rows[:half], batch.rows[half:])
             return
-        for row, error in zip(load.rows, errors, strict=True):
+        for row, error in zip(batch.rows, errors, strict=True):
             if error is None:
                 self._report.written += 1
                 self._finish(row)
             else:
                 self._fail(row, error, now)
 
-    def _fail(self, row: Held, error: Exception, now: float) -> None:
-        again = not self._stopped and worth_trying(
+    def _fail(self, row: PendingRow, error: Exception, now: float) -> None:
+        retryable = not self._stopped and may_retry(
             error, repeatable=is_item_repeatable(row.item), retry_writes=self._retry_writes
         )
-        pause = row.backoff.pause(error, now) if again else None
-        if pause is None:
+        delay = row.backoff.delay(error, now) if retryable else None
+        if delay is None:
             self._give_up(row, error)
-            return
-        row.uncertain, row.code, row.message = _told(row, error)
-        heappush(self._later, (now + pause, row.position, row))
+        else:
+            row.set_failure(error)
+            heappush(self._retries, (now + delay, row.position, row))
 
-    def _give_up(self, row: Held, error: Exception) -> None:
-        row.uncertain, row.code, row.message = _told(row, error)
+    def _give_up(self, row: PendingRow, error: Exception) -> None:
+        row.set_failure(error)
         self._report_failed(row)
         self._finish(row)
         if self._limits.on_failure == "raise" and self.failure is None:
             self.failure = error
 
-    def _report_failed(self, row: Held) -> None:
-        if row.flying:
-            row.uncertain, row.code, row.message = True, *_CUT_SHORT
-        self._report.failed.append(FailedRow(row.position, row.given, row.code, row.message, row.uncertain))
+    def _report_failed(self, row: PendingRow) -> None:
+        if row.in_flight:
+            row.may_have_happened, row.code, row.message = True, *_INTERRUPTED
+        self._report.failed.append(FailedRow(row.position, row.source, row.code, row.message, row.may_have_happened))
 
-    def _finish(self, row: Held) -> None:
-        del self._held[row.position]
-        self._held_bytes -= row.size
+    def _finish(self, row: PendingRow) -> None:
+        del self._pending[row.position]
+        self._pending_bytes -= row.size
         self._finished += 1
         if row.key is None:
             return
-        behind = self._behind[row.key]
-        if behind:
-            self._make_ready(behind.popleft())
+        queued = self._queued[row.key]
+        if queued:
+            self._add_ready(queued.popleft())
         else:
-            del self._behind[row.key]
+            del self._queued[row.key]
 
     def take_finished(self) -> int:
-        """Return how many rows were finished since this was last asked."""
+        """Return how many rows were finished since the last call."""
         finished, self._finished = self._finished, 0
         return finished
 
     # --- the end ---
 
     def stop(self) -> None:
-        """From now on send nothing, and try nothing again."""
+        """Send nothing any more, and retry nothing."""
         self._stopped = True
 
     def close(self, elapsed: float) -> BulkReport:
-        """Return the report; a row that is still held goes into it as failed.
-
-        Args:
-            elapsed: Seconds that the job took.
-        """
-        for row in self._held.values():
+        """Return the report; rows that are still pending are reported as failed."""
+        for row in self._pending.values():
             self._report_failed(row)
-        self._held.clear()
+        self._pending.clear()
         report = self._report
         report.failed.sort(key=lambda row: row.position)
         report.elapsed = elapsed
@@ -322,30 +319,22 @@ class Plan:
         return report
 
 
-def _errors(load: Load) -> list[Exception | None]:
-    """Return what each row of a load failed with, None for those that are acknowledged."""
-    match load.outcome:
+def _row_errors(batch: RowBatch) -> list[Exception | None]:
+    """Return the error of each row of a batch, None for those that are acknowledged."""
+    match batch.outcome:
         case list():
-            return [None if item.is_ok else _row_error(item) for item in load.outcome]
+            return [None if item.is_ok else _item_error(item) for item in batch.outcome]
         case None:
-            return [ResponseLost(_CUT_SHORT[1], operation="BatchWriteRow")] * len(load.rows)
+            return [ResponseLost(_INTERRUPTED[1], operation="BatchWriteRow")] * len(batch.rows)
         case error:
-            return [error] * len(load.rows)
+            return [error] * len(batch.rows)
 
 
-def _row_error(item: Any) -> ServiceError:
+def _item_error(item: Any) -> ServiceError:
     error = ServiceError(200, item.error_code, item.error_message or "", operation="BatchWriteRow")
     error.may_have_happened = classify(error) is FailureKind.UNCERTAIN
     return error
 
 
 def _is_refused_whole(outcome: object) -> bool:
-    return isinstance(outcome, ServiceError) and outcome.code in _REFUSED_WHOLE and not outcome.may_have_happened
-
-
-def _told(row: Held, error: Exception) -> tuple[bool, str, str]:
-    """Return whether a row may have been written, by this failure or one before, the failure's code and its words."""
-    name = type(error).__name__
-    if isinstance(error, RequestError):
-        return row.uncertain or error.may_have_happened, error.code or name, error.message
-    return row.uncertain or not isinstance(error, OTSConfigError), name, str(error)
+    return isinstance(outcome, ServiceError) and outcome.code in _WHOLE_BATCH_CODES and not outcome.may_have_happened

@@ -1,214 +1,208 @@
-"""Who carries the loads of a bulk write: threads for ``OTSClient``, tasks for ``AsyncOTSClient``.
+"""Sends the batches of a bulk write: in threads for ``OTSClient``, in tasks for ``AsyncOTSClient``.
 
-Both are driven by the same coroutine. What it awaits of ``Threads`` blocks and never suspends, so ``run`` can carry it
-to its end without an event loop; what it awaits of ``Tasks`` gives way to the others.
+The same coroutine drives both. What it awaits of ``ThreadWorkers`` blocks and never suspends, so ``run_sync`` can run
+it without an event loop; what it awaits of ``TaskWorkers`` suspends the task.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
-from ots_config.client.bulk.scheduler import Load
+from ots_config.client.bulk.scheduler import RowBatch
 from ots_config.request.io import run_sync
 
-_AT_ONCE = 0.005
-"""Seconds after which a slow input's rows are handed on, so that other things get their turn."""
+_MAX_READ_SECONDS = 0.005
+"""After this time the rows that a slow input has yielded are processed, and reading goes on later."""
 
-Send: TypeAlias = Callable[[Load], Coroutine[Any, Any, None]]
-"""Sends a load and notes the outcome in it; it raises nothing but what ends a thread or a task."""
+Send: TypeAlias = Callable[[RowBatch], Coroutine[Any, Any, None]]
+"""Sends a batch and sets its outcome; it raises only what ends a thread or a task."""
 
 
-class Crew(Protocol):
-    """Reads the input and carries loads.
+class WorkerPool(ABC):
+    """Reads the input and sends batches.
+
+    Args:
+        send: Sends a batch.
 
     Attributes:
-        fresh: The rows that were read, to be taken from the left.
+        unprocessed: The rows that were read; the caller takes them from the left.
     """
 
-    fresh: deque[Any]
+    def __init__(self, send: Send) -> None:
+        self.unprocessed: deque[Any] = deque()
+        self._send = send
+        self._input_error: BaseException | None = None
 
-    async def read(self, most: int, longest: float | None) -> bool:
-        """Read the next rows, or none if there are none in so many seconds; return whether there may be more.
+    @abstractmethod
+    async def read(self, max_rows: int, timeout: float | None) -> bool:  # noqa: ASYNC109 - threads have one too
+        """Read the next rows, or none if none comes in time; return whether there may be more.
 
-        What the input raises is left for ``check``, so that the rows before it are taken first.
+        An error of the input is kept for ``raise_input_error``, so that the rows before it are processed first.
         """
-        ...
 
-    def check(self) -> None:
-        """Raise what the input has raised."""
-        ...
+    def raise_input_error(self) -> None:
+        """Raise the error of the input, if there was one."""
+        if self._input_error is not None:
+            raise self._input_error
 
-    async def launch(self, load: Load) -> None:
-        """Begin to send a load."""
-        ...
+    @abstractmethod
+    async def start(self, batch: RowBatch) -> None:
+        """Start to send a batch."""
 
-    def landed(self) -> Iterator[Load]:
-        """Yield the loads that have come back, each once."""
-        ...
+    @abstractmethod
+    def completed(self) -> Iterator[RowBatch]:
+        """Yield the batches that have come back, each once."""
 
-    async def wait(self, longest: float | None) -> None:
-        """Wait until a load has come back, or for so many seconds."""
-        ...
+    @abstractmethod
+    async def wait(self, timeout: float | None) -> None:  # noqa: ASYNC109 - threads have one too
+        """Wait until a batch has come back, but not longer than the timeout."""
 
-    async def leave(self, *, at_once: bool) -> None:
-        """Wait for what is in flight, or cut it short if it can be."""
-        ...
+    @abstractmethod
+    async def close(self, *, cancel: bool) -> None:
+        """Wait for the batches in flight, or cancel them if that is possible."""
 
 
-class Threads:
-    """Carries loads in threads; the input is read in the caller's own.
+class ThreadWorkers(WorkerPool):
+    """Sends batches in threads; the input is read in the thread of the caller.
 
     Args:
         rows: The input.
-        concurrency: The most loads in flight.
-        send: Sends a load.
+        concurrency: The most batches in flight.
+        send: Sends a batch.
     """
 
     def __init__(self, rows: Iterable[Any], concurrency: int, send: Send) -> None:
-        self.fresh: deque[Any] = deque()
+        super().__init__(send)
         self._rows = iter(rows)
-        self._broken: BaseException | None = None
-        self._send = send
         self._executor = ThreadPoolExecutor(concurrency, "ots-bulk")
-        self._landed: SimpleQueue[Load] = SimpleQueue()
-        self._first: Load | None = None
+        self._completed: SimpleQueue[RowBatch] = SimpleQueue()
+        self._first: RowBatch | None = None
 
-    async def read(self, most: int, longest: float | None) -> bool:  # noqa: ARG002 - nothing can hurry it
+    async def read(self, max_rows: int, timeout: float | None) -> bool:  # noqa: ARG002, ASYNC109 - it blocks
         """Read the next rows; return whether there may be more."""
         try:
-            return _read(self._rows, self.fresh, most)
-        except BaseException as error:  # noqa: BLE001 - check raises it
-            self._broken = error
+            return _read(self._rows, self.unprocessed, max_rows)
+        except BaseException as error:  # noqa: BLE001 - raise_input_error raises it
+            self._input_error = error
             return True
 
-    def check(self) -> None:
-        """Raise what the input has raised."""
-        if self._broken is not None:
-            raise self._broken
+    async def start(self, batch: RowBatch) -> None:
+        """Start to send a batch, in the context of the caller."""
+        self._executor.submit(copy_context().run, self._run, batch)
 
-    async def launch(self, load: Load) -> None:
-        """Begin to send a load, in the caller's context."""
-        self._executor.submit(copy_context().run, self._carry, load)
-
-    def _carry(self, load: Load) -> None:
+    def _run(self, batch: RowBatch) -> None:
         try:
-            run_sync(self._send(load))
+            run_sync(self._send(batch))
         finally:
-            self._landed.put(load)
+            self._completed.put(batch)
 
-    def landed(self) -> Iterator[Load]:
-        """Yield the loads that have come back, each once."""
+    def completed(self) -> Iterator[RowBatch]:
+        """Yield the batches that have come back, each once."""
         if self._first is not None:
             first, self._first = self._first, None
             yield first
         while True:
             try:
-                yield self._landed.get_nowait()
+                yield self._completed.get_nowait()
             except Empty:
                 return
 
-    async def wait(self, longest: float | None) -> None:
-        """Wait until a load has come back, or for so many seconds."""
+    async def wait(self, timeout: float | None) -> None:  # noqa: ASYNC109 - it blocks
+        """Wait until a batch has come back, but not longer than the timeout."""
         try:
-            self._first = self._landed.get(timeout=longest)
+            self._first = self._completed.get(timeout=timeout)
         except Empty:
             return
 
-    async def leave(self, *, at_once: bool) -> None:
-        """Wait for what is in flight; threads cannot be cut short."""
-        self._executor.shutdown(wait=not at_once, cancel_futures=at_once)
+    async def close(self, *, cancel: bool) -> None:
+        """Wait for the batches in flight; threads cannot be cancelled."""
+        self._executor.shutdown(wait=not cancel, cancel_futures=cancel)
 
 
-class Tasks:
-    """Carries loads in tasks of the running event loop.
+class TaskWorkers(WorkerPool):
+    """Sends batches in tasks of the running event loop.
 
     Args:
         rows: The input, which may be asynchronous.
-        send: Sends a load.
+        send: Sends a batch.
     """
 
     def __init__(self, rows: Iterable[Any] | AsyncIterable[Any], send: Send) -> None:
-        self.fresh: deque[Any] = deque()
-        self._later: AsyncIterator[Any] | None = aiter(rows) if isinstance(rows, AsyncIterable) else None
+        super().__init__(send)
+        self._async_rows: AsyncIterator[Any] | None = aiter(rows) if isinstance(rows, AsyncIterable) else None
         self._rows = iter(()) if isinstance(rows, AsyncIterable) else iter(rows)
-        self._broken: BaseException | None = None
-        self._send = send
         self._reading: asyncio.Task[bool] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._landed: deque[Load] = deque()
+        self._completed: deque[RowBatch] = deque()
 
-    async def read(self, most: int, longest: float | None) -> bool:
-        """Read the next rows; none if there are none in so many seconds or a load came back."""
-        if self._later is None:
+    async def read(self, max_rows: int, timeout: float | None) -> bool:  # noqa: ASYNC109 - as of threads
+        """Read the next rows; none if none comes in time, or if a batch comes back first."""
+        if self._async_rows is None:
             try:
-                return _read(self._rows, self.fresh, most)
-            except Exception as error:  # noqa: BLE001 - check raises it
-                self._broken = error
+                return _read(self._rows, self.unprocessed, max_rows)
+            except Exception as error:  # noqa: BLE001 - raise_input_error raises it
+                self._input_error = error
                 return True
         if self._reading is None:
-            self._reading = asyncio.create_task(self._fetch(self._later, most))
-        await asyncio.wait({self._reading, *self._under_way()}, timeout=longest, return_when=asyncio.FIRST_COMPLETED)
+            self._reading = asyncio.create_task(self._read_async(self._async_rows, max_rows))
+        await asyncio.wait({self._reading, *self._running()}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         if not self._reading.done():
             return True
         done, self._reading = self._reading, None
         return done.result()
 
-    async def _fetch(self, rows: AsyncIterator[Any], most: int) -> bool:
-        until = time.monotonic() + _AT_ONCE
+    async def _read_async(self, rows: AsyncIterator[Any], max_rows: int) -> bool:
+        until = time.monotonic() + _MAX_READ_SECONDS
         try:
-            for _ in range(most):
-                self.fresh.append(await anext(rows))
+            for _ in range(max_rows):
+                self.unprocessed.append(await anext(rows))
                 if time.monotonic() > until:
                     break
         except StopAsyncIteration:
             return False
-        except Exception as error:  # noqa: BLE001 - check raises it
-            self._broken = error
+        except Exception as error:  # noqa: BLE001 - raise_input_error raises it
+            self._input_error = error
         return True
 
-    def check(self) -> None:
-        """Raise what the input has raised."""
-        if self._broken is not None:
-            raise self._broken
+    async def start(self, batch: RowBatch) -> None:
+        """Start to send a batch."""
+        self._tasks.add(asyncio.create_task(self._run(batch)))
+        await asyncio.sleep(0)  # or a long input would be read before the first request is sent
 
-    async def launch(self, load: Load) -> None:
-        """Begin to send a load."""
-        self._tasks.add(asyncio.create_task(self._carry(load)))
-        await asyncio.sleep(0)  # or a long input would be read before the first request is under way
-
-    async def _carry(self, load: Load) -> None:
+    async def _run(self, batch: RowBatch) -> None:
         try:
-            await self._send(load)
+            await self._send(batch)
         finally:
-            self._landed.append(load)
+            self._completed.append(batch)
 
-    def _under_way(self) -> set[asyncio.Task[None]]:
+    def _running(self) -> set[asyncio.Task[None]]:
         self._tasks = {task for task in self._tasks if not task.done()}
         return self._tasks
 
-    def landed(self) -> Iterator[Load]:
-        """Yield the loads that have come back, each once."""
-        while self._landed:
-            yield self._landed.popleft()
+    def completed(self) -> Iterator[RowBatch]:
+        """Yield the batches that have come back, each once."""
+        while self._completed:
+            yield self._completed.popleft()
 
-    async def wait(self, longest: float | None) -> None:
-        """Wait until a load has come back, or for so many seconds."""
-        if tasks := self._under_way():
-            await asyncio.wait(tasks, timeout=longest, return_when=asyncio.FIRST_COMPLETED)
+    async def wait(self, timeout: float | None) -> None:  # noqa: ASYNC109 - as of threads
+        """Wait until a batch has come back, but not longer than the timeout."""
+        if tasks := self._running():
+            await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         else:
-            await asyncio.sleep(longest or 0.0)
+            await asyncio.sleep(timeout or 0.0)
 
-    async def leave(self, *, at_once: bool) -> None:
-        """Wait for what is in flight, or cancel it; a row that is being read is given up."""
-        tasks: set[asyncio.Task[Any]] = set(self._under_way())
-        for task in tasks if at_once else ():
+    async def close(self, *, cancel: bool) -> None:
+        """Wait for the batches in flight, or cancel them; a row that is being read is given up."""
+        tasks: set[asyncio.Task[Any]] = set(self._running())
+        for task in tasks if cancel else ():
             task.cancel()
         if self._reading is not None:
             self._reading.cancel()
@@ -217,12 +211,12 @@ class Tasks:
             await asyncio.wait(tasks)
 
 
-def _read(rows: Iterator[Any], into: deque[Any], most: int) -> bool:
-    """Append the next rows, so many at most, and fewer if they come slowly; return whether there may be more."""
-    until = time.monotonic() + _AT_ONCE
+def _read(rows: Iterator[Any], into: deque[Any], max_rows: int) -> bool:
+    """Append the next rows, fewer if they come slowly; return whether there may be more."""
+    until = time.monotonic() + _MAX_READ_SECONDS
     for row in rows:
         into.append(row)
-        most -= 1
-        if not most or time.monotonic() > until:
+        max_rows -= 1
+        if not max_rows or time.monotonic() > until:
             return True
     return False

@@ -1,21 +1,21 @@
-"""One bulk write from its first row to its report, written once for threads and for tasks."""
+"""One bulk write, from its first row to its report; the same coroutine for threads and for tasks."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import AsyncIterable, Callable, Hashable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from logging import Logger
 from typing import Any
 
-from ots_config.client.bulk.report import BulkReport, Limits
-from ots_config.client.bulk.scheduler import Load, Plan
-from ots_config.client.bulk.workers import Crew, Tasks, Threads
+from ots_config.client.bulk.report import BulkLimits, BulkReport
+from ots_config.client.bulk.scheduler import RowBatch, Scheduler
+from ots_config.client.bulk.workers import TaskWorkers, ThreadWorkers, WorkerPool
+from ots_config.client.codec import Codec
 from ots_config.errors import OTSConfigError, RequestInvalid, ResponseInvalid
 from ots_config.request.call import Caller
-from ots_config.request.connection import HTTPResponse
 from ots_config.request.idempotency import is_item_repeatable
 from ots_config.request.io import run_sync
 from ots_config.request.operations import OPERATIONS
@@ -28,145 +28,156 @@ _NAME = "BatchWriteRow"
 _OPERATION = OPERATIONS[_NAME]
 _ITEMS = (tablestore.PutRowItem, tablestore.UpdateRowItem, tablestore.DeleteRowItem)
 
-_AROUND_ROW = 6
-"""The most bytes that a request spends on a row besides the row: a tag, and the length."""
-_AROUND_ROWS = 12
-"""The same of all rows together: two such tags and lengths, besides the table's name."""
-
-Progress = Callable[[int], object]
+_ROW_OVERHEAD = 6
+"""The most bytes that a request needs for a row besides the row: a tag, and the length."""
+_TABLE_OVERHEAD = 12
+"""The most bytes that it needs besides rows and the table's name: two such tags and lengths."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """What a bulk write needs of a client.
+class BulkWriter:
+    """Carries out one bulk write; ``OTSClient.bulk_write`` describes it.
 
-    Attributes:
-        invoker: Carries requests out.
-        encode: The official encoder's ``encode_request``.
-        decode: Returns what the official decoder makes of the answer to an operation.
-        logger: Gets a WARNING if rows have failed.
-        retry_writes: Whether repeatable writes that may have happened are sent again.
+    ``retry_writes`` is that of the retry policy: whether repeatable writes that may have happened are sent again.
     """
 
-    invoker: Caller
-    encode: Callable[..., Any]
-    decode: Callable[[str, HTTPResponse], Any]
-    logger: Logger
-    retry_writes: bool
+    def __init__(
+        self,
+        caller: Caller,
+        codec: Codec,
+        logger: Logger,
+        table: str,
+        limits: BulkLimits,
+        *,
+        retry_writes: bool,
+        progress: Callable[[int], object] | None,
+    ) -> None:
+        self._caller = caller
+        self._codec = codec
+        self._encode = codec.protocol.encoder.encode_request
+        self._logger = logger
+        self._table = table
+        self._concurrency = limits.concurrency
+        self._progress = progress
+        rows_bytes = max(limits.max_bytes - _TABLE_OVERHEAD - len(table.encode()), 1)
+        self._scheduler = Scheduler(replace(limits, max_bytes=rows_bytes), retry_writes=retry_writes)
+        self._started = 0.0
 
+    def run_in_threads(self, rows: Iterable[Any]) -> BulkReport:
+        """Write the rows in threads, and return when all are finished."""
+        return run_sync(self._run(ThreadWorkers(rows, self._concurrency, self._send)))
 
-def write_in_threads(
-    wire: Wire, table: str, rows: Iterable[Any], limits: Limits, progress: Progress | None
-) -> BulkReport:
-    """Write rows in threads, and return when all are finished; ``OTSClient.bulk_write`` describes the rest."""
-    crew = Threads(rows, limits.concurrency, partial(_send, wire, table))
-    return run_sync(_write(wire, table, limits, crew, progress))
+    async def run_in_tasks(self, rows: Iterable[Any] | AsyncIterable[Any]) -> BulkReport:
+        """Write the rows in tasks, and return when all are finished."""
+        return await self._run(TaskWorkers(rows, self._send))
 
+    async def _run(self, workers: WorkerPool) -> BulkReport:
+        self._started = time.monotonic()
+        try:
+            await self._write(workers)
+            await workers.close(cancel=False)
+        except GeneratorExit:
+            raise  # the event loop is gone, and nothing can be awaited
+        except BaseException as error:
+            await self._stop(workers, error)
+            raise
+        report = self._scheduler.close(time.monotonic() - self._started)
+        if report.failed:
+            self._logger.warning("bulk_write into %s: %s", self._table, _summary(report))
+        return report
 
-async def write_in_tasks(
-    wire: Wire, table: str, rows: Iterable[Any] | AsyncIterable[Any], limits: Limits, progress: Progress | None
-) -> BulkReport:
-    """Write rows in tasks, and return when all are finished; ``OTSClient.bulk_write`` describes the rest."""
-    return await _write(wire, table, limits, Tasks(rows, partial(_send, wire, table)), progress)
+    async def _write(self, workers: WorkerPool) -> None:
+        scheduler = self._scheduler
+        while True:
+            now = time.monotonic()
+            for batch in workers.completed():
+                scheduler.complete(batch, now)
+            if scheduler.failure is not None:
+                error = scheduler.failure
+                raise as_sdk_error(error) if isinstance(error, OTSConfigError) else error
+            finished = scheduler.take_finished()
+            if finished and self._progress is not None:
+                self._progress(finished)
+            ready = scheduler.next_batch(now)
+            if ready is not None:
+                await workers.start(ready)
+            elif max_rows := scheduler.free_rows:
+                more = await workers.read(max_rows, scheduler.retry_delay(now))
+                while workers.unprocessed:
+                    self._add_row(workers.unprocessed[0])
+                    workers.unprocessed.popleft()
+                workers.raise_input_error()
+                scheduler.ended = not more
+            elif scheduler.done:
+                return
+            else:
+                await workers.wait(scheduler.retry_delay(now))
 
+    async def _stop(self, workers: WorkerPool, error: BaseException) -> None:
+        """Wait for the batches in flight, and attach the report to the error that stopped the job."""
+        self._scheduler.stop()
+        try:
+            await workers.close(cancel=isinstance(error, asyncio.CancelledError))
+        except BaseException as second:  # a second Ctrl-C: the user does not want to wait
+            self._attach_report(workers, second)
+            await workers.close(cancel=True)
+            raise
+        self._attach_report(workers, error)
 
-async def _write(wire: Wire, table: str, limits: Limits, crew: Crew, progress: Progress | None) -> BulkReport:
-    started = time.monotonic()
-    rows_bytes = max(limits.max_bytes - _AROUND_ROWS - len(table.encode()), 1)
-    plan = Plan(replace(limits, max_bytes=rows_bytes), retry_writes=wire.retry_writes)
-    try:
-        await _work(plan, crew, partial(_take_in, plan, wire, table), progress)
-        await crew.leave(at_once=False)
-    except GeneratorExit:
-        raise  # the event loop is gone, and nothing can be awaited
-    except BaseException as error:
-        await _stop(plan, crew, started, error)
-        raise
-    report = plan.close(time.monotonic() - started)
-    if report.failed:
-        wire.logger.warning("bulk_write into %s: %s", table, _told(report))
-    return report
-
-
-async def _work(plan: Plan, crew: Crew, take_in: Callable[[Any], None], progress: Progress | None) -> None:
-    while True:
+    def _attach_report(self, workers: WorkerPool, error: BaseException) -> None:
         now = time.monotonic()
-        for load in crew.landed():
-            plan.settle(load, now)
-        if plan.failure is not None:
-            raise as_sdk_error(plan.failure) if isinstance(plan.failure, OTSConfigError) else plan.failure
-        finished = plan.take_finished()
-        if finished and progress is not None:
-            progress(finished)
-        ready = plan.next_load(now)
-        if ready is not None:
-            await crew.launch(ready)
-        elif room := plan.room:
-            more = await crew.read(room, plan.pause(now))
-            while crew.fresh:
-                take_in(crew.fresh[0])
-                crew.fresh.popleft()
-            crew.check()
-            plan.ended = not more
-        elif plan.done:
-            return
+        for batch in workers.completed():
+            self._scheduler.complete(batch, now)
+        for row in workers.unprocessed:
+            self._scheduler.add_unsent(row)
+        report = self._scheduler.close(now - self._started)
+        vars(error)["report"] = report  # errors of any type have a __dict__
+        error.add_note(f"bulk_write was stopped: {_summary(report)}")
+
+    def _add_row(self, row: Any) -> None:
+        """Encode a row, once for all attempts, and hand it to the scheduler."""
+        scheduler = self._scheduler
+        if isinstance(row, tablestore.Row):
+            item = tablestore.PutRowItem(row, None)
+        elif isinstance(row, _ITEMS):
+            item = row
         else:
-            await crew.wait(plan.pause(now))
+            raise TypeError(f"row {scheduler.position} must be a Row or an item of a batch, not {type(row).__name__}")
+        if scheduler.skip():
+            return
+        try:
+            request = tablestore.BatchWriteRowRequest()
+            request.add(tablestore.TableInBatchWriteRowItem(self._table, [item]))
+            encoded = self._encode(_NAME, request).tables[0].rows[0]
+            key = _comparable_key(item.row.primary_key)
+        except Exception as error:  # noqa: BLE001 - the encoder raises many types
+            scheduler.add_invalid(row, RequestInvalid(str(error) or type(error).__name__, operation=_NAME))
+            return
+        scheduler.add(row, item, encoded, encoded.ByteSize() + _ROW_OVERHEAD, key)
+
+    async def _send(self, batch: RowBatch) -> None:
+        """Send a batch as one request, with the client's own retries, and set its outcome."""
+        request = pb2.BatchWriteRowRequest()
+        request.tables.add(table_name=self._table).rows.extend(row.encoded for row in batch.rows)
+        state = self._caller.begin(_OPERATION)
+        repeatable = partial(_is_repeatable, batch)
+        try:
+            response = await self._caller.call(_OPERATION, request.SerializeToString(), repeatable, state)
+            items = self._codec.decode(_NAME, response).get(self._table, [])
+            if len(items) != len(batch.rows):
+                message = f"the answer has {len(items)} rows for {len(batch.rows)}"
+                raise ResponseInvalid(message, operation=_NAME, http_status=response.status)  # noqa: TRY301 - as below
+            batch.outcome = items
+        except Exception as error:  # noqa: BLE001 - whatever it is, these rows failed with it, and others go on
+            batch.outcome = error
+        batch.retries = state.retries
 
 
-async def _stop(plan: Plan, crew: Crew, started: float, error: BaseException) -> None:
-    """Wait for what is in flight, and put the report into the error that stopped the job."""
-    plan.stop()
-    try:
-        await crew.leave(at_once=isinstance(error, asyncio.CancelledError))
-    except BaseException as second:  # a second Ctrl-C: the caller is in a hurry
-        _put_report(plan, crew, started, second)
-        await crew.leave(at_once=True)
-        raise
-    _put_report(plan, crew, started, error)
-
-
-def _put_report(plan: Plan, crew: Crew, started: float, error: BaseException) -> None:
-    now = time.monotonic()
-    for load in crew.landed():
-        plan.settle(load, now)
-    for given in crew.fresh:
-        plan.keep(given)
-    report = plan.close(now - started)
-    vars(error)["report"] = report  # of whatever type it is: the caller must see what stopped the job
-    error.add_note(f"bulk_write was stopped: {_told(report)}")
-
-
-def _told(report: BulkReport) -> str:
+def _summary(report: BulkReport) -> str:
     return f"{report.written} rows written, {len(report.failed)} not; start={report.resume_from} goes on from there"
 
 
-# --- rows in -------------------------------------------------------------------------------------------------
-
-
-def _take_in(plan: Plan, wire: Wire, table: str, given: Any) -> None:
-    """Encode a row, once for all of its sendings, and hand it to the plan."""
-    if isinstance(given, tablestore.Row):
-        item = tablestore.PutRowItem(given, None)
-    elif isinstance(given, _ITEMS):
-        item = given
-    else:
-        raise TypeError(f"row {plan.position} must be a Row or an item of a batch, not {type(given).__name__}")
-    if plan.skip():
-        return
-    try:
-        request = tablestore.BatchWriteRowRequest()
-        request.add(tablestore.TableInBatchWriteRowItem(table, [item]))
-        encoded = wire.encode(_NAME, request).tables[0].rows[0]
-        key = _identity(item.row.primary_key)
-    except Exception as error:  # noqa: BLE001 - the encoder's refusals are of many types
-        plan.refuse(given, RequestInvalid(str(error) or type(error).__name__, operation=_NAME))
-        return
-    plan.add(given, item, encoded, encoded.ByteSize() + _AROUND_ROW, key)
-
-
-def _identity(primary_key: Any) -> Hashable:
-    """Return what two rows have in common if they have the same key; None if the service is to make the key."""
+def _comparable_key(primary_key: Any) -> Hashable:
+    """Return a value that is equal for rows with the same key; None if the service is to generate the key."""
     values: list[Hashable] = []
     for column in primary_key:
         match column[1]:
@@ -181,26 +192,5 @@ def _identity(primary_key: Any) -> Hashable:
     return tuple(values)
 
 
-# --- loads out -----------------------------------------------------------------------------------------------
-
-
-async def _send(wire: Wire, table: str, load: Load) -> None:
-    """Send a load as one request, with the client's retries of requests, and note the outcome in it."""
-    request = pb2.BatchWriteRowRequest()
-    request.tables.add(table_name=table).rows.extend(row.encoded for row in load.rows)
-    call = wire.invoker.begin(_OPERATION)
-    try:
-        answer = await wire.invoker.call(_OPERATION, request.SerializeToString(), partial(_is_repeatable, load), call)
-        items = wire.decode(_NAME, answer).get(table, [])
-        if len(items) != len(load.rows):
-            raise ResponseInvalid(  # noqa: TRY301 - it takes the way of the other failures
-                f"the answer has {len(items)} rows for {len(load.rows)}", operation=_NAME, http_status=answer.status
-            )
-        load.outcome = items
-    except Exception as error:  # noqa: BLE001 - whatever it is, these rows have failed with it, and others go on
-        load.outcome = error
-    load.retries = call.retries
-
-
-def _is_repeatable(load: Load) -> bool:
-    return all(is_item_repeatable(row.item) for row in load.rows)
+def _is_repeatable(batch: RowBatch) -> bool:
+    return all(is_item_repeatable(row.item) for row in batch.rows)

@@ -1,4 +1,4 @@
-"""Make clients, write one row with each and drop them; tell what is left of them, before and after.
+"""Make clients, write one row with each and drop them; print what is left of them, before and after.
 
 Usage: many_clients.py OURS|OFFICIAL ENDPOINT COUNT
 """

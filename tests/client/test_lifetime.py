@@ -9,7 +9,7 @@ import threading
 import tracemalloc
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -20,19 +20,15 @@ from ots_config import AsyncOTSClient, Emulator, OTSClient, OTSConfigError, Requ
 from ots_config.sdk import tablestore as ts
 
 KEYS = ("testid", "testsecret", "demo")
-PATIENCE = 30.0
+TIMEOUT = 30.0
 HAS_PROC = os.path.isdir("/proc/self/fd")  # noqa: PTH112 - asked once, when this file is read
 HAS_FORK = hasattr(os, "fork")
 
 
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    """One emulator for this module, with the table ``t``."""
-    with Emulator() as running:
-        with OTSClient(running.endpoint, *KEYS) as client:
-            meta = ts.TableMeta("t", [("k", "INTEGER")])
-            client.create_table(meta, ts.TableOptions(), ts.ReservedThroughput(ts.CapacityUnit(0, 0)))
-        yield running
+@pytest.fixture
+def tables() -> dict[str, list[tuple[str, ...]]]:
+    """Return the tables that there are."""
+    return {"t": [("k", "INTEGER")]}
 
 
 def handlers() -> int:
@@ -145,7 +141,7 @@ def test_closed_asynchronous_clients_leave_nothing(emulator: Emulator) -> None:
 def wait_until(condition: Callable[[], bool]) -> None:
     """Return when a condition holds; fail if it does not in time."""
     pause = threading.Event()
-    for _ in range(int(PATIENCE / 0.01)):
+    for _ in range(int(TIMEOUT / 0.01)):
         if condition():
             return
         pause.wait(0.01)
@@ -162,27 +158,27 @@ def forked(work: Callable[[], bytes]) -> Callable[[], bytes]:
         warnings.simplefilter("ignore")
         child = os.fork()
     if child == 0:
-        answer = b"the child failed"
+        result = b"the child failed"
         try:
             os.close(reading)
-            answer = work()
-        except BaseException as error:  # noqa: BLE001 - it is told to the parent
-            answer = repr(error).encode()
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - the parent reports it
+            result = repr(error).encode()
         finally:
-            os.write(writing, answer)
+            os.write(writing, result)
             os._exit(0)
     os.close(writing)
 
-    def result() -> bytes:
-        ready = select.select([reading], [], [], PATIENCE)[0]
+    def wait() -> bytes:
+        ready = select.select([reading], [], [], TIMEOUT)[0]
         if not ready:
             os.kill(child, 9)
-        answer = os.read(reading, 65536) if ready else b"the child did not answer"
+        result = os.read(reading, 65536) if ready else b"the child did not answer"
         os.close(reading)
         os.waitpid(child, 0)
-        return answer
+        return result
 
-    return result
+    return wait
 
 
 @pytest.mark.skipif(not (HAS_FORK and HAS_PROC), reason="there is no fork here")
@@ -201,10 +197,10 @@ def test_a_fork_shares_no_connection(emulator: Emulator) -> None:
         child = forked(work)
         for _ in range(100):
             increment(client, 102)
-        told = child().decode()
-        count, _, sockets = told.partition(" ")
-        assert count == "0", told  # the parent's connections are closed in the child at once
-        assert sockets, told
+        report = child().decode()
+        count, _, sockets = report.partition(" ")
+        assert count == "0", report  # the parent's connections are closed in the child at once
+        assert sockets, report
         assert set(sockets.split(",")).isdisjoint(before | sockets_to(emulator.port))
         assert before <= sockets_to(emulator.port)  # the parent has kept its own
         assert (value(client, 101), value(client, 102)) == (100, 100)
@@ -264,7 +260,7 @@ def test_a_connection_given_back_may_be_taken_at_once(emulator: Emulator) -> Non
 
 
 def test_a_client_closed_under_load(emulator: Emulator) -> None:
-    """Threads that use a client while it is closed each get one clear error, none hangs, and what was told is true."""
+    """Threads that use a client while it is closed each get one clear, true error, and none hangs."""
     client = OTSClient(emulator.endpoint, *KEYS, max_connection=3)
     done = [0] * 8
 
@@ -280,7 +276,7 @@ def test_a_client_closed_under_load(emulator: Emulator) -> None:
         working = [threads.submit(work, place) for place in range(8)]
         wait_until(lambda: sum(done) > 40)
         client.close()
-        errors = [thread.result(PATIENCE) for thread in working]
+        errors = [thread.result(TIMEOUT) for thread in working]
     assert {type(error).__name__ for error in errors} == {"RequestInvalid"}
     assert all("closed" in str(error) and isinstance(error, ts.OTSClientError) for error in errors)
     assert not any(error.may_have_happened for error in errors if isinstance(error, RequestInvalid))
@@ -290,7 +286,7 @@ def test_a_client_closed_under_load(emulator: Emulator) -> None:
 
 
 def test_no_connection_is_opened_after_closing(emulator: Emulator) -> None:
-    """Threads that wait for a connection when the client is closed are told so; none opens a connection any more."""
+    """Threads that wait for a connection when the client is closed get an error; none opens a connection any more."""
     client = OTSClient(emulator.endpoint, *KEYS, max_connection=1)
     client.list_table()
     emulator.clear_log()
@@ -302,8 +298,8 @@ def test_no_connection_is_opened_after_closing(emulator: Emulator) -> None:
         waiting = [threads.submit(client.list_table) for _ in range(3)]
         wait_until(lambda: pool._waiting == 3)
         client.close()
-        assert "t" in first.result(PATIENCE)  # what was under way is finished
-        errors = [thread.exception(PATIENCE) for thread in waiting]
+        assert "t" in first.result(TIMEOUT)  # what was under way is finished
+        errors = [thread.exception(TIMEOUT) for thread in waiting]
     assert [type(error).__name__ for error in errors] == ["RequestInvalid"] * 3
     assert len(emulator.log()) == 1
     assert all(connection._socket is None for connection in pool._idle)
@@ -323,7 +319,7 @@ async def test_an_asynchronous_client_closed_under_load(emulator: Emulator) -> N
                 return error
             done[place] += 1
 
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         tasks = [asyncio.create_task(work(place)) for place in range(8)]
         while sum(done) < 40:  # noqa: ASYNC110 - the tasks count, and set no event
             await asyncio.sleep(0)

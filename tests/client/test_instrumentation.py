@@ -23,18 +23,10 @@ KEYS = ("testid", "testsecret", "demo")
 FAKE = "http://127.0.0.1:9"  # nothing listens there: what gets through would fail
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Emulator]:
-    """One emulator for this module."""
-    with Emulator() as emulator:
-        yield emulator
-
-
 @pytest.fixture
-def emulator(running: Emulator) -> Emulator:
-    """Return the emulator, empty."""
-    running.reset()
-    return running
+def tables() -> dict[str, list[tuple[str, ...]]]:
+    """Return that there are no tables."""
+    return {}
 
 
 @pytest.fixture
@@ -52,13 +44,13 @@ def spans() -> Iterator[InMemorySpanExporter]:
 
 def outline(exporter: InMemorySpanExporter) -> list[tuple[str, int | None]]:
     """Return the path and the HTTP status of each span."""
-    told = []
+    spans = []
     for span in exporter.get_finished_spans():
         attributes = dict(span.attributes or {})
         url = str(attributes.get("http.url") or attributes.get("url.full"))
         status: Any = attributes.get("http.status_code", attributes.get("http.response.status_code"))
-        told.append((url.rpartition("/")[2], status))
-    return told
+        spans.append((url.rpartition("/")[2], status))
+    return spans
 
 
 def test_each_attempt_is_a_span(emulator: Emulator, spans: InMemorySpanExporter) -> None:
@@ -74,7 +66,7 @@ def test_each_attempt_is_a_span(emulator: Emulator, spans: InMemorySpanExporter)
 
 
 def test_an_attempt_without_an_answer_is_a_span(emulator: Emulator, spans: InMemorySpanExporter) -> None:
-    """An attempt whose connection is reset is a span that tells the error, and the next one a span of its own."""
+    """An attempt whose connection is reset is a span with the error, and the next one a span of its own."""
     emulator.fault(operation="ListTable", kind="reset_before", count=1)
     with OTSClient(emulator.endpoint, *KEYS, retry_policy=NoDelayRetryPolicy()) as client:
         client.list_table()
@@ -115,25 +107,25 @@ def test_clients_made_before_are_traced(emulator: Emulator) -> None:
 # --- fakes -------------------------------------------------------------------------------------------------------
 
 
-def answer(request: Any) -> tuple[int, dict[str, str], bytes]:
+def respond(request: Any) -> tuple[int, dict[str, str], bytes]:
     """Check a request's signature, and answer a ListTable as the service signs it."""
     headers = {name.lower(): value for name, value in request.headers.items()}
     assert headers["x-ots-signature"] == sign_v2("testsecret", request.path_url, header_lines(headers.items()))
     body = pb2.ListTableResponse(table_names=["faked"]).SerializeToString()
-    told = {
+    response_headers = {
         "x-ots-requestid": "fake",
         "x-ots-date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "x-ots-contenttype": "protocol buffer",
         "x-ots-contentmd5": content_md5(body),
     }
-    signature = sign_response(b"testsecret", request.path_url, header_lines(told.items()))
-    return 200, {**told, "Authorization": f"OTS testid:{signature}"}, body
+    signature = sign_response(b"testsecret", request.path_url, header_lines(response_headers.items()))
+    return 200, {**response_headers, "Authorization": f"OTS testid:{signature}"}, body
 
 
 def test_responses_fakes_a_session_of_the_users() -> None:
     """The library ``responses``, which replaces requests' adapter, answers a client with a session of the user's."""
     with requests.Session() as session, responses.RequestsMock() as fake:
-        fake.add_callback(responses.POST, f"{FAKE}/ListTable", callback=answer)
+        fake.add_callback(responses.POST, f"{FAKE}/ListTable", callback=respond)
         with OTSClient(FAKE, *KEYS, session=session) as client:
             assert client.list_table() == ("faked",)
         assert len(fake.calls) == 1
@@ -141,11 +133,11 @@ def test_responses_fakes_a_session_of_the_users() -> None:
 
 
 def test_responses_fakes_failures() -> None:
-    """What ``responses`` raises in place of an answer is told in our terms, and retried as if it were real."""
+    """What ``responses`` raises in place of an answer becomes an error of ours, and retried as if it were real."""
     with requests.Session() as session, responses.RequestsMock() as fake:
         fake.add(responses.POST, f"{FAKE}/ListTable", body=requests.exceptions.ReadTimeout())
         fake.add(responses.POST, f"{FAKE}/ListTable", status=502, body="<html>")
-        fake.add_callback(responses.POST, f"{FAKE}/ListTable", callback=answer)
+        fake.add_callback(responses.POST, f"{FAKE}/ListTable", callback=respond)
         with OTSClient(FAKE, *KEYS, session=session, retry_policy=NoDelayRetryPolicy()) as client:
             assert client.list_table() == ("faked",)
         assert len(fake.calls) == 3
