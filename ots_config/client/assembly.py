@@ -33,15 +33,16 @@ from ots_config.errors import (
 )
 from ots_config.request.attempt import Authenticator
 from ots_config.request.call import Caller
-from ots_config.request.connection import HTTPResponse
+from ots_config.request.http_parser import HTTPResponse
 from ots_config.request.idempotency import is_repeatable
 from ots_config.request.io import CallIO
 from ots_config.request.logs import logger_named
 from ots_config.request.operations import OPERATIONS, Operation
-from ots_config.request.retry_decision import RetryBudget
+from ots_config.request.retry_budget import RetryBudget
 from ots_config.request.retry_policy import POLICIES, DefaultRetryPolicy, RetryPolicy, as_policy
 from ots_config.request.signing import Signer
-from ots_config.request.transport import Fetcher, check_openssl
+from ots_config.request.tls import check_openssl
+from ots_config.request.transport import Fetcher
 from ots_config.sdk import OTSProtocol, as_sdk_error, pb2
 from ots_config.settings import OTSSettings
 
@@ -131,7 +132,7 @@ class Assembly:
         )
         retry = settings.retry
         self._caller = Caller(
-            waiting=waiting,
+            io=waiting,
             authenticator=Authenticator(signer=signer, read_error=read_error, logger=self.logger),
             policy=self.retry_policy,
             budget=RetryBudget(retry.budget_share, retry.budget_rate, waits=retry.budget_waits),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from ots_config.errors import CredentialsError, ServiceError
-from ots_config.request.retry_policy import classify, decide
+from ots_config.request.retry_decision import classify, decide
 
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0

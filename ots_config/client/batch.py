@@ -12,7 +12,8 @@ from typing import Any
 
 from ots_config.errors import OTSConfigError, RequestError, ServiceError
 from ots_config.request.idempotency import is_item_repeatable
-from ots_config.request.retry_policy import FailureKind, RetryPolicy, classify
+from ots_config.request.retry_decision import FailureKind, classify
+from ots_config.request.retry_policy import RetryPolicy
 
 BATCHES = frozenset({"BatchGetRow", "BatchWriteRow"})
 
@@ -107,7 +108,7 @@ class Batch:
             return
         for table, index in places:
             item = self.result[table][index]
-            item.error_code = error.code or type(error).__name__
+            item.error_code = error.code if isinstance(error, ServiceError) else type(error).__name__
             item.error_message = str(error)
             item.may_have_happened = True
 

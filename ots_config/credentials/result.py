@@ -70,7 +70,10 @@ class SourceFailure:
         error = CredentialsRefused(text) if self.applies else CredentialsUnavailable(text)
         error.http_status = self.http_status
         vars(error).update(
-            code=self.code, request_id=self.request_id, recommend=self.recommend, transient=self.transient
+            code=self.code or error.code,
+            request_id=self.request_id,
+            recommend=self.recommend,
+            transient=self.transient,
         )
         return error
 

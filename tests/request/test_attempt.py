@@ -11,7 +11,7 @@ from ots_config.client.assembly import read_error
 from ots_config.credentials.credentials import Credentials
 from ots_config.errors import RequestError, ResponseInvalid
 from ots_config.request.attempt import Authenticator
-from ots_config.request.connection import HTTPResponse
+from ots_config.request.http_parser import HTTPResponse
 from ots_config.request.operations import OPERATIONS
 from ots_config.request.signing import Signer
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ots_config.errors import ConnectFailed, RequestInvalid, ResponseInvalid, ResponseLost
-from ots_config.request.connection import Connection, HTTPResponse, request_head
+from ots_config.request.connection import Connection, request_head
+from ots_config.request.http_parser import HTTPResponse
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Ots-RequestId: r1\r\n\r\nhi"
 
@@ -18,7 +19,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Ots-RequestId: r1\r\n\r\nhi"
 def exchange(connection: Connection, body: bytes = b"body", *, timeout: float = 5.0) -> HTTPResponse:
     """Send one request over a connection."""
     head = request_head("/PutRow", "127.0.0.1", {"Content-Length": str(len(body)), "x-a": "1"})
-    return connection.exchange(head, body, connect_timeout=timeout, read_timeout=timeout)
+    return connection.exchange(head, body, (timeout, timeout))
 
 
 def to(server: Any) -> Connection:

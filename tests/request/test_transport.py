@@ -17,7 +17,8 @@ from ots_config.errors import (
     ResponseLost,
     UntrustedServer,
 )
-from ots_config.request.transport import Fetcher, Transport, _translate, check_openssl, tls_context
+from ots_config.request.tls import check_openssl, tls_context
+from ots_config.request.transport import Fetcher, Transport, _translate
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Ots-RequestId: r1\r\n\r\nhi"
 TIMEOUT = (5.0, 5.0)

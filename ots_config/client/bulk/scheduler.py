@@ -17,7 +17,7 @@ from ots_config.client.backoff import Backoff, worth_trying
 from ots_config.client.bulk.report import BulkReport, FailedRow, Limits
 from ots_config.errors import OTSConfigError, RequestError, ResponseLost, ServiceError
 from ots_config.request.idempotency import is_item_repeatable
-from ots_config.request.retry_policy import FailureKind, classify
+from ots_config.request.retry_decision import FailureKind, classify
 
 _REFUSED_WHOLE = frozenset({"OTSParameterInvalid", "OTSRequestBodyTooLarge"})
 """What the service says of a batch of which it has done nothing, though one row alone may be wrong."""
@@ -347,5 +347,6 @@ def _told(row: Held, error: Exception) -> tuple[bool, str, str]:
     """Return whether a row may have been written, by this failure or one before, the failure's code and its words."""
     name = type(error).__name__
     if isinstance(error, RequestError):
-        return row.uncertain or error.may_have_happened, error.code or name, error.message
+        code = error.code if isinstance(error, ServiceError) else name
+        return row.uncertain or error.may_have_happened, code, error.message
     return row.uncertain or not isinstance(error, OTSConfigError), name, str(error)

@@ -15,7 +15,7 @@ from ots_config.client.bulk.scheduler import Load, Plan
 from ots_config.client.bulk.workers import Crew, Tasks, Threads
 from ots_config.errors import OTSConfigError, RequestInvalid, ResponseInvalid
 from ots_config.request.call import Caller
-from ots_config.request.connection import HTTPResponse
+from ots_config.request.http_parser import HTTPResponse
 from ots_config.request.idempotency import is_item_repeatable
 from ots_config.request.io import run_sync
 from ots_config.request.operations import OPERATIONS
