@@ -39,13 +39,13 @@ def retry_after_seconds(text: str | None, now: float) -> float | None:
 
 
 def date_offset(text: str | None, now: float) -> float | None:
-    """Return how many seconds a server's clock, by its ``Date``, is ahead of ``now``; None if it is absent or invalid."""
+    """Return the seconds by which a server's ``Date`` is ahead of ``now``; None if it is absent or invalid."""
     moment = None if text is None else parse_http_date(text)
     return None if moment is None else moment.timestamp() - now
 
 
 def ots_date_offset(text: str, now: float) -> float | None:
-    """Return how many seconds the service's clock, by its ``x-ots-date``, is ahead of ``now``; None if it is invalid."""
+    """Return the seconds by which the service's ``x-ots-date`` is ahead of ``now``; None if it is invalid."""
     # The service writes microseconds, older ones milliseconds; both are ISO 8601 and end in Z. strptime() would take
     # twenty times as long as fromisoformat(), which alone would take other forms too.
     if text[4:11:3] != "--T" or text[19:20] != "." or not text.endswith("Z"):

@@ -89,7 +89,7 @@ class Authenticator:
         """Return the error for a response that is no success."""
         status, headers, now = response.status, response.headers, time.time()
         request_id = headers.get("x-ots-requestid", "")
-        retry_after = retry_after_seconds(headers.get("retry-after"), now)
+        retry_after = retry_after_seconds(headers["retry-after"], now) if "retry-after" in headers else None
         read = self._read_error(response.body)
         if read is None:
             return ResponseInvalid(

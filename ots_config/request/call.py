@@ -67,7 +67,7 @@ class Caller:
         """
         self._budget.count_call()
         started = time.monotonic()
-        return self._state(operation, started, Deadline(started + self._seconds))
+        return CallState(operation, self._policy, self._budget, started, Deadline(started + self._seconds))
 
     async def call(
         self, operation: Operation, body: bytes, repeatable: Callable[[], bool], state: CallState | None = None
@@ -97,7 +97,7 @@ class Caller:
         if not isinstance(outcome, OTSConfigError):
             return outcome
         if state is None:
-            state = self._state(operation, started, deadline)
+            state = CallState(operation, self._policy, self._budget, started, deadline)
         state.repeatable = repeatable()
         while isinstance(outcome, OTSConfigError):
             error = self._present(outcome)
@@ -108,9 +108,6 @@ class Caller:
                 raise
             outcome, used = await self._attempt(operation, body, deadline)
         return outcome
-
-    def _state(self, operation: Operation, started: float, deadline: Deadline) -> CallState:
-        return CallState(operation, policy=self._policy, budget=self._budget, started=started, deadline=deadline)
 
     async def recover(self, state: CallState, error: OTSConfigError, used: Credentials | None = None) -> None:
         """Do what is needed between a failed attempt and the next one, and wait for its time.

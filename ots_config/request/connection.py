@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _CHUNK = 256 * 1024
+_HEADER_LINE = "%s: %s".__mod__
 _SLOW = 0.1
 """Seconds of sending that are worth a system call to take them off the time for the response."""
 
@@ -184,9 +185,9 @@ def request_head(target: str, host: str, headers: Mapping[str, str]) -> Head:
     Raises:
         RequestInvalid: If a header would break out of its line.
     """
-    lines = [f"POST {target} HTTP/1.1\r\nHost: {host}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines = [f"POST {target} HTTP/1.1", f"Host: {host}"]
+    lines += map(_HEADER_LINE, headers.items())
     head = "\r\n".join(lines)
-    if head.count("\n") != len(headers) + 1 or head.count("\r") != len(headers) + 1:
+    if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
         raise RequestInvalid("a header contains a line break; nothing was sent")
     return Head((head + "\r\n\r\n").encode("latin-1"))

@@ -17,6 +17,8 @@ MAX_BODY = 256 * 1024 * 1024
 MAX_HEAD = 64 * 1024
 """The most bytes of a head, of a chunk's size line, and of all trailers."""
 
+_UNBOUNDED = "a body without bounds"
+
 
 class HTTPResponse(NamedTuple):
     """A whole response; header names are in lower case."""
@@ -96,7 +98,7 @@ class ResponseParser:
                 raise ValueError("an unknown transfer encoding")
             self._step = ResponseParser._read_chunk_size
         elif "content-length" in headers:
-            self._missing = _bounded(_length(headers["content-length"], 10))
+            self._missing = _length(headers["content-length"], 10)
             self._step = ResponseParser._read_body
         else:
             self._step = ResponseParser._read_to_end
@@ -110,7 +112,9 @@ class ResponseParser:
 
     def _read_to_end(self) -> bool:
         self._parts.append(self._buffer)
-        self._size = _bounded(self._size + len(self._buffer))
+        self._size += len(self._buffer)
+        if self._size > MAX_BODY:
+            raise ValueError(_UNBOUNDED)
         self._buffer = b""
         return False
 
@@ -119,7 +123,9 @@ class ResponseParser:
         if line is None:
             return False
         self._missing = _length(line.partition(b";")[0].decode("latin-1"), 16)
-        self._size = _bounded(self._size + self._missing)
+        self._size += self._missing
+        if self._size > MAX_BODY:
+            raise ValueError(_UNBOUNDED)
         if self._missing:
             self._step = ResponseParser._read_chunk
         else:
@@ -198,10 +204,7 @@ def _length(text: str, base: int) -> int:
     digits = text.strip()
     if not digits or not digits.isascii() or not digits.isalnum() or len(digits) > 18:
         raise ValueError("a malformed length")
-    return int(digits, base)
-
-
-def _bounded(size: int) -> int:
-    if size > MAX_BODY:
-        raise ValueError("a body without bounds")
-    return size
+    length = int(digits, base)
+    if length > MAX_BODY:
+        raise ValueError(_UNBOUNDED)
+    return length

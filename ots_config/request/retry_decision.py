@@ -166,7 +166,7 @@ class CallState:
     """
 
     def __init__(
-        self, operation: Operation, *, policy: RetryRules, budget: RetryBudget, started: float, deadline: Deadline
+        self, operation: Operation, policy: RetryRules, budget: RetryBudget, started: float, deadline: Deadline
     ) -> None:
         self._operation = operation
         self._reads = operation.effect is Effect.READ
@@ -235,7 +235,8 @@ class CallState:
         # A conditional write whose retry fails its condition may fail on what its own first sending did.
         error.may_have_happened = not self._reads and self._uncertain
         error.attempts = self.retries + len(self._recovered) + 1
-        error.recovered = tuple(kind.name.lower().replace("_", "-") for kind in self._recovered)
+        if self._recovered:
+            error.recovered = tuple(kind.name.lower().replace("_", "-") for kind in self._recovered)
         error.elapsed = time.monotonic() - self._started
         error.request_ids = tuple(self._request_ids)
         if used is not None:
