@@ -15,7 +15,6 @@ from ots_config.credentials.identity import Identity
 from ots_config.errors import OTSConfigError
 from ots_config.request.async_transport import AsyncTransport
 from ots_config.request.io import SuspendingIO
-from ots_config.request.seam import adapt
 from ots_config.sdk import StaticCredentialsProvider, tablestore
 
 
@@ -59,7 +58,7 @@ class AsyncOTSClient(Assembly, tablestore.AsyncOTSClient):  # type: ignore[misc]
             user_agent=USER_AGENT,
         )
         instant = True if isinstance(provider, StaticCredentialsProvider) else None
-        return SuspendingIO(self.connection, adapt(provider, instant), timeout)
+        return SuspendingIO(self.connection, provider, timeout, instant=instant)
 
     async def identity(self) -> Identity:
         """Return whose keys the client uses now, as STS tells it: GetCallerIdentity, which needs no permission.

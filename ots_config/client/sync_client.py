@@ -12,7 +12,6 @@ from ots_config.client.scan import Cursor, Direction, Key, Scan
 from ots_config.credentials.credentials import CredentialsProvider
 from ots_config.credentials.identity import Identity
 from ots_config.request.io import BlockingIO, run_sync
-from ots_config.request.seam import adapt
 from ots_config.request.transport import Transport
 from ots_config.sdk import tablestore
 
@@ -68,7 +67,7 @@ class OTSClient(Assembly, tablestore.OTSClient):  # type: ignore[misc] # the SDK
             session=session,
             user_agent=USER_AGENT,
         )
-        return BlockingIO(self.connection, adapt(provider), timeout)
+        return BlockingIO(self.connection, provider, timeout)
 
     def identity(self) -> Identity:
         """Return whose keys the client uses now, as STS tells it: GetCallerIdentity, which needs no permission.
