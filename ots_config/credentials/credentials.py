@@ -1,4 +1,4 @@
-"""The credentials of one moment, and what every source of them promises."""
+"""The credentials of one moment, and their masked form."""
 
 from __future__ import annotations
 
@@ -125,6 +125,37 @@ class Credentials:
             self.expires_at,
             self.source,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedCredentials:
+    """Credentials without secrets, for logs, metrics and callbacks.
+
+    Attributes:
+        access_key_id: The masked AccessKey ID.
+        has_token: Whether they come with an STS token.
+        expires_at: When they end (aware), None if they do not.
+        source: Where they came from.
+    """
+
+    access_key_id: str
+    has_token: bool
+    expires_at: datetime | None
+    source: str
+
+    @classmethod
+    def of(cls, credentials: Credentials) -> MaskedCredentials:
+        """Return what may be shown of credentials."""
+        return cls(
+            credentials.masked_id,
+            credentials.sts_token is not None,
+            credentials.expires_at,
+            credentials.source,
+        )
+
+    def __str__(self) -> str:
+        until = f" until {self.expires_at:%Y-%m-%dT%H:%M:%S%z}" if self.expires_at else ""
+        return f"{self.access_key_id}{until}"
 
 
 @runtime_checkable

@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from inspect import signature
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ots_config.credentials.credentials import Credentials, CredentialsProvider
-from ots_config.errors import CredentialsRefused, OTSConfigError
+from ots_config.credentials.provider import Provider
 
 if TYPE_CHECKING:
+    from ots_config.credentials.credentials import Credentials
     from ots_config.request.connection import HTTPResponse
 
 T = TypeVar("T")
@@ -59,42 +58,7 @@ class CallIO(Protocol):
         ...
 
 
-class _Asking:
-    """A provider of anyone's: whatever it does becomes a snapshot of ours or an error of ours."""
-
-    def __init__(self, provider: CredentialsProvider) -> None:
-        self._provider: Any = provider
-        self._official_snapshot: tuple[Any, Credentials | None] = (None, None)
-
-    def _snapshot(self, found: Any) -> Credentials:
-        if type(found) is Credentials:
-            return found
-        known, ours = self._official_snapshot
-        if known is found and ours is not None:
-            return ours
-        name = type(self._provider).__name__
-        try:
-            ours = Credentials(
-                found.get_access_key_id(),
-                found.get_access_key_secret(),
-                found.get_security_token(),
-                source=name,
-            )
-        except (AttributeError, TypeError, ValueError) as error:
-            failure = CredentialsRefused(f"{name} returned no usable credentials: {type(error).__name__}")
-        else:
-            self._official_snapshot = (found, ours)
-            return ours
-        raise failure
-
-    def _failure(self, error: Exception) -> OTSConfigError:
-        """Return what to raise for a provider's failure; the text of a foreign one may hold secrets."""
-        if isinstance(error, OTSConfigError):
-            return error
-        return CredentialsRefused(f"{type(self._provider).__name__} failed with {type(error).__name__}")
-
-
-class BlockingIO(_Asking):
+class BlockingIO:
     """Waits by blocking the thread.
 
     Args:
@@ -107,36 +71,23 @@ class BlockingIO(_Asking):
     def __init__(
         self,
         transport: Sends,
-        provider: CredentialsProvider,
+        provider: Provider,
         timeout: tuple[float, float],
         *,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        super().__init__(provider)
+        self._provider = provider
         self._transport = transport
         self._timeout = timeout
         self._sleep = sleep
-        self._get = _timed(provider.get_credentials)
-        force = getattr(provider, "force_refresh", None)
-        self._force = None if force is None else _timed(force)
 
     async def credentials(self, left: float | None) -> Credentials:
         """Return the provider's credentials."""
-        try:
-            return self._snapshot(self._get(left))
-        except Exception as error:  # noqa: BLE001 - whatever a foreign provider raises
-            failure = self._failure(error)
-        raise failure
+        return self._provider.get_credentials(left)
 
     async def refresh(self, rejected: Credentials | None, left: float | None) -> Credentials:
-        """Have the provider refresh its credentials, or ask it again if it cannot."""
-        if self._force is None:
-            return await self.credentials(left)
-        try:
-            return self._snapshot(self._force(left, rejected))
-        except Exception as error:  # noqa: BLE001 - as above
-            failure = self._failure(error)
-        raise failure
+        """Ask the provider for other credentials."""
+        return await self.credentials(left) if rejected is None else self._provider.force_refresh(rejected, left)
 
     async def send(self, path: str, headers: Mapping[str, str], body: bytes, left: float | None) -> HTTPResponse:
         """Send one request and return its answer."""
@@ -147,49 +98,34 @@ class BlockingIO(_Asking):
         self._sleep(seconds)
 
 
-class SuspendingIO(_Asking):
+class SuspendingIO:
     """Waits by suspending the task; the event loop is never blocked, whatever the provider does.
 
     Args:
         transport: Sends requests.
-        provider: Hands out credentials. It is awaited if it has ``get_credentials_async``, called on the event loop
-            if it answers at once, and in a thread of its own if neither is known.
+        provider: Hands out credentials.
         timeout: Seconds to connect, and seconds for an answer.
-        instant: Whether the provider answers at once; None takes its own word, ``provider.instant``.
     """
 
     def __init__(
         self,
         transport: SendsInTime,
-        provider: CredentialsProvider,
+        provider: Provider,
         timeout: tuple[float, float],
-        *,
-        instant: bool | None = None,
     ) -> None:
-        super().__init__(provider)
+        self._provider = provider
         self._transport = transport
         self._timeout = timeout
-        self._instant = bool(getattr(provider, "instant", False)) if instant is None else instant
-        self._get = self._awaitable("get_credentials")
-        self._force = self._awaitable("force_refresh") if hasattr(provider, "force_refresh") else None
 
     async def credentials(self, left: float | None) -> Credentials:
         """Return the provider's credentials."""
-        try:
-            return self._snapshot(await self._get(left))
-        except Exception as error:  # noqa: BLE001 - whatever a foreign provider raises
-            failure = self._failure(error)
-        raise failure
+        return await self._provider.get_credentials_async(left)
 
     async def refresh(self, rejected: Credentials | None, left: float | None) -> Credentials:
-        """Have the provider refresh its credentials, or ask it again if it cannot."""
-        if self._force is None:
+        """Ask the provider for other credentials."""
+        if rejected is None:
             return await self.credentials(left)
-        try:
-            return self._snapshot(await self._force(left, rejected))
-        except Exception as error:  # noqa: BLE001 - as above
-            failure = self._failure(error)
-        raise failure
+        return await self._provider.force_refresh_async(rejected, left)
 
     async def send(self, path: str, headers: Mapping[str, str], body: bytes, left: float | None) -> HTTPResponse:
         """Send one request and return its answer."""
@@ -198,28 +134,6 @@ class SuspendingIO(_Asking):
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await asyncio.sleep(seconds)
-
-    def _awaitable(self, name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
-        """Return a provider's method as one to await, by the way that blocks the event loop least."""
-        asynchronous = getattr(self._provider, f"{name}_async", None)
-        if asynchronous is not None:
-            return _timed(asynchronous)
-        method = _timed(getattr(self._provider, name))
-
-        async def at_once(left: float | None, *arguments: Any) -> Any:
-            return method(left, *arguments)
-
-        async def in_a_thread(left: float | None, *arguments: Any) -> Any:
-            clock = asyncio.timeout(left)
-            try:
-                async with clock:
-                    return await asyncio.to_thread(method, left, *arguments)
-            except TimeoutError:
-                if not clock.expired():
-                    raise  # the provider's own
-            raise CredentialsRefused(f"{type(self._provider).__name__}: no answer within {left:.3g} s")
-
-        return at_once if self._instant else in_a_thread
 
 
 def run_sync(call: Coroutine[Any, Any, T]) -> T:
@@ -235,17 +149,6 @@ def run_sync(call: Coroutine[Any, Any, T]) -> T:
         return result
     call.close()
     raise RuntimeError("a blocking call has tried to suspend")
-
-
-def _timed(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a provider's method as one that takes the seconds left first, and passes them on if they are wanted."""
-    try:
-        wanted = "timeout" in signature(method).parameters
-    except (TypeError, ValueError):  # not every callable can tell
-        wanted = False
-    if wanted:
-        return lambda left, *arguments: method(*arguments, timeout=left)
-    return lambda _left, *arguments: method(*arguments)
 
 
 def clamp_timeouts(timeout: tuple[float, float], left: float | None) -> tuple[float, float]:

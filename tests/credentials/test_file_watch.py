@@ -12,13 +12,14 @@ import pytest
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.expiry import State
 from ots_config.credentials.file_watch import FileWatchingProvider
+from ots_config.credentials.provider import Provider
 from ots_config.credentials.providers.environment import EnvironmentProvider
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable
 
 KEY = "LTAI5tExampleKey0001"
 
 
-class LinesFile:
+class LinesFile(Provider):
     """Keys in a file of two lines."""
 
     name = "file"
@@ -28,7 +29,7 @@ class LinesFile:
         self.path = path
         self.reads = 0
 
-    def get_credentials(self) -> Credentials:
+    def fetch_credentials(self) -> Credentials:
         """Read the file."""
         self.reads += 1
         try:
@@ -173,15 +174,15 @@ def test_a_file_that_appears_is_found(tmp_path: Path, clock: Any) -> None:
 def test_a_change_while_the_file_is_read_is_seen_next(path: Path, clock: Any) -> None:
     """A file that changes between being looked at and being read is read again at the next look."""
     source = LinesFile(path)
-    read = source.get_credentials
+    read = source.fetch_credentials
 
     def read_then_change() -> Credentials:
         found = read()
-        source.get_credentials = read  # type: ignore[method-assign]
+        source.fetch_credentials = read  # type: ignore[method-assign]
         path.write_text(f"{KEY}\nchanged")
         return found
 
-    source.get_credentials = read_then_change  # type: ignore[method-assign]
+    source.fetch_credentials = read_then_change  # type: ignore[method-assign]
     provider = reloading(source, clock, paths=[path])
     assert provider.get_credentials().access_key_secret == "one"
     clock.advance(1)

@@ -213,6 +213,6 @@ def test_what_it_says_of_itself(write: Any, cli: Any, path: Path) -> None:
     assert cli().describe() == f"the current profile in {path}"
     assert cli(profile="dev").describe() == f"profile dev in {path}"
     write({**AK, "access_key_id": "abcdefgh"})
-    assert cli().describe() == f"profile default in {path}: profile ab****"
+    assert cli().describe() == f"profile default in {path}: key ab**** from profile"
     assert repr(cli()) == f"<ProfileProvider: current in {path}>"
     assert cli(environ={"ALIBABA_CLOUD_IGNORE_PROFILE": "1"}).describe() == f"the current profile in {path}"

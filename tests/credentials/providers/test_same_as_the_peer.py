@@ -89,7 +89,7 @@ def test_a_policy_with_spaces_works_here_only(emulator: Any, who: Any, key: Cred
         policy=policy,
         sts_endpoint=emulator.endpoint,
     )
-    with pytest.raises(CredentialsRefused, match="raised CredentialException"):
+    with pytest.raises(CredentialsRefused, match="failed with CredentialException"):
         ForeignProvider(peer).get_credentials()
 
 

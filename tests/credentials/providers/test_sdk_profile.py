@@ -258,7 +258,7 @@ def test_what_it_says_of_itself(folder: Path, ini: Any) -> None:
     """Descriptions name the section and the files, a copy carries the configuration only."""
     assert ini().describe() == f"[default] in {folder}/credentials or {folder}/credentials.ini"
     write(folder / "credentials", "[default]\naccess_key_id = abcdefgh\naccess_key_secret = MARKED\n")
-    assert ini().describe() == f"[default] in {folder}/credentials: ini ab****"
+    assert ini().describe() == f"[default] in {folder}/credentials: key ab**** from ini"
     assert "MARKED" not in repr(ini())
     provider = INIProvider(fetch=None, home=folder.parent, environ={})  # type: ignore[arg-type]
     provider.fetch_credentials()
