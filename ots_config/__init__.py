@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ots_config.client.scan import AsyncScan, Scan
     from ots_config.client.sync_client import OTSClient
     from ots_config.credentials.chain import ChainProvider
-    from ots_config.credentials.credentials import Credentials, CredentialsProvider, MaskedCredentials
+    from ots_config.credentials.credentials import Credentials, CredentialsProvider, MaskedCredentials, Secret
     from ots_config.credentials.expiry import State
     from ots_config.credentials.file_watch import FileWatchingProvider
     from ots_config.credentials.health import Health
@@ -112,6 +112,7 @@ __all__ = [
     "RetryPolicy",
     "RetrySettings",
     "Scan",
+    "Secret",
     "ServiceError",
     "SettingsError",
     "SettingsProblem",
@@ -149,7 +150,7 @@ _HOMES = {
     "credentials.providers.aliyun_cli": ("ProfileProvider",),
     "credentials.refresh": ("RefreshingProvider",),
     "credentials.file_watch": ("FileWatchingProvider",),
-    "credentials.credentials": ("Credentials", "CredentialsProvider", "MaskedCredentials"),
+    "credentials.credentials": ("Credentials", "CredentialsProvider", "MaskedCredentials", "Secret"),
     "credentials.providers.static": ("StaticProvider",),
     "credentials.sts": ("AssumeRoleProvider",),
     "credentials.providers.uri": ("URIProvider",),

@@ -186,7 +186,7 @@ class _Attempt:
     def _post(self) -> Reply | SourceFailure:
         signer = self._signer
         secrets = [self._parameters.get("OIDCToken")]
-        secrets += [signer.access_key_secret, signer.sts_token] if signer else []
+        secrets += [signer.get_access_key_secret(), signer.get_security_token()] if signer else []
         return ask(
             self._fetch,
             "POST",
@@ -215,8 +215,8 @@ class _Attempt:
                 "SignatureNonce": str(uuid4()),
             }
             if self._signer.sts_token:
-                form["SecurityToken"] = self._signer.sts_token
-            form["Signature"] = sign_rpc(self._signer.access_key_secret, "POST", form)
+                form["SecurityToken"] = self._signer.sts_token.reveal()
+            form["Signature"] = sign_rpc(self._signer.access_key_secret.reveal(), "POST", form)
         return form
 
     def __repr__(self) -> str:

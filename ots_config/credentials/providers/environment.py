@@ -87,8 +87,8 @@ class EnvironmentProvider(Provider):
             last is not None
             and last[0] is family
             and last[1].access_key_id == key_id
-            and last[1].access_key_secret == secret
-            and (last[1].sts_token or "") == token
+            and last[1].access_key_secret.reveal() == secret
+            and (last[1].get_security_token() or "") == token
         ):
             return last[1]
         absent = [name for name, value in zip(family, (key_id, secret), strict=False) if not value]

@@ -300,8 +300,8 @@ def _index(backend: KeyringBackend, service: str) -> list[str]:
 def _written(credentials: Credentials) -> str:
     fields = {
         "access_key_id": credentials.access_key_id,
-        "access_key_secret": credentials.access_key_secret,
-        "sts_token": credentials.sts_token,
+        "access_key_secret": credentials.get_access_key_secret(),
+        "sts_token": credentials.get_security_token(),
         "expires_at": credentials.expires_at.isoformat() if credentials.expires_at else None,
     }
     return json.dumps({name: value for name, value in fields.items() if value})

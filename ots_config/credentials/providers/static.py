@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ots_config.credentials.credentials import Credentials
+from ots_config.credentials.credentials import Credentials, Secret
 from ots_config.credentials.provider import Provider
 from ots_config.errors import CredentialsRefused
 
@@ -27,8 +27,8 @@ class StaticProvider(Provider):
     def __init__(
         self,
         access_key_id: str,
-        access_key_secret: str,
-        sts_token: str | None = None,
+        access_key_secret: str | Secret,
+        sts_token: str | Secret | None = None,
         *,
         source: str = "arguments",
     ) -> None:

@@ -61,7 +61,11 @@ class Attributes:
 def test_what_a_function_may_return(value: Any, token: str | None, end: datetime | None) -> None:
     """Snapshots, tuples, mappings in every spelling and the official SDKs' objects all become one snapshot."""
     keys = CallableProvider(lambda: value, name="mine").get_credentials()
-    assert (keys.access_key_id, keys.access_key_secret, keys.sts_token) == ("id", "MARKEDsecret", token)
+    assert (keys.access_key_id, keys.get_access_key_secret(), keys.get_security_token()) == (
+        "id",
+        "MARKEDsecret",
+        token,
+    )
     assert keys.expires_at == end
 
 
@@ -135,7 +139,11 @@ def test_alibabacloud_providers_and_clients() -> None:
     )
     for provider, token in ((plain, None), (temporary, "MARKEDtoken"), (client, "MARKEDtoken")):
         keys = ForeignProvider(provider).get_credentials()
-        assert (keys.access_key_id, keys.access_key_secret, keys.sts_token) == ("id", "MARKEDsecret", token)
+        assert (keys.access_key_id, keys.get_access_key_secret(), keys.get_security_token()) == (
+            "id",
+            "MARKEDsecret",
+            token,
+        )
         assert keys.source == type(provider).__name__
 
 
@@ -171,7 +179,7 @@ def test_one_snapshot_from_one_call() -> None:
     provider = ForeignProvider(Rotating())
     for number in range(3):
         keys = provider.get_credentials()
-        assert (keys.access_key_id, keys.access_key_secret, keys.sts_token) == (
+        assert (keys.access_key_id, keys.get_access_key_secret(), keys.get_security_token()) == (
             f"id{number}",
             f"secret{number}",
             f"token{number}",
