@@ -21,6 +21,8 @@ from ots_config.client.row_encoder import RowEncoder
 from ots_config.credentials.credentials import CredentialsProvider
 from ots_config.credentials.http import Fetch
 from ots_config.credentials.identity import Identity, caller_identity
+from ots_config.credentials.provider import Provider
+from ots_config.credentials.providers.external import as_provider
 from ots_config.credentials.providers.static import StaticProvider
 from ots_config.errors import (
     OTSConfigError,
@@ -43,7 +45,7 @@ from ots_config.request.retry_policy import POLICIES, DefaultRetryPolicy, RetryP
 from ots_config.request.signing import Signer
 from ots_config.request.tls import check_openssl
 from ots_config.request.transport import Fetcher
-from ots_config.sdk import OTSProtocol, as_sdk_error, pb2
+from ots_config.sdk import OTSProtocol, StaticCredentialsProvider, as_sdk_error, pb2
 from ots_config.settings import OTSSettings
 
 USER_AGENT = (
@@ -123,7 +125,8 @@ class Assembly:
         self.retry_policy = _policy(retry_policy, settings)
         timeout = settings.socket_timeout
         timeouts = timeout if isinstance(timeout, tuple) else (timeout, timeout)
-        waiting = self._connect(provider, session, timeouts, options)
+        instant = True if isinstance(provider, StaticCredentialsProvider) else None  # it has no word of its own
+        waiting = self._connect(as_provider(provider, instant=instant), session, timeouts, options)
         signer = Signer(
             settings.instance_name,
             region=settings.signing_region,
@@ -142,7 +145,7 @@ class Assembly:
         )
 
     def _connect(
-        self, provider: CredentialsProvider, session: Any, timeout: tuple[float, float], options: dict[str, Any]
+        self, provider: Provider, session: Any, timeout: tuple[float, float], options: dict[str, Any]
     ) -> CallIO:
         """Make the transport, and return the way to wait for it."""
         raise NotImplementedError

@@ -10,12 +10,13 @@ from typing import Any, Literal, Self
 from ots_config.client.assembly import USER_AGENT, Assembly
 from ots_config.client.bulk import MOST_BYTES, MOST_ROWS, BulkReport, Limits, write_in_tasks
 from ots_config.client.scan import AsyncScan, Cursor, Direction, Key
-from ots_config.credentials.credentials import Credentials, CredentialsProvider
+from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.identity import Identity
+from ots_config.credentials.provider import Provider
 from ots_config.errors import OTSConfigError
 from ots_config.request.async_transport import AsyncTransport
 from ots_config.request.io import SuspendingIO
-from ots_config.sdk import StaticCredentialsProvider, tablestore
+from ots_config.sdk import tablestore
 
 
 class AsyncOTSClient(Assembly, tablestore.AsyncOTSClient):  # type: ignore[misc] # the SDK has no types
@@ -31,8 +32,8 @@ class AsyncOTSClient(Assembly, tablestore.AsyncOTSClient):  # type: ignore[misc]
     Args:
         force_close: Whether each connection is closed after its request.
         session: An ``aiohttp.ClientSession`` to send through, with its own connector; it is not closed here.
-        credentials_provider: As for ``OTSClient``. One that may wait had better have ``get_credentials_async``, as
-            ours have; without, it is called in a thread, unless it says that it is ``instant``.
+        credentials_provider: As for ``OTSClient``. One that may wait should provide ``get_credentials_async``, as
+            ours do; without it, it is called in a thread, unless its attribute ``instant`` is true.
         **arguments: Whatever ``OTSClient`` takes. ``keepalive_timeout`` is the official name of ``idle_timeout``.
 
     Raises:
@@ -43,7 +44,7 @@ class AsyncOTSClient(Assembly, tablestore.AsyncOTSClient):  # type: ignore[misc]
     _greeting: Callable[[Credentials], None] | None = None
 
     def _connect(
-        self, provider: CredentialsProvider, session: Any, timeout: tuple[float, float], options: dict[str, Any]
+        self, provider: Provider, session: Any, timeout: tuple[float, float], options: dict[str, Any]
     ) -> SuspendingIO:
         settings = self.settings
         self.connection = AsyncTransport(
@@ -57,8 +58,7 @@ class AsyncOTSClient(Assembly, tablestore.AsyncOTSClient):  # type: ignore[misc]
             session=session,
             user_agent=USER_AGENT,
         )
-        instant = True if isinstance(provider, StaticCredentialsProvider) else None
-        return SuspendingIO(self.connection, provider, timeout, instant=instant)
+        return SuspendingIO(self.connection, provider, timeout)
 
     async def identity(self) -> Identity:
         """Return whose keys the client uses now, as STS tells it: GetCallerIdentity, which needs no permission.

@@ -83,7 +83,7 @@ def missing(reason: str) -> SourceFailure:
     return SourceFailure(reason, applies=False)
 
 
-def hand_out(outcome: Found | SourceFailure) -> Found:
+def hand_out(outcome: Found | SourceFailure | CredentialsError) -> Found:
     """Return what was found, or raise why nothing was.
 
     Raises:
@@ -92,6 +92,8 @@ def hand_out(outcome: Found | SourceFailure) -> Found:
     """
     if isinstance(outcome, SourceFailure):
         raise outcome.error()
+    if isinstance(outcome, CredentialsError):
+        raise outcome
     return outcome
 
 

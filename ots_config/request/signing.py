@@ -168,7 +168,7 @@ class Signer:
             headers["x-ots-signdate"] = day
             headers["x-ots-signregion"] = self._region
         if credentials.sts_token is not None:
-            headers["x-ots-ststoken"] = credentials.sts_token
+            headers["x-ots-ststoken"] = credentials.sts_token.reveal()
         if self._signed_extra:
             headers.update(self._signed_extra)
             headers = SignedHeaders(sorted(headers.items()))
@@ -187,7 +187,7 @@ class Signer:
         cached = self._key
         if cached[0] is credentials and cached[1] == day:
             return cached[2]
-        secret = credentials.access_key_secret
+        secret = credentials.access_key_secret.reveal()
         key = SigningKey(secret.encode() if self._region is None else derive_v4_key(secret, day, self._region))
         # Only the newest key is kept, so a rotated secret does not stay in memory.
         self._key = (credentials, day, key)

@@ -11,6 +11,7 @@ import pytest
 from ots_config.credentials.chain import ChainProvider
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.expiry import State
+from ots_config.credentials.provider import Provider
 from ots_config.credentials.providers.environment import EnvironmentProvider
 from ots_config.credentials.providers.static import StaticProvider
 from ots_config.credentials.refresh import RefreshingProvider
@@ -21,7 +22,7 @@ KEY = "LTAI5tExampleKey0001"
 PATIENCE = 20.0
 
 
-class Fake:
+class Fake(Provider):
     """A provider that counts how often it is asked, and answers or fails as told."""
 
     def __init__(self, name: str, answer: Credentials | BaseException | None = None, *, instant: bool = False) -> None:
@@ -31,7 +32,7 @@ class Fake:
         self.calls = 0
         self.before: Callable[[], object] | None = None
 
-    def get_credentials(self) -> Credentials:
+    def fetch_credentials(self) -> Credentials:
         """Count, and answer or fail."""
         self.calls += 1
         if self.before is not None:
@@ -188,6 +189,40 @@ def test_64_threads_search_once(together: Any) -> None:
     assert a.calls == 1
 
 
+@pytest.mark.parametrize("instant", [True, False])
+def test_of_two_searches_the_first_winner_stays(instant: bool) -> None:
+    """A search that ends after another has found a winner gives that one's credentials and leaves it the winner."""
+    a, b = Fake("a", instant=True), Fake("b", keys("b"), instant=instant)
+    chain = ChainProvider([a, b])
+    other: list[Credentials] = []
+
+    def search_meanwhile() -> None:
+        b.before = None
+        a.answer = keys("a")
+        other.append(chain.get_credentials())
+
+    b.before = search_meanwhile
+    assert chain.get_credentials() == keys("a")
+    assert other == [keys("a")]
+    assert chain.winner == "a"
+    assert chain.get_credentials() == keys("a")
+    assert b.calls == 1
+
+
+def test_a_search_stops_at_a_winner_found_meanwhile() -> None:
+    """A caller that has asked the quick providers in vain does not ask the slow ones if another found a winner."""
+    quick, slow, b = Fake("quick", instant=True), Fake("slow"), Fake("b", keys("b"))
+    chain = ChainProvider([quick, slow, b])
+
+    def search_meanwhile() -> None:
+        quick.before = None
+        assert chain.get_credentials() == keys("b")
+
+    quick.before = search_meanwhile
+    assert chain.get_credentials() == keys("b")
+    assert (quick.calls, slow.calls) == (2, 1)
+
+
 def test_64_threads_share_a_failed_search(together: Any) -> None:
     """64 threads that ask a chain without credentials cause one search and are told the same."""
     a, b = Fake("a"), Fake("b")
@@ -208,6 +243,43 @@ def test_a_caller_waits_no_longer_than_it_may() -> None:
         chain.get_credentials(timeout=0.01)
     gate.set()
     assert chain.get_credentials() == keys("a")
+
+
+def test_a_caller_without_a_timeout_waits_as_long_as_the_chain_says() -> None:
+    """Without a timeout of its own, a call waits for the chain's ``wait``."""
+    gate = threading.Event()
+    a = Fake("a", keys("a"))
+    a.before = lambda: gate.wait(PATIENCE)
+    chain = ChainProvider([a], wait=0.001)
+    with pytest.raises(CredentialsRefused, match=r"chain: no answer within 0\.001 s"):
+        chain.get_credentials()
+    with pytest.raises(CredentialsRefused, match=r"chain: no answer within 0\.001 s"):
+        asyncio.run(chain.get_credentials_async())
+    gate.set()
+
+
+def test_the_winner_is_given_the_callers_timeout(scripted: Any, clock: Any) -> None:
+    """What a caller may wait holds for the provider that the chain stays with, too."""
+    source = scripted()
+    chain = ChainProvider([RefreshingProvider(source, clock=clock, wall=clock.wall)])
+    refused = chain.get_credentials()
+    clock.advance(3600)
+    source.gate.clear()
+    for late in (
+        lambda: chain.get_credentials(timeout=0.001),
+        lambda: asyncio.run(chain.get_credentials_async(timeout=0.001)),
+    ):
+        with pytest.raises(CredentialsRefused, match=r"scripted: no answer within 0\.001 s"):
+            late()
+    for late in (
+        lambda: chain.force_refresh(refused, timeout=0.001),
+        lambda: asyncio.run(chain.force_refresh_async(refused, timeout=0.001)),
+    ):
+        with pytest.raises(CredentialsRefused, match="new ones have not come yet"):
+            late()
+    assert source.calls == 2
+    source.gate.set()
+    assert chain.get_credentials().access_key_id == "STS.NUMBER0002KEYKEY"
 
 
 @pytest.mark.asyncio
@@ -240,8 +312,28 @@ async def test_a_slow_winner_is_asked_beside_the_loop() -> None:
     with pytest.raises(CredentialsRefused, match=r"a: no answer within 0\.01 s"):
         await chain.get_credentials_async(timeout=0.01)
     gate.set()
-    quick = ChainProvider([Fake("b", keys("b"), instant=True)])
+    b = Fake("b", keys("b"), instant=True)
+    threads: list[threading.Thread] = []
+    b.before = lambda: threads.append(threading.current_thread())
+    quick = ChainProvider([b])
     assert await quick.get_credentials_async() == await quick.get_credentials_async() == keys("b")
+    assert threads == [threading.current_thread()] * 2
+
+
+@pytest.mark.asyncio
+async def test_the_loop_runs_on_while_the_winner_is_renewed(scripted: Any, clock: Any) -> None:
+    """A task that waits for the winner's new credentials does not block the loop, which alone can end the wait."""
+    source = scripted()
+    chain = ChainProvider([RefreshingProvider(source, clock=clock, wall=clock.wall)])
+    refused = await chain.get_credentials_async()
+    for ask in (lambda: chain.force_refresh_async(refused), chain.get_credentials_async):
+        source.gate.clear()
+        task = asyncio.create_task(ask())
+        await asyncio.sleep(0.001)
+        source.gate.set()
+        assert (await task).access_key_id == f"STS.NUMBER{source.calls:04d}KEYKEY"
+        clock.advance(3600)
+    assert source.calls == 3
 
 
 def test_a_refreshing_winner_is_renewed_through_the_chain(scripted: Any, clock: Any) -> None:

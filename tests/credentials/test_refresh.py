@@ -13,6 +13,8 @@ import pytest
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.expiry import AGE_CLOCK, State, refresh_window
 from ots_config.credentials.health import MaskedCredentials
+from ots_config.credentials.provider import Provider
+from ots_config.credentials.providers.external import ForeignProvider
 from ots_config.credentials.refresh import RefreshingProvider
 from ots_config.credentials.single_flight import BACKGROUND, Background, Flight
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable
@@ -334,10 +336,12 @@ def test_a_stuck_source_does_not_hold_up_another(scripted: Any) -> None:
     """Whoever waits gets credentials although the background thread is busy with a source that does not answer."""
     stuck, well = scripted(), scripted()
     stuck.gate.clear()
+    other = refreshing(stuck)
     with pytest.raises(CredentialsRefused):
-        refreshing(stuck).get_credentials(timeout=0)
+        other.get_credentials(timeout=0)
     assert stuck.started.wait(PATIENCE)
     assert refreshing(well).get_credentials(timeout=PATIENCE)
+    assert other._flight is not None  # it has not answered in the meantime
     stuck.gate.set()
 
 
@@ -347,14 +351,16 @@ def test_an_ended_queue_entry_is_hurried(scripted: Any, clock: Any) -> None:
     provider = refreshing(well)
     provider.get_credentials()
     stuck.gate.clear()
+    other = refreshing(stuck)
     with pytest.raises(CredentialsRefused):
-        refreshing(stuck).get_credentials(timeout=0)
+        other.get_credentials(timeout=0)
     assert stuck.started.wait(PATIENCE)
     clock.advance(3500)
     provider.get_credentials()
     assert well.calls == 1
     clock.advance(100)
     assert provider.get_credentials(timeout=PATIENCE).access_key_id == "STS.NUMBER0002KEYKEY"
+    assert other._flight is not None  # it has not answered in the meantime
     stuck.gate.set()
 
 
@@ -427,24 +433,27 @@ def test_an_instant_source_is_asked_each_time_until_it_has_something(scripted: A
 
 
 def test_a_source_may_have_only_get_credentials(clock: Any) -> None:
-    """A source whose one method is get_credentials can be refreshed too, and one that gives nonsense is told."""
+    """A foreign source whose one method is get_credentials can be refreshed too, and one that gives nonsense fails."""
 
     class Plain:
-        name = "plain"
-
         def get_credentials(self) -> Any:
             return self.answer
 
         answer: Any = Credentials("LTAI5tExampleKey0001", "secret")
 
     source = Plain()
-    assert RefreshingProvider(source, clock=clock, wall=clock.wall).get_credentials() is source.answer
-    del Plain.name
-    assert RefreshingProvider(source).name == "Plain"
-    Plain.name = "plain"
-    source.answer = ("id", "secret")
-    with pytest.raises(CredentialsRefused, match="plain: the source returned tuple, no Credentials"):
-        RefreshingProvider(source, clock=clock, wall=clock.wall).get_credentials()
+    provider = RefreshingProvider(ForeignProvider(source), clock=clock, wall=clock.wall)
+    assert provider.get_credentials() is source.answer
+    assert provider.name == "Plain"
+
+    class Nonsense(Provider):
+        name = "nonsense"
+
+        def fetch_credentials(self) -> Any:
+            return "id", "secret"
+
+    with pytest.raises(CredentialsRefused, match="nonsense: the source returned tuple, no Credentials"):
+        RefreshingProvider(Nonsense(), clock=clock, wall=clock.wall).get_credentials()
 
 
 def test_a_copy_fetches_for_itself(scripted: Any) -> None:

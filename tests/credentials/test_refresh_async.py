@@ -98,6 +98,26 @@ async def test_a_task_gives_up_or_is_cancelled_alone(scripted: Any) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_task_that_gave_up_leaves_no_error_in_the_loop(scripted: Any) -> None:
+    """When the fetch ends after a task has given up and another was cancelled, the loop has nothing to report."""
+    source = scripted()
+    source.gate.clear()
+    provider = refreshing(source)
+    reported: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(context))
+    cancelled = asyncio.create_task(provider.get_credentials_async())
+    await until(source.started)
+    with pytest.raises(CredentialsRefused, match=r"no answer within 0\.01 s"):
+        await provider.get_credentials_async(timeout=0.01)
+    cancelled.cancel()
+    patient = asyncio.create_task(provider.get_credentials_async())
+    await asyncio.sleep(0)
+    source.gate.set()
+    await patient  # its callback is the last: the others' have run by now
+    assert reported == []
+
+
+@pytest.mark.asyncio
 async def test_force_refresh_in_tasks(scripted: Any) -> None:
     """Tasks whose requests were refused with the same credentials cause one fetch; if it fails, the old ones stay."""
     source = scripted()
@@ -128,3 +148,24 @@ def test_a_loop_that_is_closed_meanwhile_hurts_nobody(scripted: Any) -> None:
     source.gate.set()
     assert provider.get_credentials().access_key_id == "STS.NUMBER0001KEYKEY"
     assert source.calls == 1
+
+
+def test_a_loop_that_is_closed_meanwhile_does_not_hide_the_end_from_another(scripted: Any) -> None:
+    """A task in another loop that waits for the same fetch is woken although an earlier loop was closed."""
+    source = scripted()
+    source.gate.clear()
+    provider = refreshing(source)
+
+    async def abandon() -> None:
+        task = asyncio.create_task(provider.get_credentials_async())
+        await until(source.started)
+        task.cancel()
+
+    async def wait() -> str:
+        task = asyncio.create_task(provider.get_credentials_async(timeout=PATIENCE))
+        await asyncio.sleep(0.001)
+        source.gate.set()
+        return (await task).access_key_id
+
+    asyncio.run(abandon())
+    assert asyncio.run(wait()) == "STS.NUMBER0001KEYKEY"

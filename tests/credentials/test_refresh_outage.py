@@ -107,6 +107,44 @@ def test_failures_without_credentials_are_spaced_out(scripted: Any, clock: Any) 
     assert provider.get_credentials()
 
 
+def test_each_outage_begins_with_the_shortest_pause(scripted: Any, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a success, failures are spaced out as if there had been none before."""
+    monkeypatch.setattr("ots_config.backoff.random.random", lambda: 1.0)
+    source = scripted(instant=True)
+    provider = refreshing(source)
+    for _ in range(2):
+        source.failure = None
+        provider.get_credentials()
+        clock.advance(3000)
+        source.failure = CredentialsRefused("STS is down")
+        attempts, before = [], source.calls
+        for second in range(16):
+            provider.get_credentials()
+            if source.calls > before:
+                attempts.append(second)
+                before = source.calls
+            clock.advance(1)
+        assert attempts == [0, 1, 3, 7, 15]
+        clock.advance(600)
+
+
+def test_a_failure_is_forgotten_by_the_next_success(scripted: Any, clock: Any) -> None:
+    """A caller whose time is up is not told of a failure after which credentials came."""
+    source = scripted()
+    provider = refreshing(source)
+    source.failure = CredentialsRefused("STS is down")
+    with pytest.raises(CredentialsRefused, match="STS is down"):
+        provider.get_credentials()
+    source.failure = None
+    clock.advance(1)
+    ended = provider.get_credentials()
+    clock.advance(3600)
+    source.gate.clear()
+    with pytest.raises(CredentialsRefused, match="new ones have not come yet"):
+        provider.force_refresh(ended, timeout=0)
+    source.gate.set()
+
+
 def test_a_failure_keeps_no_frames(scripted: Any) -> None:
     """The error that is remembered has no traceback, no cause and no context, and does not grow by being raised."""
     source = scripted()
@@ -149,12 +187,13 @@ def test_errors_that_are_not_ours_are_told_without_their_text(scripted: Any, mar
         refreshing(source).get_credentials()
 
 
-def test_credentials_that_arrive_ended_are_a_failure(scripted: Any, clock: Any) -> None:
+@pytest.mark.parametrize("ago", [0, 100])
+def test_credentials_that_arrive_ended_are_a_failure(scripted: Any, clock: Any, ago: int) -> None:
     """A source that gives ended credentials fails with a hint at the clocks, and is not asked by each call."""
-    source = scripted(lifetime=-100.0)
+    source = scripted(lifetime=float(-ago))
     provider = refreshing(source)
     for _ in range(10):
-        with pytest.raises(CredentialsRefused, match="ended 100 s ago by the clock of this machine"):
+        with pytest.raises(CredentialsRefused, match=rf"ended -?{ago} s ago by the clock of this machine"):
             provider.get_credentials()
     assert source.calls == 1
     good = scripted(instant=True)

@@ -117,6 +117,46 @@ def test_fork_while_locks_are_held(scripted: Any, clock: Any) -> None:
 
 
 @forks
+def test_fork_during_a_search(scripted: Any) -> None:
+    """A child forked while a chain of its parent searches, and holds its lock, searches anew."""
+    source = scripted()
+    chain = ChainProvider([refreshing(source)])
+    source.gate.clear()
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with chain._lock:
+            held.set()
+            done.wait(PATIENCE)
+
+    threads = [threading.Thread(target=call, daemon=True) for call in (chain.get_credentials, hold)]
+    threads[0].start()
+    assert source.started.wait(PATIENCE)
+    threads[1].start()
+    assert held.wait(PATIENCE)
+    assert in_a_child(lambda: chain.get_credentials(timeout=5).access_key_id) == "STS.NUMBER0002KEYKEY"
+    done.set()
+    source.gate.set()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert chain.get_credentials().access_key_id == "STS.NUMBER0001KEYKEY"
+
+
+def test_a_child_refreshes_when_its_parent_would(scripted: Any, clock: Any) -> None:
+    """In a forked child, credentials still grow old in their last quarter, wherever in their life the fork was."""
+    source = scripted(lifetime=900.0, instant=True)
+    provider = refreshing(source)
+    provider.get_credentials()
+    clock.advance(600)
+    provider.after_fork()  # as in a child
+    provider.get_credentials()
+    assert source.calls == 1
+    clock.advance(125)
+    provider.get_credentials()
+    assert source.calls == 2
+
+
+@forks
 def test_a_child_keeps_what_is_fresh(scripted: Any) -> None:
     """A child goes on with its parent's credentials as long as they are fresh."""
     source = scripted()
@@ -159,3 +199,15 @@ def test_a_chain_pickles_without_secrets(monkeypatch: pytest.MonkeyPatch, script
     assert twin.winner is None
     assert twin.get_credentials() == first
     assert twin._remember == 3.0
+
+
+def test_a_pickle_keeps_the_options(scripted: Any) -> None:
+    """A pickled provider or chain waits, pauses, remembers and is pinned as the original."""
+    options = {"max_age": 60.0, "wait": 7.0, "backoff": (2.0, 9.0), "instant": True}
+    twin = pickle.loads(pickle.dumps(refreshing(scripted(), **options)))
+    assert {name: getattr(twin, name if name == "instant" else f"_{name}") for name in options} == options
+    chosen = {"pin": "scripted", "remember": 3.0, "wait": 7.0}
+    chain = pickle.loads(pickle.dumps(ChainProvider([EnvironmentProvider(), scripted()], **chosen)))
+    assert {name: getattr(chain, f"_{name}") for name in chosen} == chosen
+    assert chain.describe() == "chain of scripted"
+    assert chain.names == ("environment", "scripted")
