@@ -352,7 +352,7 @@ class AsyncTransport:
             return ResponseLost(f"{self._host} did not answer within {timeout:g} s")
         if isinstance(error, aiohttp.ClientResponseError):
             return ResponseInvalid(f"{self._host} did not answer in HTTP/1.1")
-        how = "in the middle of its answer" if request.has_response else "without an answer"
+        how = "in the middle of its response" if request.has_response else "without a response"
         text = f"{self._host} closed the connection {how}: {_error_text(error)}"
         return ResponseLost(text, on_reused_connection=request.is_reused and not request.has_response)
 

@@ -101,7 +101,7 @@ class Connection:
             raise ResponseLost(f"{self._host} did not answer within {timeout:g} s") from None
         except OSError as error:
             self.close()
-            how = "in the middle of its answer" if parser.started else "without an answer"
+            how = "in the middle of its response" if parser.started else "without a response"
             text = f"{self._host} closed the connection {how}: {system_text(error)}"
             raise ResponseLost(text, on_reused_connection=reused and not parser.started) from None
         except ValueError as error:

@@ -91,7 +91,8 @@ class _Response(requests.Response):
 
     def __init__(self, response: HTTPResponse, request: requests.PreparedRequest) -> None:
         # Not super().__init__(): it makes a jar, headers and more, only to be replaced.
-        self.content = self._content = response.body
+        self._content = response.body
+        self.content = response.body  # pyright: ignore[reportIncompatibleMethodOverride]
         self._content_consumed = True
         self._next = None
         self.status_code = response.status
