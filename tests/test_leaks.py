@@ -302,7 +302,7 @@ async def test_a_cancelled_call_tells_nothing(emulator: Emulator, secrets: Secre
     secrets.check(told)
 
 
-@pytest.mark.parametrize("place", ["_connect", "_read_answer"])
+@pytest.mark.parametrize("place", ["_connect", "_read"])
 def test_an_interrupted_call_tells_nothing(
     emulator: Emulator, secrets: Secrets, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
