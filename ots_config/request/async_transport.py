@@ -42,7 +42,7 @@ from ots_config.request.tls import tls_context
 _UNTIMED = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)  # Request has a clock
 
 
-class _Request(aiohttp.Payload):
+class _TrackedBody(aiohttp.Payload):
     """The body of one request, which records how far the request gets.
 
     Attributes:
@@ -104,7 +104,7 @@ class _Connector(aiohttp.TCPConnector):
                     plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 return connection
             if monotonic() - opened_at <= MAX_AGE and _is_usable(connection.transport):
-                if isinstance(req.body, _Request):
+                if isinstance(req.body, _TrackedBody):
                     req.body.is_reused = True
                 return connection
             connection.close()
@@ -223,7 +223,7 @@ class AsyncTransport:
         """
         pool = self._pool()
         connect_timeout, read_timeout = deadline.clamp_timeouts(timeouts)
-        request = _Request(body, read_timeout, pool.loop.time() + deadline.remaining())
+        request = _TrackedBody(body, read_timeout, pool.loop.time() + deadline.remaining())
         try:
             async with asyncio.timeout(connect_timeout) as request.clock, pool.slots:
                 request.has_slot = True
@@ -237,7 +237,7 @@ class AsyncTransport:
         raise failure
 
     async def _exchange(
-        self, session: aiohttp.ClientSession, path: str, headers: Mapping[str, str], request: _Request
+        self, session: aiohttp.ClientSession, path: str, headers: Mapping[str, str], request: _TrackedBody
     ) -> HTTPResponse:
         url = self._urls.get(path)
         if url is None:
@@ -299,7 +299,7 @@ class AsyncTransport:
     # --- foreign errors ---
 
     def _translate(
-        self, error: Exception, request: _Request, connect_timeout: float, read_timeout: float
+        self, error: Exception, request: _TrackedBody, connect_timeout: float, read_timeout: float
     ) -> RequestError:
         """Translate an error; what is not known to be unsent may have happened."""
         if isinstance(error, RequestError):
@@ -317,7 +317,7 @@ class AsyncTransport:
             text = f"{self._host} closed the connection before the request was sent: {_error_text(error)}"
         return ConnectFailed(text, on_reused_connection=request.is_reused)
 
-    def _not_connected(self, error: Exception, request: _Request, timeout: float) -> RequestError:  # noqa: PLR0911 - a table, a line each
+    def _not_connected(self, error: Exception, request: _TrackedBody, timeout: float) -> RequestError:  # noqa: PLR0911 - a table, a line each
         if self._closed:
             return RequestInvalid("the client is closed")
         if request.clock.expired():
@@ -347,7 +347,7 @@ class AsyncTransport:
             case _:
                 return RequestInvalid(f"the request cannot be sent: {type(error).__name__}")
 
-    def _lost(self, error: Exception, request: _Request, timeout: float) -> RequestError:
+    def _lost(self, error: Exception, request: _TrackedBody, timeout: float) -> RequestError:
         if request.clock.expired():
             return ResponseLost(f"{self._host} did not answer within {timeout:g} s")
         if isinstance(error, aiohttp.ClientResponseError):
