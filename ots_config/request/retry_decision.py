@@ -150,7 +150,7 @@ class RetryRules(Protocol):
 
 
 class CallState:
-    """The state of one call after its first failure; it decides what follows each failed attempt.
+    """The state of a call whose first attempt failed, or of one in several parts; decides what follows each failure.
 
     Args:
         operation: What is called.

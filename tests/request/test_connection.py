@@ -201,6 +201,16 @@ def test_an_answer_cut_short_is_lost(server: Any) -> None:
     assert not caught.value.on_reused_connection
 
 
+def test_a_response_cut_after_its_head_is_not_tried_again_at_once(server: Any) -> None:
+    """The head alone shows that the server had the request: another connection is no better."""
+    server.set_scripts(server.answering(OK, OK.partition(b"hi")[0], then_close=True))
+    connection = to(server)
+    exchange(connection)
+    with pytest.raises(ResponseLost, match="middle") as caught:
+        exchange(connection)
+    assert not caught.value.on_reused_connection
+
+
 def test_a_silent_server_is_lost_after_the_timeout(server: Any) -> None:
     """A server that does not answer ends the attempt with the time that was waited."""
     server.set_scripts(server.answering(b""))

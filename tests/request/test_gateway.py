@@ -1,4 +1,4 @@
-"""What follows an answer of a gateway, which the service has neither written nor signed."""
+"""What follows a response of a gateway, which the service has neither written nor signed."""
 
 import logging
 import time
@@ -30,11 +30,11 @@ class Always(RetryPolicy):
 
 
 def page(name: str, status: int, **headers: str) -> RequestError:
-    """Return the error that a gateway's page becomes, as the answer to an operation."""
+    """Return the error that a gateway's page becomes, as the response to an operation."""
     operation = OPERATIONS[name]
-    exchange = Authenticator(signer=Signer("demo"), read_error=read_error, logger=logging.getLogger("test"))
-    _, key, now = exchange.sign(operation, b"", KEY)
-    outcome: Any = exchange.verify(operation, HTTPResponse(status, "", headers, b"<html></html>"), KEY, key, now)
+    authenticator = Authenticator(signer=Signer("demo"), read_error=read_error, logger=logging.getLogger("test"))
+    _, key, now = authenticator.sign(operation, b"", KEY)
+    outcome: Any = authenticator.verify(operation, HTTPResponse(status, "", headers, b"<html></html>"), KEY, key, now)
     assert isinstance(outcome, ResponseInvalid)
     assert outcome.http_status == status
     return outcome
@@ -51,7 +51,7 @@ def recovery(name: str, policy: RetryPolicy, *, repeatable: bool = False) -> Cal
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_a_read_is_tried_again(status: int) -> None:
-    """A gateway that is overloaded, or has lost the service's answer, may pass on the next one."""
+    """A gateway that is overloaded, or has lost the service's response, may pass on the next one."""
     assert recovery("GetRow", DefaultRetryPolicy()).after(page("GetRow", status)).delay > 0
 
 

@@ -51,7 +51,7 @@ def test_pieces_do_not_matter(raw: bytes, body: bytes, reusable: bool, size: int
 
 
 def test_the_head_is_read() -> None:
-    """Status, reason and headers are told apart; names come in lower case, and repeated ones are joined."""
+    """Status, reason and headers are separated; names come in lower case, and repeated ones are joined."""
     response = ResponseParser().feed(b"HTTP/1.1 404 Not Found\r\nA: 1\r\nB:  2 \r\na: 3\r\nContent-Length: 0\r\n\r\n")
     assert response == HTTPResponse(404, "Not Found", {"a": "1, 3", "b": "2", "content-length": "0"}, b"")
 

@@ -92,7 +92,7 @@ def test_a_full_pool_makes_callers_wait(server: Any) -> None:
 
 
 def test_a_full_pool_says_so(server: Any) -> None:
-    """A caller that gets no connection in time is told why, and that nothing was sent."""
+    """A caller that gets no connection in time learns why, and that nothing was sent."""
     pool = pool_to(server, limit=1)
     pool._take(1)
     with pytest.raises(ConnectFailed, match="max_connection"):

@@ -108,10 +108,10 @@ def test_extra_headers_cannot_break_their_line(extra: dict[str, str]) -> None:
 def test_nothing_signed_shows_its_secrets() -> None:
     """The headers and the key of a request show no signature, token or secret."""
     headers, key = Signer("demo").sign("/PutRow", b"", snapshot("t0ken-of-sts"), NOW)
-    told = f"{headers!r} {headers} {key!r} {key}"
-    assert "t0ken" not in told
-    assert headers["x-ots-signature"] not in told
-    assert SECRET not in told
+    shown = f"{headers!r} {headers} {key!r} {key}"
+    assert "t0ken" not in shown
+    assert headers["x-ots-signature"] not in shown
+    assert SECRET not in shown
 
 
 def test_the_day_of_v4_follows_the_date() -> None:
