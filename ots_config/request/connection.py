@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _CHUNK = 256 * 1024
-_HEADER_LINE = "%s: %s".__mod__
+_HEADER_LINE = ": ".join
 _SLOW = 0.1
 """Seconds of sending that are worth a system call to take them off the time for the response."""
 

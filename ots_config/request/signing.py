@@ -34,8 +34,8 @@ DATE_FORMAT = "%Y-%m-%dT%H:%M:%S.000Z"
 MAX_SKEW = timedelta(minutes=15)
 """How far the clocks of both ends may differ, a limit of the service."""
 
-_LINE = "%s:%s".__mod__
-"""Makes a line of a header's name and value."""
+_LINE = ":".join
+"""Makes a line of the pair of a header's name and value."""
 
 _REQUIRED_IN_RESPONSE = ("x-ots-contentmd5", "x-ots-requestid", "x-ots-date", "x-ots-contenttype")
 
