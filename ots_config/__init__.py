@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from ots_config.client.scan import AsyncScan, Scan
     from ots_config.client.sync_client import OTSClient
     from ots_config.credentials.chain import ChainProvider
-    from ots_config.credentials.credentials import Credentials, CredentialsProvider
+    from ots_config.credentials.credentials import Credentials, CredentialsProvider, MaskedCredentials, Secret
     from ots_config.credentials.expiry import State
     from ots_config.credentials.file_watch import FileWatchingProvider
-    from ots_config.credentials.health import Health, MaskedCredentials
+    from ots_config.credentials.health import Health
     from ots_config.credentials.identity import Identity
+    from ots_config.credentials.provider import Provider
     from ots_config.credentials.providers.aliyun_cli import ProfileProvider
     from ots_config.credentials.providers.ecs import ECSRoleProvider
     from ots_config.credentials.providers.environment import EnvironmentProvider
@@ -103,6 +104,7 @@ __all__ = [
     "OTSSettings",
     "ProcessProvider",
     "ProfileProvider",
+    "Provider",
     "RefreshingProvider",
     "RequestError",
     "RequestInvalid",
@@ -112,6 +114,7 @@ __all__ = [
     "RetryPolicy",
     "RetrySettings",
     "Scan",
+    "Secret",
     "ServiceError",
     "SettingsError",
     "SettingsProblem",
@@ -137,7 +140,8 @@ _HOMES = {
     "credentials.chain": ("ChainProvider",),
     "credentials.providers.environment": ("EnvironmentProvider",),
     "credentials.providers.external": ("CallableProvider", "ForeignProvider"),
-    "credentials.health": ("Health", "MaskedCredentials"),
+    "credentials.health": ("Health",),
+    "credentials.provider": ("Provider",),
     "credentials.identity": ("Identity",),
     "credentials.providers.sdk_profile": ("INIProvider",),
     "credentials.providers.keyring": ("Keychain", "KeyringProvider"),
@@ -148,7 +152,7 @@ _HOMES = {
     "credentials.providers.aliyun_cli": ("ProfileProvider",),
     "credentials.refresh": ("RefreshingProvider",),
     "credentials.file_watch": ("FileWatchingProvider",),
-    "credentials.credentials": ("Credentials", "CredentialsProvider"),
+    "credentials.credentials": ("Credentials", "CredentialsProvider", "MaskedCredentials", "Secret"),
     "credentials.providers.static": ("StaticProvider",),
     "credentials.sts": ("AssumeRoleProvider",),
     "credentials.providers.uri": ("URIProvider",),

@@ -8,10 +8,10 @@
     └── RequestError                   one operation failed
         ├── RequestInvalid             the arguments cannot be encoded; nothing was sent
         ├── ConnectFailed              the request never reached the server
-        │   └── UntrustedServer        its certificate is not trusted: trying again is of no use
-        ├── ResponseLost               it was sent, and no whole answer came back
-        ├── ResponseInvalid            an answer came that is not the service's own
-        └── ServiceError               the service answered with an error code
+        │   └── UntrustedServer        its certificate is not trusted: trying again does not help
+        ├── ResponseLost               it was sent, and no whole response came back
+        ├── ResponseInvalid            a response came that is not the service's own
+        └── ServiceError               the service responded with an error code
             ├── Throttled              refused before it was done: too much load, or a conflict
             └── AuthenticationFailed   key, token, signature, date or instance were refused
 
@@ -43,10 +43,14 @@ class OTSConfigError(Exception):
     """The root of this library's errors.
 
     Attributes:
+        code: The service's error code, ``OTSObjectNotExist``, or a stable word of ours, ``connect-failed``.
         message: What went wrong, in one sentence, without secrets.
-        http_status: The HTTP status of the answer, if there was one (the official SDK's errors have it too).
+        hint: How to fix it, in one sentence; empty if the message says all that is known.
+        http_status: The HTTP status of the response, if there was one (the official SDK's errors have it too).
     """
 
+    code: str = "error"
+    hint: str = ""
     message: str
     http_status: int | None
 
@@ -73,7 +77,7 @@ class SettingsProblem:
         field: The setting's name, nested with dots (``retry.deadline``).
         reason: What is wrong with it; never its value if it is a secret.
         origin: Where the value came from: ``argument``, ``environment variable OTS_ENDPOINT``, ``prod.env line 3``.
-        hint: How to put it right.
+        hint: How to fix it.
     """
 
     field: str
@@ -89,8 +93,10 @@ class SettingsError(OTSConfigError, ValueError):
     """The settings cannot be used.
 
     Attributes:
-        problems: Everything that is wrong, in the order of the fields.
+        problems: Everything that is wrong, in the order of the fields; each has a hint of its own.
     """
+
+    code = "settings-invalid"
 
     def __init__(self, *problems: SettingsProblem) -> None:
         if len(problems) == 1:
@@ -99,22 +105,23 @@ class SettingsError(OTSConfigError, ValueError):
             message = f"{len(problems)} settings are wrong:\n" + "\n".join(f"- {problem}" for problem in problems)
         super().__init__(message)
         self.problems = problems
+        self.hint = problems[0].hint if len(problems) == 1 else ""
 
 
 # --- credentials ------------------------------------------------------------------------------------------
 
 
 class CredentialsError(OTSConfigError):
-    """No credentials could be had.
+    """There are no credentials.
 
     Attributes:
-        code: The error code of the service that was asked; empty if it gave none.
+        code: The error code of the service that was asked, else a stable word.
         request_id: Its id of the request; empty if it gave none.
         recommend: The address of its advice; empty if it gave none.
-        transient: Whether trying again later may do.
+        transient: Whether trying again later may help.
     """
 
-    code: str = ""
+    code: str = "credentials-failed"
     request_id: str = ""
     recommend: str = ""
     transient: bool = False
@@ -123,9 +130,13 @@ class CredentialsError(OTSConfigError):
 class CredentialsUnavailable(CredentialsError):
     """This source is not configured here; a chain asks the next one."""
 
+    code = "credentials-unavailable"
+
 
 class CredentialsRefused(CredentialsError):
-    """This source is configured and failed; a chain stops rather than drift to another identity."""
+    """This source is configured and failed; a chain stops, so that it never switches identity."""
+
+    code = "credentials-refused"
 
 
 def stopped_by_filter(warning: Warning, source: str) -> CredentialsError:
@@ -161,40 +172,61 @@ def raised_at(error: BaseException) -> str:
 class RequestError(OTSConfigError):
     """An operation failed.
 
+    What is known of the attempt is set when the error is made. What is known of the whole call is set once, before a
+    retry policy or the caller sees the error.
+
     Attributes:
         operation: The operation's name, ``PutRow``.
         sent: Whether any attempt may have reached the service as a whole.
-        may_have_happened: Whether the service may have carried the operation out all the same.
+        may_have_happened: Whether the service may have carried out the operation.
         attempts: How many times the request was tried, 0 if never.
+        recovered: What earlier attempts recovered from without a wait: ``authentication`` with other keys, ``clock``
+            with the service's time, ``never-sent`` or ``uncertain`` on a new connection.
         elapsed: Seconds from the call to the last failure.
-        code: The service's error code, ``OTSObjectNotExist``; empty if it gave none.
         request_id: The service's id of the last attempt; empty if it gave none.
-        request_ids: The service's ids of the attempts that were answered, oldest first.
+        request_ids: The service's ids of all attempts that it responded to, oldest first.
         access_key_id: The masked id of the key that signed the last attempt.
         source: Where that key came from.
         reads: Whether the operation only reads.
-        repeatable: Whether sending it twice leaves what sending it once does.
-        on_reused_connection: Whether it failed on a connection kept from before, so that a new one is likely to do.
-        retry_after: Seconds that the answer asked to wait (``Retry-After``), None if it did not.
+        repeatable: Whether sending it twice has the effect of sending it once.
+        on_reused_connection: Whether it failed on a reused connection in a way that a new one is likely to avoid.
+        retry_after: Seconds that the response asked to wait (``Retry-After``), None if it did not.
+        failure_kind: What the failure means for a retry, a ``FailureKind``; None until it was classified.
     """
 
+    code: str = "request-failed"
+    operation: str = ""
     sent: bool = False
     may_have_happened: bool = False
+    attempts: int = 0
+    recovered: tuple[str, ...] = ()
+    elapsed: float = 0.0
+    request_id: str = ""
+    request_ids: tuple[str, ...] = ()
+    access_key_id: str = ""
+    source: str = ""
     reads: bool = False
     repeatable: bool = False
     on_reused_connection: bool = False
-    code: str = ""
-    request_id: str = ""
     retry_after: float | None = None
+    failure_kind: object = None
 
-    def __init__(self, message: str, *, operation: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str = "",
+        http_status: int | None = None,
+        request_id: str = "",
+        retry_after: float | None = None,
+        on_reused_connection: bool = False,
+    ) -> None:
         super().__init__(message)
         self.operation = operation
-        self.attempts = 0
-        self.elapsed = 0.0
-        self.request_ids: tuple[str, ...] = ()
-        self.access_key_id = ""
-        self.source = ""
+        self.http_status = http_status
+        self.request_id = request_id
+        self.retry_after = retry_after
+        self.on_reused_connection = on_reused_connection
 
     def __str__(self) -> str:
         return self.message + self._circumstances()
@@ -202,7 +234,7 @@ class RequestError(OTSConfigError):
     def _circumstances(self) -> str:
         parts: list[str] = []
         if self.may_have_happened:
-            parts.append("the operation may have been carried out")
+            parts.append("the operation may have happened")
         if self.attempts > 1:
             parts.append(f"{self.attempts} attempts in {self.elapsed:.2f} s")
         if self.access_key_id:
@@ -213,39 +245,53 @@ class RequestError(OTSConfigError):
 class RequestInvalid(RequestError):
     """The arguments cannot be encoded; nothing was sent."""
 
+    code = "request-invalid"
+
 
 class ConnectFailed(RequestError):
     """The request never reached the server: refused, unknown host, TLS, connect timeout, no free connection."""
 
+    code = "connect-failed"
+
 
 class UntrustedServer(ConnectFailed):
-    """The server's certificate is not trusted; trying again is of no use."""
+    """The server's certificate is not trusted; trying again does not help."""
+
+    code = "server-untrusted"
+    hint = "If the server is yours, name its authority with ca_bundle."
 
 
 class ResponseLost(RequestError):
-    """The request was sent, and no whole answer came back: it may have been carried out."""
+    """The request was sent, and no whole response came back: it may have been carried out."""
 
+    code = "response-lost"
     may_have_happened = True
 
 
 class ResponseInvalid(RequestError):
-    """The answer fails its checks (headers, MD5, date, signature) or is no answer of the service's."""
+    """The response fails its checks (headers, MD5, date, signature) or is not the service's own."""
 
+    code = "response-invalid"
     may_have_happened = True
-
-    def __init__(self, message: str, *, operation: str = "", http_status: int | None = None) -> None:
-        super().__init__(message, operation=operation)
-        self.http_status = http_status
 
 
 class ServiceError(RequestError):
-    """The service answered with an error."""
+    """The service responded with an error."""
 
-    def __init__(self, http_status: int, code: str, message: str, request_id: str = "", *, operation: str = "") -> None:
-        super().__init__(message, operation=operation)
-        self.http_status = http_status
+    def __init__(
+        self,
+        http_status: int,
+        code: str,
+        message: str,
+        request_id: str = "",
+        *,
+        operation: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(
+            message, operation=operation, http_status=http_status, request_id=request_id, retry_after=retry_after
+        )
         self.code = code
-        self.request_id = request_id
 
     def __str__(self) -> str:
         text = f"ErrorCode: {self.code}, ErrorMessage: {self.message}, RequestID: {self.request_id}"
@@ -260,9 +306,10 @@ class AuthenticationFailed(ServiceError):
     """The service refused the key, the token, the signature, the date or the instance.
 
     Attributes:
-        clock_offset: Seconds that the server's clock is ahead of the local one, None if the answer does not tell.
+        clock_offset: Seconds that the server's clock is ahead of the local one, None if the response has no date.
     """
 
+    hint = "Check the key, its token, the instance's name and the clock of this machine."
     clock_offset: float | None = None
 
 
@@ -270,7 +317,7 @@ class AuthenticationFailed(ServiceError):
 
 
 def without_frames(error: OTSConfigError) -> OTSConfigError:
-    """Cut an error off from where it came from: the frames of a traceback hold keys, tokens and signatures."""
+    """Remove traceback, cause and context from an error: their frames hold keys, tokens and signatures."""
     error.__traceback__ = error.__cause__ = error.__context__ = None
     return error
 
@@ -278,7 +325,7 @@ def without_frames(error: OTSConfigError) -> OTSConfigError:
 def without_secret_frames(
     present: Callable[[OTSConfigError], OTSConfigError] = without_frames,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let our errors leave a function that takes secrets without a frame that shows them to a debugger or a log.
+    """Remove the frames, which hold its arguments, from the errors of a function that takes secrets.
 
     Args:
         present: Gives an error the types that the caller expects.

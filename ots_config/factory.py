@@ -16,10 +16,11 @@ from ots_config.credentials.credentials import Credentials, CredentialsProvider
 from ots_config.credentials.file_watch import FileWatchingProvider
 from ots_config.credentials.http import Fetch
 from ots_config.credentials.identity import Identity, caller_identity
+from ots_config.credentials.provider import Provider
 from ots_config.credentials.providers.aliyun_cli import ProfileProvider
 from ots_config.credentials.providers.ecs import ECSRoleProvider
 from ots_config.credentials.providers.environment import EnvironmentProvider
-from ots_config.credentials.providers.external import CallableProvider, ForeignProvider
+from ots_config.credentials.providers.external import as_provider
 from ots_config.credentials.providers.keyring import Keychain, KeyringProvider
 from ots_config.credentials.providers.oidc import OIDCRoleProvider
 from ots_config.credentials.providers.process import ProcessProvider
@@ -31,7 +32,6 @@ from ots_config.credentials.shared_cache import SharedCache
 from ots_config.credentials.sts import AssumeRoleProvider
 from ots_config.errors import (
     CredentialsRefused,
-    CredentialsUnavailable,
     SettingsError,
     SettingsProblem,
     without_secret_frames,
@@ -50,9 +50,6 @@ if TYPE_CHECKING:
 Client = TypeVar("Client", bound=ClientCore)
 
 logger = logging.getLogger("ots_config")
-
-_CALLABLE_PERIOD = 60.0
-"""Seconds after which a function is asked again whose credentials have no end; those that end are renewed by it."""
 
 _CLIENT_OPTIONS = frozenset(
     {
@@ -173,7 +170,7 @@ def _joined(
         if beside:
             hint = "Put it into the settings, or leave the settings out."
             raise SettingsError(*(SettingsProblem(n, "it is given beside settings", "argument", hint) for n in beside))
-    provider = create_provider(settings) if credentials_provider is None else _as_provider(credentials_provider)
+    provider = create_provider(settings) if credentials_provider is None else as_provider(credentials_provider)
     return kind(settings=settings, credentials_provider=provider, retry_policy=retry_policy, **options)
 
 
@@ -356,7 +353,7 @@ def _static(settings: OTSSettings, origin: str) -> StaticProvider:
     )
 
 
-class _KeysInFiles:
+class _KeysInFiles(Provider):
     """Keys in an env file, a secrets directory or a profile: each fetch builds the settings anew."""
 
     name = "settings"
@@ -385,22 +382,5 @@ class _KeysInFiles:
         return self._origin
 
 
-def _kept_fresh(source: Any, settings: OTSSettings) -> RefreshingProvider:
+def _kept_fresh(source: Provider, settings: OTSSettings) -> RefreshingProvider:
     return RefreshingProvider(SharedCache(source) if settings.credentials_cache else source)
-
-
-def _as_provider(given: Any) -> Any:
-    """Return what a user passed as a provider of ours, unless it is one that needs nothing more."""
-    if isinstance(given, Credentials):
-        return StaticProvider.of(given)
-    if callable(getattr(given, "fetch_credentials", None)):
-        return RefreshingProvider(given)
-    if type(given).__module__.startswith("ots_config."):
-        return given
-    if callable(getattr(given, "get_credentials", None)) or callable(getattr(given, "get_credential", None)):
-        return ForeignProvider(given)
-    if callable(given):
-        return RefreshingProvider(CallableProvider(given), max_age=_CALLABLE_PERIOD)
-    raise CredentialsUnavailable(
-        f"{type(given).__name__} is no credentials provider: it has no get_credentials() and cannot be called"
-    )

@@ -1,14 +1,14 @@
-"""The two header fields that servers tell time with, read safely: ``Retry-After`` and ``Date``."""
+"""The header fields that carry a time, read safely: ``Retry-After``, ``Date`` and the service's ``x-ots-date``."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-_MAX_DIGITS = 9  # of seconds; more is no time that anybody waits
+_MAX_DIGITS = 9  # of seconds; nobody waits longer
 
 
 def parse_http_date(text: str) -> datetime | None:
-    """Return the moment of an HTTP date (RFC 9110, 5.6.7), None if the text is none."""
+    """Return the moment of an HTTP date (RFC 9110, 5.6.7), None if it is invalid."""
     from email.utils import parsedate_to_datetime
 
     try:
@@ -39,6 +39,18 @@ def retry_after_seconds(text: str | None, now: float) -> float | None:
 
 
 def date_offset(text: str | None, now: float) -> float | None:
-    """Return how many seconds a server's clock, by its ``Date``, is ahead of ``now``; None if it tells no time."""
+    """Return the seconds by which a server's ``Date`` is ahead of ``now``; None if it is absent or invalid."""
     moment = None if text is None else parse_http_date(text)
     return None if moment is None else moment.timestamp() - now
+
+
+def ots_date_offset(text: str, now: float) -> float | None:
+    """Return the seconds by which the service's ``x-ots-date`` is ahead of ``now``; None if it is invalid."""
+    # The service writes microseconds, older ones milliseconds; both are ISO 8601 and end in Z. strptime() would take
+    # twenty times as long as fromisoformat(), which alone would take other forms too.
+    if text[4:11:3] != "--T" or text[19:20] != "." or not text.endswith("Z"):
+        return None
+    try:
+        return datetime.fromisoformat(text).timestamp() - now
+    except ValueError:
+        return None

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ots_config import errors
+from ots_config.credentials.result import SourceFailure
 from ots_config.errors import OTSConfigError, SettingsError, SettingsProblem, without_frames, without_secret_frames
 from ots_config.sdk import as_sdk_error, tablestore
 
@@ -63,19 +64,19 @@ def test_official_types(error: OTSConfigError) -> None:
     assert shown.get_error_message() == shown.message  # type: ignore[attr-defined]
 
 
-def test_several_faults_are_told_together() -> None:
-    """A ``SettingsError`` lists field, reason, origin and hint of each fault."""
+def test_several_problems_are_reported_together() -> None:
+    """A ``SettingsError`` lists field, reason, origin and hint of each problem."""
     error = SettingsError(
-        SettingsProblem("a", "bad", "argument", "Mend it."), SettingsProblem("b", "worse", "x.env line 3", "Leave it.")
+        SettingsProblem("a", "bad", "argument", "Fix it."), SettingsProblem("b", "worse", "x.env line 3", "Leave it.")
     )
     assert str(error).splitlines() == [
         "2 settings are wrong:",
-        "- a: bad (from argument). Mend it.",
+        "- a: bad (from argument). Fix it.",
         "- b: worse (from x.env line 3). Leave it.",
     ]
 
 
-def test_a_sealed_function_shows_no_frames() -> None:
+def test_a_decorated_function_shows_no_frames() -> None:
     """An error leaves a decorated function without the frames that held the secret, and without what caused it."""
 
     @without_secret_frames()
@@ -100,3 +101,37 @@ def test_an_error_without_frames() -> None:
     except errors.ConnectFailed as error:
         bare = without_frames(error)
     assert (bare.__traceback__, bare.__cause__, bare.__context__) == (None, None, None)
+
+
+def test_every_error_has_a_code_of_its_own() -> None:
+    """The service's code, else a stable word that no other class has."""
+    made = every_error()
+    assert {e.code for e in made if isinstance(e, errors.ServiceError)} == {"OTSServerBusy"}
+    words = {type(e).__name__: e.code for e in made if not isinstance(e, errors.ServiceError)}
+    assert words == {
+        "OTSConfigError": "error",
+        "SettingsError": "settings-invalid",
+        "CredentialsError": "credentials-failed",
+        "CredentialsUnavailable": "credentials-unavailable",
+        "CredentialsRefused": "credentials-refused",
+        "RequestError": "request-failed",
+        "RequestInvalid": "request-invalid",
+        "ConnectFailed": "connect-failed",
+        "UntrustedServer": "server-untrusted",
+        "ResponseLost": "response-lost",
+        "ResponseInvalid": "response-invalid",
+    }
+
+
+def test_a_failed_source_has_the_code_of_its_service_or_ours() -> None:
+    """What an STS responded is the code; without a code of its own the error keeps our word."""
+    assert SourceFailure("refused", code="NoPermission").error().code == "NoPermission"
+    assert SourceFailure("silent").error().code == "credentials-refused"
+    assert SourceFailure("absent", applies=False).error().code == "credentials-unavailable"
+
+
+def test_hints() -> None:
+    """A single problem's hint is the error's; several have their own; an untrusted server names the setting."""
+    one, two = (SettingsProblem(name, "bad", "argument", f"Fix {name}.") for name in ("a", "b"))
+    assert (SettingsError(one).hint, SettingsError(one, two).hint) == ("Fix a.", "")
+    assert "ca_bundle" in errors.UntrustedServer("x").hint

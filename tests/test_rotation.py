@@ -577,8 +577,8 @@ def test_a_provider_travels(emulator: Emulator, base: dict[str, Any], options: d
     handed = provider.get_credentials()
     packed = pickle.dumps(provider)
     if options:
-        assert handed.access_key_secret.encode() not in packed
-        assert str(handed.sts_token).encode() not in packed
+        assert handed.get_access_key_secret().encode() not in packed
+        assert str(handed.get_security_token()).encode() not in packed
     copy = pickle.loads(packed)
     with create_client(**base, credentials_provider=copy) as client:
         assert client.list_table() == ("t",)

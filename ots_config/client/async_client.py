@@ -10,12 +10,13 @@ from typing import Any, Literal, Self
 from ots_config.client.bulk import MAX_BYTES, MAX_ROWS, BulkLimits, BulkReport
 from ots_config.client.core import USER_AGENT, ClientCore
 from ots_config.client.scan import AsyncScan, ScanMethod
-from ots_config.credentials.credentials import Credentials, CredentialsProvider
+from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.identity import Identity
+from ots_config.credentials.provider import Provider
 from ots_config.errors import OTSConfigError
 from ots_config.request.async_transport import AsyncTransport
 from ots_config.request.io import SuspendingIO
-from ots_config.sdk import StaticCredentialsProvider, tablestore
+from ots_config.sdk import tablestore
 
 
 class AsyncOTSClient(ClientCore, ScanMethod[AsyncScan], tablestore.AsyncOTSClient):  # type: ignore[misc] # the SDK has no types
@@ -45,7 +46,7 @@ class AsyncOTSClient(ClientCore, ScanMethod[AsyncScan], tablestore.AsyncOTSClien
     """Set by the factory; called once, when there are credentials."""
 
     def _connect(
-        self, provider: CredentialsProvider, session: Any, timeout: tuple[float, float], options: dict[str, Any]
+        self, provider: Provider, session: Any, timeout: tuple[float, float], options: dict[str, Any]
     ) -> SuspendingIO:
         settings = self.settings
         self.connection = AsyncTransport(
@@ -59,8 +60,7 @@ class AsyncOTSClient(ClientCore, ScanMethod[AsyncScan], tablestore.AsyncOTSClien
             session=session,
             user_agent=USER_AGENT,
         )
-        instant = True if isinstance(provider, StaticCredentialsProvider) else None
-        return SuspendingIO(self.connection, provider, timeout, instant=instant)
+        return SuspendingIO(self.connection, provider, timeout)
 
     async def identity(self) -> Identity:
         """Ask STS whose keys the client uses now (GetCallerIdentity, which needs no permission).

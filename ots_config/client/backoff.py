@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ots_config.backoff import backoff_delay
 from ots_config.errors import CredentialsError, ServiceError
-from ots_config.request.retry_policy import classify, decide
+from ots_config.request.retry_decision import classify, decide
 
 FIRST_DELAY = 0.2
 MAX_DELAY = 10.0

@@ -16,7 +16,8 @@ from ots_config.errors import OTSConfigError, RequestError, ServiceError
 from ots_config.request.call import Caller
 from ots_config.request.idempotency import is_item_repeatable, is_repeatable
 from ots_config.request.operations import Operation
-from ots_config.request.retry_policy import FailureKind, RetryPolicy, classify
+from ots_config.request.retry_decision import FailureKind, classify
+from ots_config.request.retry_policy import RetryPolicy
 from ots_config.sdk import as_sdk_error
 
 BATCH_OPERATIONS = frozenset({"BatchGetRow", "BatchWriteRow"})

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from ots_config.errors import OTSConfigError, RequestInvalid, ResponseInvalid
-from ots_config.request.connection import HTTPResponse
+from ots_config.request.http_parser import HTTPResponse
 from ots_config.request.operations import OPERATIONS, Operation
 from ots_config.sdk import as_sdk_error, pb2
 

@@ -24,16 +24,19 @@ from ots_config.client.row_encoder import RowEncoder
 from ots_config.credentials.credentials import CredentialsProvider
 from ots_config.credentials.http import Fetch
 from ots_config.credentials.identity import Identity, caller_identity
+from ots_config.credentials.provider import Provider
+from ots_config.credentials.providers.external import as_provider
 from ots_config.errors import without_secret_frames
 from ots_config.request.attempt import Authenticator
 from ots_config.request.call import Caller
 from ots_config.request.idempotency import is_repeatable
 from ots_config.request.io import CallIO
 from ots_config.request.logs import logger_named
-from ots_config.request.retry_decision import RetryBudget
+from ots_config.request.retry_budget import RetryBudget
 from ots_config.request.signing import Signer
-from ots_config.request.transport import Fetcher, check_openssl
-from ots_config.sdk import OTSProtocol, as_sdk_error
+from ots_config.request.tls import check_openssl
+from ots_config.request.transport import Fetcher
+from ots_config.sdk import OTSProtocol, StaticCredentialsProvider, as_sdk_error
 from ots_config.settings import OTSSettings
 
 USER_AGENT = (
@@ -113,8 +116,9 @@ class ClientCore:
         timeout = settings.socket_timeout
         timeouts = timeout if isinstance(timeout, tuple) else (timeout, timeout)
         retry = settings.retry
+        instant = True if isinstance(provider, StaticCredentialsProvider) else None  # it has no attribute for that
         self._caller = Caller(
-            waiting=self._connect(provider, session, timeouts, options),
+            io=self._connect(as_provider(provider, instant=instant), session, timeouts, options),
             authenticator=Authenticator(signer=signer, read_error=read_error, logger=self.logger),
             policy=self.retry_policy,
             budget=RetryBudget(retry.budget_share, retry.budget_rate, waits=retry.budget_waits),
@@ -124,7 +128,7 @@ class ClientCore:
         )
 
     def _connect(
-        self, provider: CredentialsProvider, session: Any, timeout: tuple[float, float], options: dict[str, Any]
+        self, provider: Provider, session: Any, timeout: tuple[float, float], options: dict[str, Any]
     ) -> CallIO:
         """Create the transport, and return what waits for it and for the provider."""
         raise NotImplementedError

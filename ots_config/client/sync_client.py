@@ -9,8 +9,8 @@ from typing import Any, Literal, Self
 from ots_config.client.bulk import MAX_BYTES, MAX_ROWS, BulkLimits, BulkReport
 from ots_config.client.core import USER_AGENT, ClientCore
 from ots_config.client.scan import Scan, ScanMethod
-from ots_config.credentials.credentials import CredentialsProvider
 from ots_config.credentials.identity import Identity
+from ots_config.credentials.provider import Provider
 from ots_config.request.io import BlockingIO, run_sync
 from ots_config.request.transport import Transport
 from ots_config.sdk import tablestore
@@ -53,7 +53,7 @@ class OTSClient(ClientCore, ScanMethod[Scan], tablestore.OTSClient):  # type: ig
 
     def _connect(
         self,
-        provider: CredentialsProvider,
+        provider: Provider,
         session: Any,
         timeout: tuple[float, float],
         options: dict[str, Any],  # noqa: ARG002 - only the other client has some

@@ -7,18 +7,16 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.expiry import AGE_CLOCK, State
 from ots_config.credentials.forking import reset_after_fork
-from ots_config.credentials.health import Health
-from ots_config.credentials.refresh import RefreshingProvider
+from ots_config.credentials.health import Health, Rotation
+from ots_config.credentials.provider import Provider
+from ots_config.credentials.providers.external import adapted
 from ots_config.credentials.single_flight import BACKGROUND, Flight, translated
 from ots_config.errors import CredentialsError, CredentialsRefused, CredentialsUnavailable
-
-if TYPE_CHECKING:
-    from ots_config.credentials.credentials import Credentials
-    from ots_config.credentials.logbook import Rotation
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class Attempt:
         return f"{self.provider}{where}: {self.error or 'found'} [{self.elapsed:.1f} ms]"
 
 
-class ChainProvider:
+class ChainProvider(Provider):
     """Several providers, of which the first that is configured decides who the caller is.
 
     A provider that is not configured here (``CredentialsUnavailable``) is passed over. One that is configured and
@@ -61,7 +59,7 @@ class ChainProvider:
     that answer at once (``instant``) are asked each time.
 
     Args:
-        providers: The providers, the most important first.
+        providers: The providers, the most important first; of anyone's, see ``OTSClient``'s ``credentials_provider``.
         pin: The name of the only provider to ask; None for all.
         remember: Seconds that a provider without credentials is not asked again.
         wait: Seconds that a caller waits who names no timeout of its own.
@@ -72,6 +70,7 @@ class ChainProvider:
     """
 
     name = "chain"
+    cached = True
     _flight: Flight | None
 
     def __init__(
@@ -83,23 +82,27 @@ class ChainProvider:
         wait: float = 60.0,
         clock: Callable[[], float] = AGE_CLOCK,
     ) -> None:
-        self._providers = tuple(providers)
+        self._providers = tuple(adapted(provider) for provider in providers)
         self._pin = pin
         self._remember = remember
         self._wait = wait
         self._clock = clock
         self._asked = self._providers if pin is None else (_pinned(self._providers, pin),)
         # Those in front that answer at once are asked on the caller's thread: most programs need no other.
-        slow = (index for index, provider in enumerate(self._asked) if not _is_instant(provider))
+        slow = (index for index, provider in enumerate(self._asked) if not provider.instant)
         self._leading = next(slow, len(self._asked))
         self._known: dict[int, Attempt] = {}
-        self._winner: _Winner | None = None
+        self._winner: Provider | None = None
         self.attempts: tuple[Attempt, ...] = ()
         """What the last search came to, provider by provider."""
         self.after_fork()
         reset_after_fork(self)
 
     # --- what callers ask -----------------------------------------------------------------------------
+
+    def fetch_credentials(self) -> Credentials:
+        """Return the credentials to use now; see ``get_credentials``."""
+        return self.get_credentials()
 
     def get_credentials(self, timeout: float | None = None) -> Credentials:
         """Return the credentials to use now.
@@ -116,13 +119,13 @@ class ChainProvider:
             found = self._search()
             if isinstance(found, Flight):
                 return found.result(self._wait if timeout is None else timeout)
-            if not isinstance(found, _Winner):
+            if isinstance(found, Credentials):
                 return found
             winner = found
         try:
-            return winner.get(timeout)
+            return winner.get_credentials(timeout)
         except Exception as error:  # noqa: BLE001 - a user's provider may raise anything
-            failure = winner.failure(error)
+            failure = _failure(winner, error)
         raise failure
 
     async def get_credentials_async(self, timeout: float | None = None) -> Credentials:  # noqa: ASYNC109
@@ -132,40 +135,40 @@ class ChainProvider:
             found = self._search()
             if isinstance(found, Flight):
                 return await found.result_async(self._wait if timeout is None else timeout)
-            if not isinstance(found, _Winner):
+            if isinstance(found, Credentials):
                 return found
             winner = found
         try:
-            return await winner.get_async(timeout)
+            return await winner.get_credentials_async(timeout)
         except Exception as error:  # noqa: BLE001 - a user's provider may raise anything
-            failure = winner.failure(error)
+            failure = _failure(winner, error)
         raise failure
 
     def force_refresh(self, rejected: Credentials, timeout: float | None = None) -> Credentials:
         """Have the provider renew credentials that the service refused; see ``RefreshingProvider.force_refresh``."""
         winner = self._winner
-        if winner is None or winner.renewing is None:
+        if winner is None:
             return self.get_credentials(timeout)
         try:
-            return winner.renewing.force_refresh(rejected, timeout)
-        except CredentialsError as error:
-            failure = winner.failure(error)
+            return winner.force_refresh(rejected, timeout)
+        except Exception as error:  # noqa: BLE001 - a user's provider may raise anything
+            failure = _failure(winner, error)
         raise failure
 
     async def force_refresh_async(self, rejected: Credentials, timeout: float | None = None) -> Credentials:  # noqa: ASYNC109
         """Have the provider renew credentials that the service refused; see ``force_refresh``."""
         winner = self._winner
-        if winner is None or winner.renewing is None:
+        if winner is None:
             return await self.get_credentials_async(timeout)
         try:
-            return await winner.renewing.force_refresh_async(rejected, timeout)
-        except CredentialsError as error:
-            failure = winner.failure(error)
+            return await winner.force_refresh_async(rejected, timeout)
+        except Exception as error:  # noqa: BLE001 - a user's provider may raise anything
+            failure = _failure(winner, error)
         raise failure
 
     def on_rotate(self, callback: Rotation) -> Callable[[], None]:
         """Call ``callback(old, new)``, both masked, when the credentials are replaced."""
-        ends = [provider.on_rotate(callback) for provider in self._asked if isinstance(provider, _RENEWING)]
+        ends = [provider.on_rotate(callback) for provider in self._asked]
 
         def end() -> None:
             for one in ends:
@@ -174,14 +177,12 @@ class ChainProvider:
         return end
 
     def health(self) -> Health:
-        """Return how the credentials fare, without asking a provider."""
+        """Return the condition of the credentials, without asking a provider."""
         winner = self._winner
         if winner is None:
             failed = self.attempts[-1].error if self.attempts else None
             return Health(State.EXPIRED, self.name, last_error=None if failed is None else str(failed))
-        if winner.renewing is not None:
-            return winner.renewing.health()
-        return Health(State.FRESH, winner.name)
+        return winner.health()
 
     @property
     def winner(self) -> str | None:
@@ -192,11 +193,11 @@ class ChainProvider:
     @property
     def names(self) -> tuple[str, ...]:
         """The names that a pin may be."""
-        return tuple(_name(provider) for provider in self._providers)
+        return tuple(provider.name for provider in self._providers)
 
     def describe(self) -> str:
         """Tell the order; it stays the same, whoever turns out to have credentials."""
-        return "chain of " + ", ".join(_name(provider) for provider in self._asked)
+        return "chain of " + ", ".join(provider.name for provider in self._asked)
 
     def __repr__(self) -> str:
         stays = f", stays with {self.winner}" if self.winner else ""
@@ -204,7 +205,7 @@ class ChainProvider:
 
     # --- the search -----------------------------------------------------------------------------------------
 
-    def _search(self) -> Credentials | Flight | _Winner:
+    def _search(self) -> Credentials | Flight | Provider:
         """Ask those in front at once; return the flight that asks the others, or the winner if there is one by now."""
         attempts: list[Attempt] = []
         found = self._ask(0, self._leading, attempts)
@@ -240,7 +241,7 @@ class ChainProvider:
             attempt, found = self._known.get(index), None
             if attempt is None or self._clock() - attempt.asked_at >= self._remember:
                 attempt, found = self._try(provider)
-                if attempt.error is not None and not _is_instant(provider):
+                if attempt.error is not None and not provider.instant:
                     self._known[index] = attempt
             attempts.append(attempt)
             if attempt.outcome == "unavailable":
@@ -249,20 +250,20 @@ class ChainProvider:
             if found is None:
                 raise self._refused(attempts)
             with self._lock:
-                winner = self._winner = self._winner or _Winner(provider)
+                winner = self._winner = self._winner or provider
             self._known.clear()
-            return found if winner.provider is provider else winner.get(None)
+            return found if winner is provider else winner.get_credentials()
         return None
 
-    def _try(self, provider: Any) -> tuple[Attempt, Credentials | None]:
+    def _try(self, provider: Provider) -> tuple[Attempt, Credentials | None]:
         started, asked_at = time.perf_counter(), self._clock()
         found, error = None, None
         try:
             found = provider.get_credentials()
         except Exception as caught:  # noqa: BLE001 - a user's provider may raise anything
-            error = translated(caught, _name(provider))
+            error = translated(caught, provider.name)
         elapsed = 1000 * (time.perf_counter() - started)
-        return Attempt(_name(provider), _looked_at(provider), error, elapsed, asked_at), found
+        return Attempt(provider.name, _looked_at(provider), error, elapsed, asked_at), found
 
     def _nothing(self, attempts: Sequence[Attempt]) -> CredentialsError:
         self.attempts = tuple(attempts)
@@ -301,69 +302,28 @@ class ChainProvider:
         self.__init__(**state)  # type: ignore[misc]
 
 
-_RENEWING = (RefreshingProvider, ChainProvider)
+def _failure(winner: Provider, error: Exception) -> CredentialsError:
+    """Return the winner's failure, never as "unavailable", so that no chain switches to another identity."""
+    failure = translated(error, winner.name)
+    if not isinstance(failure, CredentialsUnavailable):
+        return failure
+    return CredentialsRefused(f"{winner.name}, where the credentials came from so far: {failure}")
 
 
-class _Winner:
-    """The provider that a chain stays with, asked in whatever way it offers."""
-
-    __slots__ = ("get", "name", "provider", "renewing")
-
-    def __init__(self, provider: Any) -> None:
-        self.provider = provider
-        self.name = _name(provider)
-        self.renewing = provider if isinstance(provider, _RENEWING) else None
-        self.get: Callable[[float | None], Credentials] = (
-            self._get_plainly if self.renewing is None else self.renewing.get_credentials
-        )
-
-    def _get_plainly(self, _timeout: float | None) -> Credentials:
-        found: Credentials = self.provider.get_credentials()
-        return found
-
-    async def get_async(self, timeout: float | None) -> Credentials:  # noqa: ASYNC109 - handed on
-        if self.renewing is not None:
-            return await self.renewing.get_credentials_async(timeout)
-        if _is_instant(self.provider):
-            return self.get(timeout)
-        import asyncio
-
-        try:
-            return await asyncio.wait_for(asyncio.to_thread(self.get, timeout), timeout)
-        except TimeoutError:
-            failure = CredentialsRefused(f"{self.name}: no answer within {timeout:.3g} s")
-        raise failure
-
-    def failure(self, error: Exception) -> CredentialsError:
-        """Return what to raise where the provider fails: never that it is unavailable, lest another take its place."""
-        failure = translated(error, self.name)
-        if not isinstance(failure, CredentialsUnavailable):
-            return failure
-        return CredentialsRefused(f"{self.name}, where the credentials came from so far: {failure}")
-
-
-def _name(provider: Any) -> str:
-    return str(getattr(provider, "name", None) or type(provider).__name__)
-
-
-def _is_instant(provider: Any) -> bool:
-    return bool(getattr(provider, "instant", False))
-
-
-def _looked_at(provider: Any) -> str:
+def _looked_at(provider: Provider) -> str:
     try:
-        return str(provider.describe())
-    except Exception:  # noqa: BLE001 - a report must not fail for want of a detail
+        return provider.describe()
+    except Exception:  # noqa: BLE001 - a report must not fail because one detail is missing
         return ""
 
 
-def _pinned(providers: Sequence[Any], pin: str) -> Any:
+def _pinned(providers: Sequence[Provider], pin: str) -> Provider:
     for provider in providers:
-        if _name(provider) == pin:
+        if provider.name == pin:
             return provider
     from difflib import get_close_matches
 
-    names = [_name(provider) for provider in providers]
+    names = [provider.name for provider in providers]
     near = get_close_matches(pin, names, 1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     raise CredentialsRefused(f"no credentials source is named {pin!r}{hint}. There are: {', '.join(names)}")

@@ -1,8 +1,9 @@
-"""The credentials of one moment, and what every source of them promises."""
+"""The credentials of one moment, the type that hides their secrets, and their masked form."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ots_config.errors import mask
@@ -11,30 +12,70 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+class Secret:
+    """A text that shows itself to nobody: ``repr``, ``str`` and ``format`` are masks, ``json.dumps`` raises.
+
+    Pickling keeps it a ``Secret``; the pickle holds the text.
+
+    Args:
+        value: The text.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the text; call it where the text is used, and keep no reference to it."""
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return compare_digest(self._value.encode(), other._value.encode())  # takes as long wherever they differ
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return "Secret('****')"
+
+    def __str__(self) -> str:
+        return "****"
+
+    def __format__(self, spec: str) -> str:
+        return format("****", spec)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Secret, (self._value,)
+
+
 @dataclass(frozen=True, init=False, repr=False, eq=False)
 class Credentials:
     """One immutable set of keys; an attempt is signed and its answer verified with the same one.
 
-    The two secrets are kept out of the dataclass fields: ``repr``, ``str``, ``format``, ``dataclasses.asdict`` and
-    ``fields`` never see them.
-
     Attributes:
         access_key_id: The AccessKey ID.
+        access_key_secret: The AccessKey secret.
+        sts_token: The STS token, None if the keys are permanent.
         expires_at: When the keys end (aware, UTC), None if they do not.
         source: Where they came from, ``environment`` or ``chain/keyring``.
     """
 
-    __slots__ = ("_secret", "_token", "access_key_id", "expires_at", "source")
+    __slots__ = ("access_key_id", "access_key_secret", "expires_at", "source", "sts_token")
 
     access_key_id: str
+    access_key_secret: Secret
+    sts_token: Secret | None
     expires_at: datetime | None
     source: str
 
     def __init__(
         self,
         access_key_id: str,
-        access_key_secret: str,
-        sts_token: str | None = None,
+        access_key_secret: str | Secret,
+        sts_token: str | Secret | None = None,
         expires_at: datetime | None = None,
         source: str = "arguments",
     ) -> None:
@@ -53,30 +94,22 @@ class Credentials:
         if expires_at is not None and expires_at.utcoffset() is None:
             message = "expires_at must be an aware datetime"
             raise ValueError(message)
-        for name, value in (("access_key_id", access_key_id), ("access_key_secret", access_key_secret)):
+        secret = access_key_secret.reveal() if isinstance(access_key_secret, Secret) else access_key_secret
+        token = (sts_token.reveal() if isinstance(sts_token, Secret) else sts_token) or ""
+        for name, value in (("access_key_id", access_key_id), ("access_key_secret", secret)):
             if not isinstance(value, str) or not value:
                 message = f"{name} must be a non-empty string"
                 raise ValueError(message)
-        for name, value in (("access_key_id", access_key_id), ("sts_token", sts_token or "")):
+        for name, value in (("access_key_id", access_key_id), ("sts_token", token)):
             if not (value.isascii() and value.isprintable() and " " not in value):
                 message = f"{name} must be printable ASCII without spaces, as it becomes an HTTP header"
                 raise ValueError(message)
         put = object.__setattr__
         put(self, "access_key_id", access_key_id)
-        put(self, "_secret", access_key_secret)
-        put(self, "_token", sts_token or None)
+        put(self, "access_key_secret", Secret(secret))
+        put(self, "sts_token", Secret(token) if token else None)
         put(self, "expires_at", expires_at)
         put(self, "source", source)
-
-    @property
-    def access_key_secret(self) -> str:
-        """The AccessKey secret."""
-        return self._secret  # type: ignore[attr-defined,no-any-return]
-
-    @property
-    def sts_token(self) -> str | None:
-        """The STS token, None if the keys are permanent."""
-        return self._token  # type: ignore[attr-defined,no-any-return]
 
     @property
     def masked_id(self) -> str:
@@ -84,16 +117,16 @@ class Credentials:
         return mask(self.access_key_id)
 
     def get_access_key_id(self) -> str:
-        """Answer as the official SDK's ``Credentials`` does."""
+        """Return the id, as the official SDK's ``Credentials`` does."""
         return self.access_key_id
 
     def get_access_key_secret(self) -> str:
-        """Answer as the official SDK's ``Credentials`` does."""
-        return self.access_key_secret
+        """Return the plain secret, as the official SDK's ``Credentials`` does."""
+        return self.access_key_secret.reveal()
 
     def get_security_token(self) -> str | None:
-        """Answer as the official SDK's ``Credentials`` does."""
-        return self.sts_token
+        """Return the plain token, as the official SDK's ``Credentials`` does."""
+        return None if self.sts_token is None else self.sts_token.reveal()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Credentials):
@@ -125,6 +158,37 @@ class Credentials:
             self.expires_at,
             self.source,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedCredentials:
+    """Credentials without secrets, for logs, metrics and callbacks.
+
+    Attributes:
+        access_key_id: The masked AccessKey ID.
+        has_token: Whether they come with an STS token.
+        expires_at: When they end (aware), None if they do not.
+        source: Where they came from.
+    """
+
+    access_key_id: str
+    has_token: bool
+    expires_at: datetime | None
+    source: str
+
+    @classmethod
+    def of(cls, credentials: Credentials) -> MaskedCredentials:
+        """Return what may be shown of credentials."""
+        return cls(
+            credentials.masked_id,
+            credentials.sts_token is not None,
+            credentials.expires_at,
+            credentials.source,
+        )
+
+    def __str__(self) -> str:
+        until = f" until {self.expires_at:%Y-%m-%dT%H:%M:%S%z}" if self.expires_at else ""
+        return f"{self.access_key_id}{until}"
 
 
 @runtime_checkable

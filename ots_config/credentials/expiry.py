@@ -11,6 +11,8 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ots_config.backoff import backoff_delay
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -52,18 +54,18 @@ def refresh_window(lifetime: float) -> float:
 
 
 class Backoff:
-    """When something that was just tried may be tried again: after a pause that doubles, is capped and half jitter.
+    """When something that was just tried may be tried again; see ``backoff_delay``.
 
     Attributes:
         count: How many times in a row.
         until: The moment on the age clock.
     """
 
-    __slots__ = ("_first", "_most", "count", "until")
+    __slots__ = ("_first", "_longest", "count", "until")
 
-    def __init__(self, first: float, most: float) -> None:
+    def __init__(self, first: float, longest: float) -> None:
         self._first = first
-        self._most = most
+        self._longest = longest
         self.reset()
 
     def reset(self) -> None:
@@ -73,9 +75,8 @@ class Backoff:
 
     def extend(self, now: float) -> None:
         """Count one more try."""
-        pause = min(self._most, self._first * 2.0 ** min(self.count, 30))
         self.count += 1
-        self.until = now + pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+        self.until = now + backoff_delay(self.count, self._first, self._longest)
 
 
 def same_keys(one: Credentials, other: Credentials) -> bool:

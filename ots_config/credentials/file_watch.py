@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ots_config.credentials.credentials import Credentials
+    from ots_config.credentials.provider import Provider
 
 # What tells one content of a file from another; the change time catches writers that put the old mtime back.
 Fingerprint = tuple[tuple[int, int, int, int] | None, ...]
@@ -26,7 +27,7 @@ class FileWatchingProvider(RefreshingProvider):
     good credentials stay in use, which is logged once, and another change is tried at once.
 
     Args:
-        source: An object with ``name`` and ``get_credentials()`` or ``fetch_credentials()`` that reads anew each time.
+        source: A provider whose ``fetch_credentials`` reads anew each time.
         paths: The files that the source reads, whether they exist or not.
         period: Seconds between two looks; 1 with paths, 60 without.
         options: As for ``RefreshingProvider``.
@@ -36,7 +37,7 @@ class FileWatchingProvider(RefreshingProvider):
 
     def __init__(
         self,
-        source: Any,
+        source: Provider,
         *,
         paths: Iterable[str | os.PathLike[str]] = (),
         period: float | None = None,

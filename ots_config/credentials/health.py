@@ -1,51 +1,31 @@
-"""What may be told about credentials: their masked form, and how their renewal fares."""
+"""The condition of a provider's credentials: what ``health()`` returns, what is logged, what callbacks receive."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from ots_config.credentials.credentials import MaskedCredentials
+from ots_config.credentials.expiry import State, same_keys
+from ots_config.credentials.single_flight import translated
+
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from ots_config.credentials.credentials import Credentials
-    from ots_config.credentials.expiry import State
+    from ots_config.errors import CredentialsError
 
+Rotation = Callable[[MaskedCredentials, MaskedCredentials], object]
+"""Called with the masked credentials that were replaced and those that replace them."""
 
-@dataclass(frozen=True, slots=True)
-class MaskedCredentials:
-    """Credentials without secrets, for logs, metrics and callbacks.
-
-    Attributes:
-        access_key_id: The masked AccessKey ID.
-        has_token: Whether they come with an STS token.
-        expires_at: When they end (aware), None if they do not.
-        source: Where they came from.
-    """
-
-    access_key_id: str
-    has_token: bool
-    expires_at: datetime | None
-    source: str
-
-    @classmethod
-    def of(cls, credentials: Credentials) -> MaskedCredentials:
-        """Return what may be shown of credentials."""
-        return cls(
-            credentials.masked_id,
-            credentials.sts_token is not None,
-            credentials.expires_at,
-            credentials.source,
-        )
-
-    def __str__(self) -> str:
-        until = f" until {self.expires_at:%Y-%m-%dT%H:%M:%S%z}" if self.expires_at else ""
-        return f"{self.access_key_id}{until}"
+logger = logging.getLogger("ots_config.credentials")
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How a provider's credentials fare.
+    """The condition of a provider's credentials.
 
     Attributes:
         state: FRESH, STALE or EXPIRED (also: none yet).
@@ -66,3 +46,86 @@ class Health:
     last_error: str | None = None
     failures: int = 0
     refreshes: int = 0
+
+
+class RefreshHistory:
+    """The results of one provider's refreshes; each change of state is logged once.
+
+    Args:
+        name: The provider's name.
+    """
+
+    __slots__ = ("_callbacks", "_failures", "_last_error", "_last_refresh", "_logged", "_name", "_refreshes")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._callbacks: list[Rotation] = []
+        self._failures = 0
+        self._last_error: str | None = None
+        self._last_refresh: datetime | None = None
+        self._refreshes = 0
+        self._logged = State.FRESH
+
+    def on_rotate(self, callback: Rotation) -> Callable[[], None]:
+        """Call it whenever credentials replace others; return a function that ends this."""
+        self._callbacks.append(callback)
+
+        def end() -> None:
+            with suppress(ValueError):
+                self._callbacks.remove(callback)
+
+        return end
+
+    def succeeded(self, old: Credentials | None, new: Credentials, at: float) -> None:
+        """Record credentials that were fetched at that time of day, and call the callbacks if the keys changed."""
+        failures, self._failures = self._failures, 0
+        logged, self._logged = self._logged, State.FRESH
+        self._last_error, self._last_refresh = None, datetime.fromtimestamp(at, UTC)
+        self._refreshes += 1
+        masked = MaskedCredentials.of(new)
+        if logged is not State.FRESH:
+            logger.info("%s: refreshed again after %d failures: %s", self._name, failures, masked)
+        if old is None:
+            logger.debug("%s: credentials %s", self._name, masked)
+        elif not same_keys(old, new):
+            before = MaskedCredentials.of(old)
+            logger.info("%s: credentials rotated from %s to %s", self._name, before, masked)
+            for callback in tuple(self._callbacks):
+                try:
+                    callback(before, masked)
+                except Exception as error:  # noqa: BLE001 - a callback must not cost the credentials
+                    logger.error("%s: %s", self._name, translated(error, "an on_rotate callback"))
+
+    def failed(self, error: CredentialsError, state: State, current: Credentials | None) -> None:
+        """Record a failed refresh.
+
+        Args:
+            error: Why.
+            state: How usable the current credentials are.
+            current: What stays in use if that is possible. None if there was nothing yet, which is not logged: the
+                caller gets the error, and a chain may find credentials elsewhere.
+        """
+        self._failures += 1
+        self._last_error = str(error)
+        if current is None or state is self._logged:
+            return
+        self._logged = state
+        if state is State.EXPIRED:
+            logger.error("%s: the credentials have expired and the refresh fails: %s", self._name, error)
+        else:
+            logger.warning(
+                "%s: the refresh failed, %s stays in use: %s", self._name, MaskedCredentials.of(current), error
+            )
+
+    def health(self, state: State, current: Credentials | None) -> Health:
+        """Return the current health."""
+        return Health(
+            state=state,
+            source=current.source if current else self._name,
+            access_key_id=current.masked_id if current else "",
+            expires_at=current.expires_at if current else None,
+            last_refresh=self._last_refresh,
+            last_error=self._last_error,
+            failures=self._failures,
+            refreshes=self._refreshes,
+        )

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.result import SourceFailure, told, told_code, told_link, told_request_id
 from ots_config.errors import ConnectFailed, RequestError, UntrustedServer
+from ots_config.http_headers import date_offset, retry_after_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -139,7 +140,7 @@ def ask(
     answer = send(fetch, method, url, who=who, headers=headers, body=body, timeouts=timeouts)
     if isinstance(answer, SourceFailure):
         return answer
-    offset = server_offset(answer.headers, time.time() if now is None else now)
+    offset = date_offset(answer.headers.get("date"), time.time() if now is None else now)
     fields = read_object(answer, who)
     if answer.status == 200 and isinstance(fields, dict):
         return Reply(fields, offset)
@@ -182,7 +183,7 @@ def refusal(
 ) -> SourceFailure:
     """Tell an answer that holds no keys: its code, its message, its ids, and whether asking again may help."""
     transient = answer.status >= 500 or answer.status == 429
-    wait = _seconds(answer.headers.get("retry-after"))
+    wait = retry_after_seconds(answer.headers.get("retry-after"), time.time())
     if isinstance(fields, SourceFailure):
         return SourceFailure(fields.reason, http_status=answer.status, transient=transient, wait=wait, offset=offset)
     code = _first(fields, "Code", "ErrorCode", "error")
@@ -271,19 +272,6 @@ def parse_expiry(value: object) -> datetime | None:
     return moment.replace(tzinfo=UTC)  # at the ends of the calendar the offset no longer matters
 
 
-def server_offset(headers: Mapping[str, str], now: float) -> float | None:
-    """Return how many seconds the server's clock, by its ``Date``, is ahead of ours; None if it told no time."""
-    from email.utils import parsedate_to_datetime
-
-    try:
-        told_at = parsedate_to_datetime(headers.get("date", ""))
-    except (ValueError, TypeError):
-        return None
-    if told_at.utcoffset() is None:
-        told_at = told_at.replace(tzinfo=UTC)
-    return told_at.timestamp() - now
-
-
 def in_our_time(expires_at: datetime, offset: float | None, now: float) -> datetime:
     """Tell the end of keys, which the server told by its clock, by ours.
 
@@ -344,8 +332,3 @@ def shown_url(url: str) -> str:
 
 def _first(fields: Mapping[str, Any], *names: str) -> Any:
     return next((fields[name] for name in names if fields.get(name)), "")
-
-
-def _seconds(value: str | None) -> float | None:
-    """Read a ``Retry-After`` of seconds; a date is not worth the trouble here."""
-    return float(value) if value and value.isdecimal() else None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ots_config.credentials.providers.external import snapshot_from
+from ots_config.credentials.providers.external import adapted
 from ots_config.credentials.result import SourceFailure, hand_out
 from ots_config.credentials.sts import STS, Pace, STSAddress, call_sts
 from ots_config.errors import SettingsError
@@ -63,7 +63,7 @@ def caller_identity(
         CredentialsRefused: If the keys are refused, or STS cannot be reached.
     """
     address = STSAddress(endpoint, region, vpc, environ)
-    return hand_out(_asked(snapshot_from(credentials), fetch, address, pace or Pace()))
+    return hand_out(_asked(adapted(credentials).get_credentials(), fetch, address, pace or Pace()))
 
 
 def _asked(keys: Credentials, fetch: Fetch, address: STSAddress, pace: Pace) -> Identity | SourceFailure:

@@ -1,4 +1,4 @@
-"""What every source of credentials is: the one base class, with a default for whatever a source does not do itself."""
+"""The base class of every source of credentials, with a default for each optional method."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
+from ots_config.credentials.expiry import State
+from ots_config.credentials.health import Health, Rotation
 from ots_config.errors import CredentialsRefused
 
 if TYPE_CHECKING:
     from ots_config.credentials.credentials import Credentials
-    from ots_config.credentials.health import MaskedCredentials
-
-Rotation = Callable[["MaskedCredentials", "MaskedCredentials"], object]
-"""Called with the masked credentials that were replaced and those that replace them."""
 
 
 class Provider(ABC):
@@ -24,11 +22,13 @@ class Provider(ABC):
     configured here: a chain goes on) or ``CredentialsRefused`` (configured and failing: a chain stops).
 
     Attributes:
-        name: What the source is called in reports, ``keyring``.
+        name: The source's name in reports, ``keyring``.
         instant: Whether the source answers at once, so that it may be asked on an event loop.
-        cached: Whether ``get_credentials`` keeps what it fetched, or costs nothing. One that does neither is wrapped
-            in a ``RefreshingProvider`` when it is given to a client.
+        cached: Whether ``get_credentials`` may be called for each request. A provider of which this is not true is
+            wrapped in a ``RefreshingProvider`` when it is given to a client.
     """
+
+    __slots__ = ()
 
     name: str = "provider"
     instant: bool = False
@@ -47,10 +47,11 @@ class Provider(ABC):
         """Return the credentials to use now.
 
         Args:
-            timeout: Seconds that the call may take, None for no limit of the caller's.
+            timeout: Seconds that this call may take if it has to wait; None for the provider's own limit.
 
         Raises:
-            CredentialsError: If there are none.
+            CredentialsUnavailable: If there are none, and the source is not configured here.
+            CredentialsRefused: If there are none, and the source fails or takes too long.
         """
         return self.fetch_credentials()
 
@@ -58,7 +59,7 @@ class Provider(ABC):
         """Return the credentials to use now without blocking the event loop; see ``get_credentials``."""
         if self.instant:
             return self.get_credentials(timeout)
-        return await self._in_thread(lambda: self.get_credentials(timeout), timeout)
+        return await in_thread(self.name, lambda: self.get_credentials(timeout), timeout)
 
     def force_refresh(self, rejected: Credentials, timeout: float | None = None) -> Credentials:  # noqa: ARG002
         """Return other credentials than those that the service refused, if the source has others by now.
@@ -76,28 +77,43 @@ class Provider(ABC):
         """Return other credentials without blocking the event loop; see ``force_refresh``."""
         if self.instant:
             return self.force_refresh(rejected, timeout)
-        return await self._in_thread(lambda: self.force_refresh(rejected, timeout), timeout)
+        return await in_thread(self.name, lambda: self.force_refresh(rejected, timeout), timeout)
 
     def on_rotate(self, callback: Rotation) -> Callable[[], None]:  # noqa: ARG002
-        """Call ``callback(old, new)`` whenever the credentials are replaced; return a function that ends this.
+        """Call ``callback(old, new)``, both masked, when credentials replace others; return a function that ends this.
 
-        A source that keeps nothing does not know of replacements, and never calls it.
+        A source that keeps nothing does not know of replacements and never calls it.
         """
         return lambda: None
 
+    def health(self) -> Health:
+        """Return the condition of the credentials, without asking the source."""
+        return Health(State.FRESH, self.name)
+
     def describe(self) -> str:
-        """Return what the source looks at, without secrets."""
+        """Return what the source reads or asks, without secrets."""
         return self.name
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.describe()}>"
 
-    async def _in_thread(self, ask: Callable[[], Credentials], timeout: float | None) -> Credentials:  # noqa: ASYNC109
-        clock = asyncio.timeout(timeout)
-        try:
-            async with clock:
-                return await asyncio.to_thread(ask)
-        except TimeoutError:
-            if not clock.expired():
-                raise  # the source's own
-        raise CredentialsRefused(f"{self.name}: no answer within {timeout:.3g} s")
+
+async def in_thread(name: str, ask: Callable[[], Credentials], timeout: float | None) -> Credentials:  # noqa: ASYNC109
+    """Return what a blocking call returns, from a thread of its own.
+
+    Args:
+        name: The provider's name, for the message.
+        ask: The call.
+        timeout: Seconds to wait for it, None for no limit.
+
+    Raises:
+        CredentialsRefused: If it takes longer.
+    """
+    limit = asyncio.timeout(timeout)
+    try:
+        async with limit:
+            return await asyncio.to_thread(ask)
+    except TimeoutError:
+        if not limit.expired():
+            raise  # the source's own
+    raise CredentialsRefused(f"{name}: no answer within {timeout:.3g} s")

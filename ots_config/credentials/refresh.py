@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.expiry import AGE_CLOCK, Backoff, Held, same_keys
 from ots_config.credentials.forking import reset_after_fork
-from ots_config.credentials.logbook import Logbook
+from ots_config.credentials.health import Health, RefreshHistory, Rotation
+from ots_config.credentials.provider import Provider
 from ots_config.credentials.single_flight import BACKGROUND, Flight, translated
 from ots_config.errors import CredentialsError, CredentialsRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ots_config.credentials.health import Health
-    from ots_config.credentials.logbook import Rotation
 
 _NOTHING = Held(Credentials("none", "none", source="nowhere"), -math.inf, -math.inf, -math.inf)
 # A source that has not answered for so long is asked again beside the question that got stuck.
@@ -29,7 +28,7 @@ _LOST = 300.0
 _FORGOTTEN = 60.0
 
 
-class RefreshingProvider:
+class RefreshingProvider(Provider):
     """Credentials of a source, fetched when needed and renewed before they end.
 
     While the credentials live, ``get_credentials`` returns them at once and never raises: when they grow old, one
@@ -41,7 +40,7 @@ class RefreshingProvider:
     source travels, credentials and callbacks do not.
 
     Args:
-        source: An object with ``name`` and ``fetch_credentials()`` (or ``get_credentials()``) that asks anew each time.
+        source: The provider to ask; its ``fetch_credentials`` asks anew each time.
         max_age: Seconds after which credentials are fetched again though they still live; None for never.
         wait: Seconds that a caller waits who names no timeout of its own.
         backoff: Seconds to wait after the first failed fetch, and at most after any.
@@ -60,23 +59,24 @@ class RefreshingProvider:
         "_flight_at",
         "_forced",
         "_held",
-        "_instant",
+        "_history",
         "_lock",
-        "_logbook",
         "_max_age",
         "_pause",
         "_source",
         "_wait",
         "_wall",
+        "instant",
         "name",
     )
 
+    cached = True
     _flight: Flight | None
     _check_every: float = math.inf  # seconds after which ``_changed`` is worth asking
 
     def __init__(
         self,
-        source: Any,
+        source: Provider,
         *,
         max_age: float | None = None,
         wait: float = 60.0,
@@ -89,12 +89,12 @@ class RefreshingProvider:
         self._max_age = max_age
         self._wait = wait
         self._backoff = backoff
-        self._instant = bool(getattr(source, "instant", False)) if instant is None else instant
+        self.instant = source.instant if instant is None else instant
         self._clock = clock
         self._wall = wall
-        self.name: str = getattr(source, "name", None) or type(source).__name__
+        self.name = source.name
         self._held = _NOTHING
-        self._logbook = Logbook(self.name)
+        self._history = RefreshHistory(self.name)
         self._failure: CredentialsError | None = None
         self._pause = Backoff(*backoff)
         self._forced = Backoff(*backoff)
@@ -102,6 +102,10 @@ class RefreshingProvider:
         reset_after_fork(self)
 
     # --- what callers ask -----------------------------------------------------------------------------
+
+    def fetch_credentials(self) -> Credentials:
+        """Return the credentials to use now; see ``get_credentials``."""
+        return self.get_credentials()
 
     def get_credentials(self, timeout: float | None = None) -> Credentials:
         """Return the credentials to use now.
@@ -170,22 +174,16 @@ class RefreshingProvider:
         Returns:
             A function that ends this.
         """
-        return self._logbook.on_rotate(callback)
+        return self._history.on_rotate(callback)
 
     def health(self) -> Health:
-        """Return how the credentials fare, without asking the source."""
+        """Return the condition of the credentials, without asking the source."""
         held = self._held
-        return self._logbook.health(held.state(self._clock()), None if held is _NOTHING else held.credentials)
-
-    @property
-    def instant(self) -> bool:
-        """Whether the source is asked on the caller's thread."""
-        return self._instant
+        return self._history.health(held.state(self._clock()), None if held is _NOTHING else held.credentials)
 
     def describe(self) -> str:
-        """Tell what the source looks at, without secrets."""
-        describe = getattr(self._source, "describe", None)
-        return str(describe()) if describe else self.name
+        """Return what the source says of itself."""
+        return self._source.describe()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {self._held.state(self._clock()).value}>"
@@ -211,7 +209,7 @@ class RefreshingProvider:
             if flight is None:
                 due_at = max(held.stale_at, self._pause.until)
                 # Without credentials, a source that answers at once is asked each time.
-                if now < due_at and (alive or not self._instant) and not self._changed():
+                if now < due_at and (alive or not self.instant) and not self._changed():
                     if alive:
                         self._held = held.looked_at_next(min(due_at, now + self._check_every))
                         return held.credentials
@@ -260,7 +258,7 @@ class RefreshingProvider:
         return flight
 
     def _fly(self, flight: Flight, *, urgent: bool) -> None:
-        if self._instant:
+        if self.instant:
             flight.run()
         else:
             BACKGROUND.submit(flight, urgent=urgent)
@@ -283,9 +281,8 @@ class RefreshingProvider:
         raise failure
 
     def _ask(self) -> Credentials:
-        fetch = getattr(self._source, "fetch_credentials", None) or self._source.get_credentials
-        credentials = fetch()
-        if not isinstance(credentials, Credentials):
+        credentials = self._source.fetch_credentials()
+        if not isinstance(credentials, Credentials):  # a user's source may return anything
             raise CredentialsRefused(f"{self.name}: the source returned {type(credentials).__name__}, no Credentials")
         return credentials
 
@@ -318,7 +315,7 @@ class RefreshingProvider:
             self._failure = None
             self._pause.reset()
             self._land(took_off)
-        self._logbook.succeeded(old, held.credentials, self._wall())
+        self._history.succeeded(old, held.credentials, self._wall())
 
     def _fail(self, took_off: float, failure: CredentialsError) -> None:
         with self._lock:
@@ -332,7 +329,7 @@ class RefreshingProvider:
                 held = held.stale_from(now).looked_at_next(min(self._pause.until, now + self._check_every))
                 self._held = held
             self._land(took_off)
-        self._logbook.failed(failure, held.state(now), None if held is _NOTHING else held.credentials)
+        self._history.failed(failure, held.state(now), None if held is _NOTHING else held.credentials)
 
     # --- forks and pickles --------------------------------------------------------------------------------
 
@@ -345,12 +342,12 @@ class RefreshingProvider:
             self._held = self._held.looked_at_next(-math.inf)
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {
+        state: dict[str, Any] = {
             "source": self._source,
             "max_age": self._max_age,
             "wait": self._wait,
             "backoff": self._backoff,
-            "instant": self._instant,
+            "instant": self.instant,
         }
         if self._clock is not AGE_CLOCK:
             state["clock"] = self._clock

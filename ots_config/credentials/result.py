@@ -73,7 +73,10 @@ class SourceFailure:
         error = failed(text) if self.applies else CredentialsUnavailable(text)
         error.http_status = self.http_status
         vars(error).update(
-            code=self.code, request_id=self.request_id, recommend=self.recommend, transient=self.transient
+            code=self.code or error.code,
+            request_id=self.request_id,
+            recommend=self.recommend,
+            transient=self.transient,
         )
         return error
 
@@ -83,7 +86,7 @@ def missing(reason: str) -> SourceFailure:
     return SourceFailure(reason, applies=False)
 
 
-def hand_out(outcome: Found | SourceFailure) -> Found:
+def hand_out(outcome: Found | SourceFailure | CredentialsError) -> Found:
     """Return what was found, or raise why nothing was.
 
     Raises:
@@ -93,6 +96,8 @@ def hand_out(outcome: Found | SourceFailure) -> Found:
     """
     if isinstance(outcome, SourceFailure):
         raise outcome.error()
+    if isinstance(outcome, CredentialsError):
+        raise outcome
     return outcome
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.expiry import refresh_window, same_keys
 from ots_config.credentials.lock import FileLock
+from ots_config.credentials.provider import Provider
 from ots_config.errors import CredentialsRefused
 
 logger = logging.getLogger("ots_config.credentials")
@@ -53,7 +54,7 @@ class _Entry:
         return ends.timestamp() - now > refresh_window(ends.timestamp() - self.fetched_at)
 
 
-class SharedCache:
+class SharedCache(Provider):
     """A source whose credentials are fetched once for all processes; wrap it in ``RefreshingProvider``.
 
     The file holds secrets as plain text, readable by its owner only; that is why nothing is kept unless you ask for
@@ -64,7 +65,7 @@ class SharedCache:
     wants newer ones.
 
     Args:
-        source: An object with ``name`` and ``fetch_credentials()`` whose credentials expire.
+        source: A provider whose credentials expire.
         directory: Where the files lie; the user's cache directory by default.
         identity: What tells this source's credentials from those of any other, without secrets; by default what
             ``source.describe()`` says.
@@ -75,7 +76,7 @@ class SharedCache:
 
     def __init__(
         self,
-        source: Any,
+        source: Provider,
         directory: str | os.PathLike[str] | None = None,
         *,
         identity: str | None = None,
@@ -89,7 +90,7 @@ class SharedCache:
         self._wait = wait
         self._sleep = sleep
         self._wall = wall
-        self.name: str = getattr(source, "name", None) or type(source).__name__
+        self.name = source.name
         self._last: Credentials | None = None
         self._warned = False
 
@@ -114,9 +115,8 @@ class SharedCache:
         return self._path_of(self._who())
 
     def describe(self) -> str:
-        """Tell what the source looks at, without secrets."""
-        describe = getattr(self._source, "describe", None)
-        return str(describe()) if describe else self.name
+        """Return what the source says of itself."""
+        return self._source.describe()
 
     def __repr__(self) -> str:
         return f"<SharedCache of {self._source!r}>"
@@ -222,8 +222,8 @@ def _write(path: Path, entry: _Entry, who: str) -> None:
             "version": _VERSION,
             "who": who,
             "access_key_id": credentials.access_key_id,
-            "access_key_secret": credentials.access_key_secret,
-            "sts_token": credentials.sts_token,
+            "access_key_secret": credentials.get_access_key_secret(),
+            "sts_token": credentials.get_security_token(),
             "expires_at": credentials.expires_at and credentials.expires_at.timestamp(),
             "source": credentials.source,
             "fetched_at": entry.fetched_at,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
+from ots_config.backoff import backoff_delay
 from ots_config.credentials.http import Fetch, Reply, Timeouts, ask, fault_of_url, keys_in
-from ots_config.credentials.providers.external import described, snapshot_from
+from ots_config.credentials.provider import Provider
+from ots_config.credentials.providers.external import adapted
 from ots_config.credentials.result import SourceFailure, hand_out
 from ots_config.credentials.role import Role, role_of
 from ots_config.credentials.rpc_signature import sign_rpc
@@ -113,9 +114,8 @@ class Pace:
 
     def wait(self, attempt: int, failure: SourceFailure) -> float:
         """Return the seconds to wait after an attempt, the first being 1; throttling is given more room."""
-        longest = min(5.0, (1.0 if failure.throttled else 0.2) * 2.0 ** (attempt - 1))
-        drawn = longest * random.uniform(0.5, 1.0)  # noqa: S311 - a fleet spread out, nothing to guess
-        return max(drawn, min(failure.wait or 0.0, 5.0))
+        delay = backoff_delay(attempt, 1.0 if failure.throttled else 0.2, 5.0)
+        return max(delay, min(failure.wait or 0.0, 5.0))
 
 
 def call_sts(
@@ -186,7 +186,7 @@ class _Attempt:
     def _post(self) -> Reply | SourceFailure:
         signer = self._signer
         secrets = [self._parameters.get("OIDCToken")]
-        secrets += [signer.access_key_secret, signer.sts_token] if signer else []
+        secrets += [signer.get_access_key_secret(), signer.get_security_token()] if signer else []
         return ask(
             self._fetch,
             "POST",
@@ -215,8 +215,8 @@ class _Attempt:
                 "SignatureNonce": str(uuid4()),
             }
             if self._signer.sts_token:
-                form["SecurityToken"] = self._signer.sts_token
-            form["Signature"] = sign_rpc(self._signer.access_key_secret, "POST", form)
+                form["SecurityToken"] = self._signer.sts_token.reveal()
+            form["Signature"] = sign_rpc(self._signer.access_key_secret.reveal(), "POST", form)
         return form
 
     def __repr__(self) -> str:
@@ -236,7 +236,7 @@ def role_keys(reply: Reply, role: Role, *, source: str, now: float) -> Credentia
     )
 
 
-class AssumeRoleProvider:
+class AssumeRoleProvider(Provider):
     """The keys of a role, assumed with the keys of another source.
 
     The source may be any provider, a role too: so roles chain. Each call of ``fetch_credentials`` asks the source and
@@ -283,7 +283,7 @@ class AssumeRoleProvider:
         pace: Pace | None = None,
         origin: str = "argument",
     ) -> None:
-        self.source = source
+        self.source = adapted(source)
         self._fetch = fetch
         self._role = role_of(
             role_arn,
@@ -341,11 +341,10 @@ class AssumeRoleProvider:
             CredentialsUnavailable: If the source has no keys.
             CredentialsRefused: If the source or STS refuses, or STS cannot be reached.
         """
-        keys = snapshot_from(self.source)
+        keys = self.source.get_credentials()
         outcome = self._assumed(keys)
-        look_again = getattr(self.source, "force_refresh", None)
-        if look_again and isinstance(outcome, SourceFailure) and outcome.code.startswith(_WRONG_KEYS):
-            renewed = look_again(keys)
+        if isinstance(outcome, SourceFailure) and outcome.code.startswith(_WRONG_KEYS):
+            renewed = self.source.force_refresh(keys)
             if renewed != keys:
                 outcome = self._assumed(renewed)
         return hand_out(outcome)
@@ -375,7 +374,4 @@ class AssumeRoleProvider:
         """Tell the role, the address and the source, without secrets."""
         role, url = self._current()
         where = "an address that cannot be used" if isinstance(url, SourceFailure) else url.rstrip("/")
-        return f"{role} at {where}, from {described(self.source)}"
-
-    def __repr__(self) -> str:
-        return f"<AssumeRoleProvider: {self.describe()}>"
+        return f"{role} at {where}, from {self.source.describe()}"

@@ -1,8 +1,8 @@
-"""The one door to aiohttp: a session for each event loop, its TLS, its proxy, and its errors in our terms.
+"""The one door to aiohttp: a session for each event loop, its TLS, its proxy, and aiohttp's errors translated.
 
-Nothing is read from the environment, no cookie is kept, no redirect is followed and nothing is retried. aiohttp tells
-all failures of a connection alike; a write may only be sent again where it is known that the server cannot have it,
-so each request watches how far it gets.
+Nothing is read from the environment, no cookie is kept, no redirect is followed and nothing is retried. aiohttp
+reports all failures of a connection alike; a write may only be sent again where it is known that the server cannot
+have it, so each request records how far it gets.
 """
 
 from __future__ import annotations
@@ -33,24 +33,25 @@ from ots_config.errors import (
     UntrustedServer,
     without_frames,
 )
-from ots_config.request.connection import MAX_BODY, HTTPResponse, told
-from ots_config.request.io import clamp_timeouts
+from ots_config.request.connection import system_text
+from ots_config.request.deadline import NEVER, Deadline
+from ots_config.request.http_parser import MAX_BODY, HTTPResponse
 from ots_config.request.pool import MAX_AGE
-from ots_config.request.transport import tls_context
+from ots_config.request.tls import tls_context
 
 _UNTIMED = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)  # Request has a clock
 
 
-class _Request(aiohttp.Payload):
-    """The body of one request, which watches how far the request gets.
+class _TrackedBody(aiohttp.Payload):
+    """The body of one request, which records how far the request gets.
 
     Attributes:
-        clock: Ends the wait for a connection, and from the first byte sent the wait for the answer.
-        has_slot: Whether a connection could be had or made.
-        is_kept: Whether the connection was kept from an earlier request.
-        is_begun: Whether there was a connection to send it on.
+        clock: Ends the wait for a connection, and from the first byte sent the wait for the response.
+        has_slot: Whether the limit of connections allowed one.
+        is_reused: Whether the connection was used by an earlier request.
+        has_connection: Whether there was a connection to send it on.
         is_sent: Whether the system took all of it, so that the server may have it.
-        is_answered: Whether the head of an answer came.
+        has_response: Whether the head of a response came.
     """
 
     clock: asyncio.Timeout
@@ -59,7 +60,7 @@ class _Request(aiohttp.Payload):
         super().__init__(body, content_type="application/octet-stream")
         self._read_timeout = read_timeout
         self._ends = ends
-        self.has_slot = self.is_kept = self.is_begun = self.is_sent = self.is_answered = False
+        self.has_slot = self.is_reused = self.has_connection = self.is_sent = self.has_response = False
 
     @property
     def size(self) -> int:
@@ -70,7 +71,7 @@ class _Request(aiohttp.Payload):
 
     async def write(self, writer: Any) -> None:
         """Send head and body; aiohttp calls this once there is a connection."""
-        self.is_begun = True
+        self.has_connection = True
         self.clock.reschedule(min(asyncio.get_running_loop().time() + self._read_timeout, self._ends))
         await writer.write(self._value, drain=False)  # fails before anything is sent if the connection is closed
         transport = writer.transport
@@ -86,7 +87,7 @@ class _Request(aiohttp.Payload):
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Keeps connections as ``ConnectionPool`` does: none is used again that grew old or that the server has closed."""
+    """Keeps connections as ``ConnectionPool`` does: one that is too old or that the server closed is not used again."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -103,14 +104,14 @@ class _Connector(aiohttp.TCPConnector):
                     plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 return connection
             if monotonic() - opened_at <= MAX_AGE and _is_usable(connection.transport):
-                if isinstance(req.body, _Request):
-                    req.body.is_kept = True
+                if isinstance(req.body, _TrackedBody):
+                    req.body.is_reused = True
                 return connection
             connection.close()
 
 
 def _is_usable(transport: asyncio.Transport | None) -> bool:
-    """Tell whether the server has not closed an idle connection: the event loop may not have looked since."""
+    """Return whether the server has not closed an idle connection: the event loop may not have looked since."""
     if transport is None:
         return False
     plain = transport.get_extra_info("socket")
@@ -122,7 +123,7 @@ def _is_usable(transport: asyncio.Transport | None) -> bool:
 
 
 class _Pool:
-    """What belongs to one event loop: a session, and a slot for each connection that it may have."""
+    """What belongs to one event loop: a session, and a slot for each connection that it may open."""
 
     def __init__(self, session: aiohttp.ClientSession, slots: int, *, is_owned: bool) -> None:
         self.loop = asyncio.get_running_loop()
@@ -141,7 +142,7 @@ class _Pool:
             self.forget()
 
     def forget(self) -> None:
-        """Close what belonged to an event loop that runs no more; there is nothing left to wait for."""
+        """Close what belonged to an event loop that no longer runs; there is nothing left to wait for."""
         if self._is_owned:
             closing = self.session.close()
             with suppress(StopIteration):
@@ -150,7 +151,7 @@ class _Pool:
 
 
 class AsyncTransport:
-    """Sends the requests of one client to one endpoint, from whatever event loop they come.
+    """Sends the requests of one client to one endpoint, from any event loop.
 
     Args:
         endpoint: ``https://host[:port]``, without a trailing slash.
@@ -159,12 +160,12 @@ class AsyncTransport:
         force_close: Whether each connection is closed after its request.
         ca_bundle: A PEM file of authorities to trust in place of certifi's.
         minimum_tls: The oldest TLS version.
-        proxies: Proxy URLs by scheme; empty goes straight.
+        proxies: Proxy URLs by scheme; empty connects directly.
         session: A session of the user's to send through, which is not closed here.
         user_agent: What the ``User-Agent`` header says.
 
     Raises:
-        SettingsError: If the proxy is none that aiohttp knows.
+        SettingsError: If aiohttp does not support the proxy.
     """
 
     def __init__(
@@ -202,33 +203,32 @@ class AsyncTransport:
         headers: Mapping[str, str],
         body: bytes,
         timeouts: tuple[float, float],
-        left: float | None = None,
+        deadline: Deadline = NEVER,
     ) -> HTTPResponse:
-        """Send one request and return the answer, whatever its status.
+        """Send one request and return the response, whatever its status.
 
-        A task that is cancelled meanwhile gives its connection up; whether the request was carried out is not known.
+        A task that is cancelled meanwhile closes its connection; the request may have happened.
 
         Args:
             path: The path, ``/PutRow``.
             headers: The signed headers.
             body: The encoded request.
-            timeouts: Seconds to connect, and seconds for the answer.
-            left: Seconds for both.
+            timeouts: Seconds to connect, and seconds for the response.
+            deadline: The call's, which cuts both.
 
         Raises:
             ConnectFailed: If the server never had the whole request.
-            ResponseLost: If it may have had it, and no whole answer came.
-            ResponseInvalid: If the answer is not HTTP.
+            ResponseLost: If it may have had it, and no whole response came.
+            ResponseInvalid: If the response is not HTTP.
         """
         pool = self._pool()
-        connect_timeout, read_timeout = clamp_timeouts(timeouts, left)
-        now = pool.loop.time()
-        request = _Request(body, read_timeout, float("inf") if left is None else now + left)
+        connect_timeout, read_timeout = deadline.clamp_timeouts(timeouts)
+        request = _TrackedBody(body, read_timeout, pool.loop.time() + deadline.remaining())
         try:
-            async with asyncio.timeout_at(now + connect_timeout) as request.clock, pool.slots:
+            async with asyncio.timeout(connect_timeout) as request.clock, pool.slots:
                 request.has_slot = True
                 return await self._exchange(pool.session, path, headers, request)
-        except Exception as error:  # noqa: BLE001 - the one door: whatever aiohttp raises leaves as an error of ours
+        except Exception as error:  # noqa: BLE001 - the one door: whatever aiohttp raises is translated
             # Raised outside this block: the foreign error holds the request, and that holds the signature.
             failure = self._translate(error, request, connect_timeout, read_timeout)
         except BaseException as error:  # above all a cancellation: it passes, but not with aiohttp's frames
@@ -237,7 +237,7 @@ class AsyncTransport:
         raise failure
 
     async def _exchange(
-        self, session: aiohttp.ClientSession, path: str, headers: Mapping[str, str], request: _Request
+        self, session: aiohttp.ClientSession, path: str, headers: Mapping[str, str], request: _TrackedBody
     ) -> HTTPResponse:
         url = self._urls.get(path)
         if url is None:
@@ -250,7 +250,7 @@ class AsyncTransport:
             proxy=self._proxy,
             timeout=_UNTIMED,
         ) as response:
-            request.is_answered = True
+            request.has_response = True
             parts: list[bytes] = []
             size = 0
             async for part in response.content.iter_any():
@@ -299,24 +299,25 @@ class AsyncTransport:
     # --- foreign errors ---
 
     def _translate(
-        self, error: Exception, request: _Request, connect_timeout: float, read_timeout: float
+        self, error: Exception, request: _TrackedBody, connect_timeout: float, read_timeout: float
     ) -> RequestError:
-        """Tell an error in our terms; what is not known to be unsent may have happened."""
+        """Translate an error; what is not known to be unsent may have happened."""
         if isinstance(error, RequestError):
             without_frames(error)
             return error
         if request.is_sent:
             return self._lost(error, request, read_timeout)
-        if not request.is_begun:
+        if not request.has_connection:
             failure = self._not_connected(error, request, connect_timeout)
-        elif request.clock.expired():
-            failure = ConnectFailed(f"{self._host} did not take the whole request within {read_timeout:g} s")
+            failure.on_reused_connection = request.is_reused
+            return failure
+        if request.clock.expired():
+            text = f"{self._host} did not take the whole request within {read_timeout:g} s"
         else:
-            failure = ConnectFailed(f"{self._host} closed the connection before the request was sent: {_told(error)}")
-        failure.on_reused_connection = request.is_kept
-        return failure
+            text = f"{self._host} closed the connection before the request was sent: {_error_text(error)}"
+        return ConnectFailed(text, on_reused_connection=request.is_reused)
 
-    def _not_connected(self, error: Exception, request: _Request, timeout: float) -> RequestError:  # noqa: PLR0911 - a table, a line each
+    def _not_connected(self, error: Exception, request: _TrackedBody, timeout: float) -> RequestError:  # noqa: PLR0911 - a table, a line each
         if self._closed:
             return RequestInvalid("the client is closed")
         if request.clock.expired():
@@ -334,46 +335,45 @@ class AsyncTransport:
                     "name its authority with ca_bundle"
                 )
             case aiohttp.ClientConnectorDNSError():
-                return ConnectFailed(f"the host name {error.host} cannot be resolved: {_told(error)}")
+                return ConnectFailed(f"the host name {error.host} cannot be resolved: {_error_text(error)}")
             case aiohttp.ClientConnectorSSLError():
-                return ConnectFailed(f"the TLS handshake with {self._where} failed: {_told(error)}")
+                return ConnectFailed(f"the TLS handshake with {self._where} failed: {_error_text(error)}")
             case aiohttp.ClientProxyConnectionError():
-                return ConnectFailed(f"no connection to the proxy {error.host}:{error.port}: {_told(error)}")
+                return ConnectFailed(f"no connection to the proxy {error.host}:{error.port}: {_error_text(error)}")
             case aiohttp.ClientHttpProxyError():
                 return ConnectFailed(f"the proxy does not connect to {self._where}: HTTP {error.status}")
             case aiohttp.ClientConnectionError() | OSError():
-                return ConnectFailed(f"no connection to {self._where}: {_told(error)}")
+                return ConnectFailed(f"no connection to {self._where}: {_error_text(error)}")
             case _:
                 return RequestInvalid(f"the request cannot be sent: {type(error).__name__}")
 
-    def _lost(self, error: Exception, request: _Request, timeout: float) -> RequestError:
+    def _lost(self, error: Exception, request: _TrackedBody, timeout: float) -> RequestError:
         if request.clock.expired():
             return ResponseLost(f"{self._host} did not answer within {timeout:g} s")
         if isinstance(error, aiohttp.ClientResponseError):
             return ResponseInvalid(f"{self._host} did not answer in HTTP/1.1")
-        how = "in the middle of its answer" if request.is_answered else "without an answer"
-        lost = ResponseLost(f"{self._host} closed the connection {how}: {_told(error)}")
-        lost.on_reused_connection = request.is_kept and not request.is_answered
-        return lost
+        how = "in the middle of its response" if request.has_response else "without a response"
+        text = f"{self._host} closed the connection {how}: {_error_text(error)}"
+        return ResponseLost(text, on_reused_connection=request.is_reused and not request.has_response)
 
 
-def _told(error: BaseException) -> str:
-    """Say in a few words what the system reported; aiohttp's own texts may hold parts of the answer."""
+def _error_text(error: BaseException) -> str:
+    """Return what the system reported, in a few words; aiohttp's own texts may hold parts of the response."""
     if isinstance(error, aiohttp.ClientConnectorError):
         error = error.os_error
     elif isinstance(error.__cause__, OSError):
         error = error.__cause__
-    return told(error) if isinstance(error, OSError) else type(error).__name__
+    return system_text(error) if isinstance(error, OSError) else type(error).__name__
 
 
 def _proxy_of(scheme: str, proxies: Mapping[str, str]) -> str | None:
-    """Return the proxy for one scheme, None to go straight."""
+    """Return the proxy for one scheme, None to connect directly."""
     proxy = proxies.get(scheme) or proxies.get("all")
     if proxy is not None and urlsplit(proxy).scheme not in ("http", "https"):
         raise SettingsError(
             SettingsProblem(
                 "proxies",
-                "an asynchronous client speaks to HTTP proxies only",
+                "an asynchronous client supports HTTP proxies only",
                 "argument",
                 "Name a proxy by an http URL, or use OTSClient.",
             )

@@ -1,31 +1,31 @@
-"""Both ends of one attempt: the request signed, and the answer verified and, if it is no success, made an error."""
+"""Both ends of one attempt: signs the request, verifies the response, and makes an error of one that is no success."""
 
 from __future__ import annotations
 
 import time
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from ots_config.credentials.credentials import Credentials
 from ots_config.errors import AuthenticationFailed, RequestError, ResponseInvalid, ServiceError, Throttled
+from ots_config.http_headers import ots_date_offset, retry_after_seconds
 from ots_config.request.operations import Operation
-from ots_config.request.retry_policy import FailureKind, classify
-from ots_config.request.signing import SignedHeaders, Signer, SigningKey, server_offset, verify_response
+from ots_config.request.retry_decision import FailureKind, classify_code
+from ots_config.request.signing import SignedHeaders, Signer, SigningKey, verify_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from logging import Logger
 
-    from ots_config.request.connection import HTTPResponse
+    from ots_config.request.http_parser import HTTPResponse
 
 
 class Authenticator:
-    """Signs the requests of one client and judges their answers, by a clock that follows the service's.
+    """Signs the requests of one client and verifies their responses, by a clock that follows the service's.
 
     Args:
         signer: Signs requests.
         read_error: Reads code and message out of an error's body, None if it is not the service's.
-        logger: Is told once when the local clock turns out to be wrong.
+        logger: Gets a warning when the local clock turns out to be wrong.
     """
 
     def __init__(
@@ -39,38 +39,38 @@ class Authenticator:
     def sign(
         self, operation: Operation, body: bytes, credentials: Credentials
     ) -> tuple[SignedHeaders, SigningKey, float]:
-        """Return the headers of one attempt, the key that its answer must be signed with, and its time."""
+        """Return the headers of one attempt, the key that its response must be signed with, and its time."""
         now = time.time() + self._clock_offset
         headers, key = self._signer.sign(operation.path, body, credentials, now)
         return headers, key, now
 
     def verify(
-        self, operation: Operation, answer: HTTPResponse, credentials: Credentials, key: SigningKey, now: float
+        self, operation: Operation, response: HTTPResponse, credentials: Credentials, key: SigningKey, now: float
     ) -> HTTPResponse | RequestError:
-        """Return an answer that is the service's own and a success, or what is wrong with it.
+        """Return a response that is the service's own and a success, else the error that it stands for.
 
         Args:
             operation: What was called.
-            answer: The whole answer.
+            response: The whole response.
             credentials: What the request was signed with.
             key: What ``sign`` returned.
             now: The same.
         """
-        refused = None if 200 <= answer.status < 300 else self._error_of(operation, answer)
+        error = None if 200 <= response.status < 300 else self._error_of(operation, response)
         try:
             verify_response(
                 operation.path,
-                answer.status,
-                answer.headers,
-                answer.body,
+                response.status,
+                response.headers,
+                response.body,
                 access_key_id=credentials.access_key_id,
                 key=key,
                 now=now,
-                refused=isinstance(refused, AuthenticationFailed),
+                refused=isinstance(error, AuthenticationFailed),
             )
-        except RequestError as error:
-            return error
-        return answer if refused is None else refused
+        except RequestError as untrusted:
+            return untrusted
+        return response if error is None else error
 
     def correct_clock(self, offset: float) -> None:
         """Date requests by the service's clock from now on.
@@ -85,40 +85,28 @@ class Authenticator:
             )
         self._clock_offset = offset
 
-    def _error_of(self, operation: Operation, answer: HTTPResponse) -> RequestError:
-        """Make an error of an answer that is no success."""
-        status, headers = answer.status, answer.headers
+    def _error_of(self, operation: Operation, response: HTTPResponse) -> RequestError:
+        """Return the error for a response that is no success."""
+        status, headers, now = response.status, response.headers, time.time()
         request_id = headers.get("x-ots-requestid", "")
-        read = self._read_error(answer.body)
+        retry_after = retry_after_seconds(headers["retry-after"], now) if "retry-after" in headers else None
+        read = self._read_error(response.body)
         if read is None:
-            error: RequestError = ResponseInvalid(
-                f"HTTP {status} {answer.reason}: the answer is not the service's own", http_status=status
+            return ResponseInvalid(
+                f"HTTP {status} {response.reason}: the response is not the service's own",
+                http_status=status,
+                request_id=request_id,
+                retry_after=retry_after,
             )
-            error.request_id = request_id
-            error.retry_after = _seconds(headers.get("retry-after"))
-            return error
         code, message = read
-        kind: type[ServiceError] = ServiceError
         if code == "OTSAuthFailed":
-            kind = AuthenticationFailed
-        else:
-            candidate = ServiceError(status, code, message)
-            if classify(candidate) in (FailureKind.REFUSED, FailureKind.THROTTLED):
-                kind = Throttled
-        service_error = kind(status, code, message, request_id, operation=operation.name)
-        if isinstance(service_error, AuthenticationFailed) and "x-ots-date" in headers:
-            service_error.clock_offset = server_offset(headers["x-ots-date"], time.time())
-        service_error.retry_after = _seconds(headers.get("retry-after"))
-        return service_error
-
-
-def _seconds(text: str | None) -> float | None:
-    """Read ``Retry-After``, seconds or a date (RFC 9110, 10.2.3)."""
-    if text is None:
-        return None
-    if text.isascii() and text.isdecimal():
-        return float(text)
-    try:
-        return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
-    except ValueError:
-        return None
+            refusal = AuthenticationFailed(
+                status, code, message, request_id, operation=operation.name, retry_after=retry_after
+            )
+            refusal.clock_offset = ots_date_offset(headers.get("x-ots-date", ""), now)
+            return refusal
+        kind = classify_code(code, message, status)
+        made = Throttled if kind in (FailureKind.REFUSED, FailureKind.THROTTLED) else ServiceError
+        error = made(status, code, message, request_id, operation=operation.name, retry_after=retry_after)
+        error.failure_kind = kind
+        return error

@@ -1,8 +1,8 @@
 """One call of an operation: the attempt, and the loop around it once an attempt has failed.
 
-It is written once for threads and for tasks: what a call waits for is handed in, and so is the way to wait.
-``CallState`` decides, without waiting or sending anything. Each attempt takes one snapshot of the credentials, signs
-with it and verifies the answer with the same one, so a retry has a fresh date and may have fresh keys.
+It is written once for threads and for tasks: the object that does the waiting is an argument. ``CallState`` decides
+without waiting or sending. Each attempt takes one snapshot of the credentials, signs with it and verifies the response
+with the same one, so a retry has a fresh date and may have fresh keys.
 """
 
 from __future__ import annotations
@@ -11,29 +11,31 @@ import time
 from logging import DEBUG, Logger
 from typing import TYPE_CHECKING
 
-from ots_config.credentials.credentials import Credentials
 from ots_config.errors import OTSConfigError, RequestError, without_frames
-from ots_config.request.attempt import Authenticator
-from ots_config.request.io import CallIO
-from ots_config.request.operations import Operation
-from ots_config.request.retry_decision import CallState, RetryBudget
+from ots_config.request.deadline import Deadline
+from ots_config.request.retry_decision import CallState
 from ots_config.request.retry_policy import RetryEvent, RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ots_config.request.connection import HTTPResponse
+    from ots_config.credentials.credentials import Credentials
+    from ots_config.request.attempt import Authenticator
+    from ots_config.request.http_parser import HTTPResponse
+    from ots_config.request.io import CallIO
+    from ots_config.request.operations import Operation
+    from ots_config.request.retry_budget import RetryBudget
 
 
 class Caller:
     """Calls operations for one client.
 
     Args:
-        waiting: Fetches credentials, sends and sleeps, blocking a thread or suspending a task.
-        authenticator: Signs requests and judges answers.
+        io: Gets credentials, sends and sleeps, blocking a thread or suspending a task.
+        authenticator: Signs requests and verifies responses.
         policy: Decides about retries.
         budget: Bounds them.
-        deadline: Seconds that a whole call may take, retries and all; None sets no limit.
+        deadline: Seconds that a whole call may take, with its retries; None sets no limit.
         logger: Gets a DEBUG record for each request and an ERROR record for each failed call.
         present: Gives an error the types that the caller expects.
     """
@@ -41,7 +43,7 @@ class Caller:
     def __init__(
         self,
         *,
-        waiting: CallIO,
+        io: CallIO,
         authenticator: Authenticator,
         policy: RetryPolicy,
         budget: RetryBudget,
@@ -49,11 +51,11 @@ class Caller:
         logger: Logger,
         present: Callable[[OTSConfigError], OTSConfigError],
     ) -> None:
-        self._waiting = waiting
+        self._io = io
         self._authenticator = authenticator
         self._policy = policy
         self._budget = budget
-        self._deadline = deadline
+        self._seconds = float("inf") if deadline is None else deadline
         self._logger = logger
         self._present = present
 
@@ -64,56 +66,54 @@ class Caller:
             operation: What all of them call.
         """
         self._budget.count_call()
-        return self._recovery(operation, time.monotonic())
+        started = time.monotonic()
+        return CallState(operation, self._policy, self._budget, started, Deadline(started + self._seconds))
 
     async def call(
-        self, operation: Operation, body: bytes, repeatable: Callable[[], bool], recovery: CallState | None = None
+        self, operation: Operation, body: bytes, repeatable: Callable[[], bool], state: CallState | None = None
     ) -> HTTPResponse:
         """Carry out one operation.
 
         Args:
             operation: What to call.
             body: The encoded request.
-            repeatable: Tells whether sending it twice leaves what sending it once does; asked only after a failure.
-            recovery: What ``begin`` returned, if this is a part of a call.
+            repeatable: Returns whether sending it twice has the effect of sending it once; asked only after a failure.
+            state: What ``begin`` returned, if this is a part of a call.
 
         Returns:
-            The verified answer, of a status that means success.
+            The verified response, of a status that means success.
 
         Raises:
             RequestError: If the operation failed, after what retries there were.
-            CredentialsError: If no credentials could be had.
+            CredentialsError: If there are no credentials.
         """
-        if recovery is None:
+        if state is None:
             self._budget.count_call()
             started = time.monotonic()
-            ends = None if self._deadline is None else started + self._deadline
+            deadline = Deadline(started + self._seconds)
         else:
-            started, ends = recovery.started, recovery.ends
-        outcome, used = await self._attempt(operation, body, ends)
+            started, deadline = 0.0, state.deadline
+        outcome, used = await self._attempt(operation, body, deadline)
         if not isinstance(outcome, OTSConfigError):
             return outcome
-        if recovery is None:
-            recovery = self._recovery(operation, started)
-        recovery.repeatable = repeatable()
+        if state is None:
+            state = CallState(operation, self._policy, self._budget, started, deadline)
+        state.repeatable = repeatable()
         while isinstance(outcome, OTSConfigError):
             error = self._present(outcome)
             try:
-                await self.recover(recovery, error, used)
+                await self.recover(state, error, used)
             except OTSConfigError:
                 self._logger.error("%s failed: %s", operation.name, error)
                 raise
-            outcome, used = await self._attempt(operation, body, ends)
+            outcome, used = await self._attempt(operation, body, deadline)
         return outcome
 
-    def _recovery(self, operation: Operation, started: float) -> CallState:
-        return CallState(operation, policy=self._policy, budget=self._budget, started=started, deadline=self._deadline)
-
-    async def recover(self, recovery: CallState, error: OTSConfigError, used: Credentials | None = None) -> None:
-        """Do what is to be done between a failed attempt and the next one, and wait for its time.
+    async def recover(self, state: CallState, error: OTSConfigError, used: Credentials | None = None) -> None:
+        """Do what is needed between a failed attempt and the next one, and wait for its time.
 
         Args:
-            recovery: What decides about the call.
+            state: The call's.
             error: What the attempt ended with.
             used: The credentials that it had.
 
@@ -122,74 +122,66 @@ class Caller:
         """
         if not isinstance(error, RequestError):
             raise error
-        step = recovery.after(error)
+        step = state.after(error, used)
         self._logger.debug("%s is tried again in %.3f s: %s", error.operation, step.delay, error)
         if step.clock_offset is not None:
             self._authenticator.correct_clock(step.clock_offset)
-        if step.refresh and not await self._refresh(used, error, recovery.ends):
+        if step.refresh and not await self._refresh(used, error, state.deadline):
             raise error
         if self._policy.on_retry is not None:
             self._policy.on_retry(RetryEvent(error.operation, error.attempts, step.delay, error))
         if step.delay:
-            await self._waiting.sleep(step.delay)
+            await self._io.sleep(step.delay)
 
     async def credentials(self) -> Credentials:
         """Return the credentials that a call would use now.
 
         Raises:
-            CredentialsError: If none could be had within a call's deadline.
+            CredentialsError: If there are none within a call's deadline.
         """
         try:
-            return await self._waiting.credentials(self._deadline)
+            return await self._io.credentials(Deadline.after(self._seconds))
         except OTSConfigError as error:
             failure = self._present(without_frames(error))
         raise failure
 
     async def _attempt(
-        self, operation: Operation, body: bytes, ends: float | None
+        self, operation: Operation, body: bytes, deadline: Deadline
     ) -> tuple[HTTPResponse | OTSConfigError, Credentials | None]:
         """Sign, send and verify once; return the outcome and the credentials that it had.
 
         Failures are returned, not raised: the frames below hold keys and signatures, and a traceback would keep them.
         """
         try:
-            credentials = await self._waiting.credentials(_left(ends))
+            credentials = await self._io.credentials(deadline)
         except OTSConfigError as error:
             return without_frames(error), None
         headers, key, now = self._authenticator.sign(operation, body, credentials)
         outcome: HTTPResponse | RequestError
         try:
-            answer = await self._waiting.send(operation.path, headers, body, _left(ends))
+            response = await self._io.send(operation.path, headers, body, deadline)
         except RequestError as error:
             outcome = error
         else:
-            outcome = self._authenticator.verify(operation, answer, credentials, key, now)
+            outcome = self._authenticator.verify(operation, response, credentials, key, now)
         if self._logger.isEnabledFor(DEBUG):
-            told = outcome if isinstance(outcome, RequestError) else _told(outcome)
-            self._logger.debug("%s with key %s: %s", operation.name, credentials.masked_id, told)
+            text = outcome if isinstance(outcome, RequestError) else _shown(outcome)
+            self._logger.debug("%s with key %s: %s", operation.name, credentials.masked_id, text)
         if isinstance(outcome, RequestError):
-            outcome.access_key_id = credentials.masked_id
-            outcome.source = credentials.source
             without_frames(outcome)
         return outcome, credentials
 
-    async def _refresh(self, rejected: Credentials | None, error: RequestError, ends: float | None) -> bool:
-        """Ask for other credentials than those that were refused; tell whether there are any."""
+    async def _refresh(self, rejected: Credentials | None, error: RequestError, deadline: Deadline) -> bool:
+        """Ask for other credentials than those that were refused, and return whether there are any."""
+        if rejected is None:
+            return False
         try:
-            current = await self._waiting.refresh(rejected, _left(ends))
+            current = await self._io.refresh(rejected, deadline)
         except OTSConfigError as failure:
             error.add_note(f"The credentials could not be refreshed: {failure}")
             return False
         return current != rejected
 
 
-def _left(ends: float | None) -> float | None:
-    """Return the seconds left until a moment; never none at all, as an attempt begun is an attempt made."""
-    if ends is None:
-        return None
-    left = ends - time.monotonic()
-    return max(0.001, left)
-
-
-def _told(answer: HTTPResponse) -> str:
-    return f"HTTP {answer.status}, request id {answer.headers['x-ots-requestid']}"
+def _shown(response: HTTPResponse) -> str:
+    return f"HTTP {response.status}, request id {response.headers['x-ots-requestid']}"

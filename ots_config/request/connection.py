@@ -10,34 +10,19 @@ import select
 import socket
 import ssl
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from ots_config.errors import (
-    ConnectFailed,
-    RequestError,
-    RequestInvalid,
-    ResponseInvalid,
-    ResponseLost,
-    UntrustedServer,
-)
+from ots_config.errors import ConnectFailed, RequestInvalid, ResponseInvalid, ResponseLost, UntrustedServer
+from ots_config.request.deadline import NEVER, Deadline
+from ots_config.request.http_parser import HTTPResponse, ResponseParser
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_MAX_HEAD = 64 * 1024
-MAX_BODY = 256 * 1024 * 1024
-"""The most bytes of an answer that are read; no operation's answer comes near."""
-
 _CHUNK = 256 * 1024
-
-
-class HTTPResponse(NamedTuple):
-    """A whole HTTP answer; header names are in lower case."""
-
-    status: int
-    reason: str
-    headers: dict[str, str]
-    body: bytes
+_HEADER_LINE = ": ".join
+_SLOW = 0.1
+"""Seconds of sending that are worth a system call to take them off the time for the response."""
 
 
 class Connection:
@@ -49,7 +34,7 @@ class Connection:
         context: The TLS context; None speaks plain HTTP.
     """
 
-    __slots__ = ("_buffer", "_context", "_host", "_poll", "_port", "_socket", "idle_since", "opened_at")
+    __slots__ = ("_context", "_host", "_poll", "_port", "_socket", "idle_since", "opened_at")
 
     def __init__(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
         self._host = host
@@ -57,12 +42,11 @@ class Connection:
         self._context = context
         self._socket: socket.socket | None = None
         self._poll: select.poll | None = None
-        self._buffer = b""
         self.idle_since = 0.0
         self.opened_at = 0.0
 
     def is_usable(self) -> bool:
-        """Tell whether the server has not closed this idle connection: nothing may wait to be read on it."""
+        """Return whether the server has not closed this idle connection: nothing may wait to be read on it."""
         if self._socket is None:
             return False
         if self._poll is not None:
@@ -71,59 +55,61 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection; it may be opened again."""
-        connected, self._socket, self._poll, self._buffer = self._socket, None, None, b""
+        connected, self._socket, self._poll = self._socket, None, None
         if connected is not None:
             connected.close()
 
-    def exchange(self, head: bytes, body: bytes, *, connect_timeout: float, read_timeout: float) -> HTTPResponse:
-        """Send one request and read its answer.
+    def exchange(
+        self, head: bytes, body: bytes, timeouts: tuple[float, float], deadline: Deadline = NEVER
+    ) -> HTTPResponse:
+        """Send one request and read its response.
 
         Args:
             head: Request line and headers, with the empty line.
             body: The body, of the length that the head declares.
-            connect_timeout: Seconds for the connection and the TLS handshake.
-            read_timeout: Seconds for the whole answer, from the first byte sent.
+            timeouts: Seconds for the connection and its TLS handshake, and seconds for the whole response, from the
+                first byte sent.
+            deadline: The call's, which cuts both.
 
         Raises:
             ConnectFailed: If the server cannot have received the whole request.
-            ResponseLost: If it can have, and no whole answer came.
+            ResponseLost: If it can have, and no whole response came.
             ResponseInvalid: If what came is not HTTP.
         """
-        kept = self._socket is not None
-        if not kept:
-            self._connect(connect_timeout)
+        reused = self._socket is not None
+        if not reused:
+            self._connect(deadline.clamp(timeouts[0]))
         connected = self._socket
         assert connected is not None  # noqa: S101 - for the type checker: _connect opened it or raised
-        ends = monotonic() + read_timeout
+        began = monotonic()
+        timeout = max(min(timeouts[1], deadline.ends - began), 0.001)
         try:
-            connected.settimeout(read_timeout)
+            connected.settimeout(timeout)
             # sendall() fails before the last byte reached the kernel, so the server cannot have the whole request.
             connected.sendall(head + body)
         except OSError as error:
             self.close()
-            unsent = ConnectFailed(f"{self._host} closed the connection before the request was sent: {told(error)}")
-            unsent.on_reused_connection = kept
-            raise unsent from None
+            text = f"{self._host} closed the connection before the request was sent: {system_text(error)}"
+            raise ConnectFailed(text, on_reused_connection=reused) from None
+        parser = ResponseParser()
         try:
-            answer, reusable = self._read_answer(connected, ends)
-        except RequestError:
+            if monotonic() - began > _SLOW:
+                connected.settimeout(_left(began + timeout))
+            response = self._read(connected, parser, began + timeout)
+        except TimeoutError:
             self.close()
-            raise
+            raise ResponseLost(f"{self._host} did not answer within {timeout:g} s") from None
         except OSError as error:
-            received = bool(self._buffer)
             self.close()
-            if isinstance(error, TimeoutError):
-                raise ResponseLost(f"{self._host} did not answer within {read_timeout:g} s") from None
-            how = "in the middle of its answer" if received else "without an answer"
-            lost = ResponseLost(f"{self._host} closed the connection {how}: {told(error)}")
-            lost.on_reused_connection = kept and not received
-            raise lost from None
+            how = "in the middle of its response" if parser.started else "without a response"
+            text = f"{self._host} closed the connection {how}: {system_text(error)}"
+            raise ResponseLost(text, on_reused_connection=reused and not parser.started) from None
         except ValueError as error:
             self.close()
             raise ResponseInvalid(f"{self._host} did not answer in HTTP/1.1: {error}") from None
-        if not reusable:
+        if not parser.reusable:
             self.close()
-        return answer
+        return response
 
     # --- opening ---
 
@@ -133,11 +119,11 @@ class Connection:
         try:
             plain = socket.create_connection((self._host, self._port), timeout)
         except socket.gaierror as error:
-            raise ConnectFailed(f"the host name {self._host} cannot be resolved: {told(error)}") from None
+            raise ConnectFailed(f"the host name {self._host} cannot be resolved: {system_text(error)}") from None
         except TimeoutError:
             raise ConnectFailed(f"no connection to {where} within {timeout:g} s") from None
         except (OSError, UnicodeError) as error:
-            raise ConnectFailed(f"no connection to {where}: {told(error)}") from None
+            raise ConnectFailed(f"no connection to {where}: {system_text(error)}") from None
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -154,7 +140,7 @@ class Connection:
             ) from None
         except OSError as error:
             plain.close()
-            raise ConnectFailed(f"the TLS handshake with {where} failed: {told(error)}") from None
+            raise ConnectFailed(f"the TLS handshake with {where} failed: {system_text(error)}") from None
         if hasattr(select, "poll"):
             self._poll = select.poll()
             self._poll.register(self._socket, select.POLLIN)
@@ -162,130 +148,25 @@ class Connection:
 
     # --- reading ---
 
-    def _read_answer(self, connected: socket.socket, ends: float) -> tuple[HTTPResponse, bool]:
-        self._buffer = connected.recv(_CHUNK)
-        if not self._buffer:
-            raise ConnectionResetError("end of stream")
+    def _read(self, connected: socket.socket, parser: ResponseParser, ends: float) -> HTTPResponse:
         while True:
-            status, reason, headers, version = self._read_head(connected, ends)
-            if status >= 200 or status == 101:
-                break
-        if status in (204, 304):
-            body, framed = b"", True
-        elif "transfer-encoding" in headers:
-            if headers["transfer-encoding"].strip().lower() != "chunked":
-                raise ValueError("an unknown transfer encoding")
-            body, framed = self._read_chunks(connected, ends), True
-        elif "content-length" in headers:
-            body, framed = self._take(connected, _length(headers["content-length"], 10), ends), True
-        else:
-            body, framed = self._read_to_end(connected, ends), False
-        persistent = headers.get("connection", "").lower()
-        reusable = framed and not self._buffer
-        reusable = reusable and (persistent != "close" if version == "HTTP/1.1" else persistent == "keep-alive")
-        return HTTPResponse(status, reason, headers, body), reusable
-
-    def _read_head(self, connected: socket.socket, ends: float) -> tuple[int, str, dict[str, str], str]:
-        while (end := self._buffer.find(b"\r\n\r\n")) < 0:
-            if len(self._buffer) > _MAX_HEAD:
-                raise ValueError("headers without an end")
-            self._receive(connected, ends)
-        head, self._buffer = self._buffer[:end].decode("latin-1"), self._buffer[end + 4 :]
-        status_line, *lines = head.split("\r\n")
-        version, _, rest = status_line.partition(" ")
-        code, _, reason = rest.partition(" ")
-        if version not in ("HTTP/1.1", "HTTP/1.0") or len(code) != 3 or not (code.isascii() and code.isdecimal()):
-            raise ValueError("no status line")
-        headers: dict[str, str] = {}
-        for line in lines:
-            name, colon, value = line.partition(":")
-            if not colon or not name or name != name.strip():
-                raise ValueError("a malformed header")
-            name = name.lower()
-            value = value.strip()
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        return int(code), reason, headers, version
-
-    def _read_chunks(self, connected: socket.socket, ends: float) -> bytes:
-        parts: list[bytes] = []
-        total = 0
-        while True:
-            size = _length(self._take_line(connected, ends).partition(";")[0], 16)
-            total += size
-            if total > MAX_BODY:
-                raise ValueError("a body without bounds")
-            if size == 0:
-                while self._take_line(connected, ends):
-                    pass
-                return b"".join(parts)
-            parts.append(self._take(connected, size, ends))
-            if self._take(connected, 2, ends) != b"\r\n":
-                raise ValueError("a chunk without an end")
-
-    def _read_to_end(self, connected: socket.socket, ends: float) -> bytes:
-        try:
-            while len(self._buffer) <= MAX_BODY:
-                self._receive(connected, ends)
-        except _EndOfStream:
-            body, self._buffer = self._buffer, b""
-            return body
-        raise ValueError("a body without bounds")
-
-    def _take_line(self, connected: socket.socket, ends: float) -> str:
-        while (end := self._buffer.find(b"\r\n")) < 0:
-            if len(self._buffer) > _MAX_HEAD:
-                raise ValueError("a line without an end")
-            self._receive(connected, ends)
-        line, self._buffer = self._buffer[:end], self._buffer[end + 2 :]
-        return line.decode("latin-1")
-
-    def _take(self, connected: socket.socket, size: int, ends: float) -> bytes:
-        if size > MAX_BODY:
-            raise ValueError("a body without bounds")
-        if len(self._buffer) < size:
-            parts = [self._buffer]
-            missing = size - len(self._buffer)
-            while missing > 0:
-                part = self._receive_part(connected, ends)
-                parts.append(part)
-                missing -= len(part)
-            self._buffer = b"".join(parts)
-        taken, self._buffer = self._buffer[:size], self._buffer[size:]
-        return taken
-
-    def _receive(self, connected: socket.socket, ends: float) -> None:
-        self._buffer += self._receive_part(connected, ends)
-
-    def _receive_part(self, connected: socket.socket, ends: float) -> bytes:
-        # A server that drips bytes would renew a plain socket timeout for ever; the end of the whole answer is fixed.
-        left = ends - monotonic()
-        if left <= 0:
-            raise TimeoutError
-        connected.settimeout(left)
-        part = connected.recv(_CHUNK)
-        if not part:
-            raise _EndOfStream("end of stream")
-        return part
+            data = connected.recv(_CHUNK)
+            response = parser.feed(data) if data else parser.end()
+            if response is not None:
+                return response
+            # A server that drips bytes would renew a plain socket timeout for ever; the end of the whole is fixed.
+            connected.settimeout(_left(ends))
 
 
-class _EndOfStream(ConnectionResetError):
-    """The server closed its side in good order."""
+def _left(ends: float) -> float:
+    left = ends - monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
 
 
-def _length(text: str, base: int) -> int:
-    """Read a length strictly: int() would also take signs, spaces and underscores."""
-    digits = text.strip()
-    if not digits or not digits.isascii() or not digits.isalnum() or len(digits) > 18:
-        raise ValueError("a malformed length")
-    return int(digits, base)
-
-
-def told(error: BaseException) -> str:
-    """Say in a few words what the system reported.
-
-    Args:
-        error: An error of the system, of a resolver or of TLS.
-    """
+def system_text(error: BaseException) -> str:
+    """Return what the system, a resolver or TLS reported, in a few words."""
     return getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error) or type(error).__name__
 
 
@@ -304,9 +185,9 @@ def request_head(target: str, host: str, headers: Mapping[str, str]) -> Head:
     Raises:
         RequestInvalid: If a header would break out of its line.
     """
-    lines = [f"POST {target} HTTP/1.1\r\nHost: {host}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines = [f"POST {target} HTTP/1.1", f"Host: {host}"]
+    lines += map(_HEADER_LINE, headers.items())
     head = "\r\n".join(lines)
-    if head.count("\n") != len(headers) + 1 or head.count("\r") != len(headers) + 1:
+    if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
         raise RequestInvalid("a header contains a line break; nothing was sent")
     return Head((head + "\r\n\r\n").encode("latin-1"))

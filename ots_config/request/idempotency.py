@@ -1,4 +1,4 @@
-"""Whether sending a write twice leaves what sending it once does, told from the SDK's own objects.
+"""Whether sending a write twice has the effect of sending it once, read from the SDK's own objects.
 
 A PutRow or DeleteRow without a condition is safe, an UpdateRow without condition and increment, and a batch of such
 rows. Not safe are automatic keys (each sending makes a row), increments (each adds) and conditions (the second
@@ -11,11 +11,11 @@ from typing import Any
 
 
 def is_repeatable(api_name: str, arguments: tuple[Any, ...]) -> bool:
-    """Tell whether a row operation is safe to repeat.
+    """Return whether a row operation is safe to repeat.
 
     Args:
         api_name: The operation.
-        arguments: What the SDK's method hands to its encoder.
+        arguments: What the SDK's method passes to its encoder.
     """
     match api_name, arguments:
         case "PutRow", (_, row, condition, *_):
@@ -31,7 +31,7 @@ def is_repeatable(api_name: str, arguments: tuple[Any, ...]) -> bool:
 
 
 def is_item_repeatable(item: Any) -> bool:
-    """Tell whether one row of a BatchWriteRow is safe to repeat."""
+    """Return whether one row of a BatchWriteRow is safe to repeat."""
     if not _unconditional(item.condition):
         return False
     columns = item.row.attribute_columns
@@ -47,7 +47,8 @@ def _unconditional(condition: Any) -> bool:
 
 def _has_automatic_key(primary_key: Any) -> bool:
     # The SDK's marker is the class PK_AUTO_INCR itself; known by name, as only the client knows the SDK.
-    return any(getattr(column[1], "__name__", "") == "PK_AUTO_INCR" for column in primary_key)
+    names = [getattr(column[1], "__name__", "") for column in primary_key]
+    return "PK_AUTO_INCR" in names
 
 
 def _increments(columns: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The table of every operation of the service: what it is called, what it carries, and what repeating it does.
+"""The table of every operation of the service: its name, what it carries, and what repeating it does.
 
 The names are the paths of the protocol (``POST /PutRow``); the list is that of the official SDK 6.4.8. Both ends of
 the wire read it: the request layer to decide about retries, the emulator to tell an unknown operation from one that
@@ -7,7 +7,7 @@ it does not have.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 
@@ -30,16 +30,16 @@ class Operation:
         name: Its name, which is case-sensitive.
         effect: What it does to the stored data.
         json: Whether it carries JSON (knowledge bases, memories) instead of protobuf.
+        path: The path of its requests.
     """
 
     name: str
     effect: Effect
     json: bool = False
+    path: str = field(init=False)
 
-    @property
-    def path(self) -> str:
-        """The path of the request."""
-        return "/" + self.name
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", f"/{self.name}")
 
 
 _READS = """

@@ -1,4 +1,4 @@
-"""The keep-alive connections of one client: at most so many, reused last in first out, never one gone stale."""
+"""The keep-alive connections of one client: a limited number, reused last in first out, never a stale one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from time import monotonic
 from typing import NamedTuple
 
 from ots_config.errors import ConnectFailed, RequestInvalid
-from ots_config.request.connection import Connection, HTTPResponse
+from ots_config.request.connection import Connection
+from ots_config.request.deadline import NEVER, Deadline
+from ots_config.request.http_parser import HTTPResponse
 
 MAX_AGE = 300.0
 """Seconds after which a connection is replaced, so that a changed DNS entry is noticed."""
@@ -22,7 +24,7 @@ _pools: weakref.WeakSet[ConnectionPool] = weakref.WeakSet()
 
 
 class PoolStatus(NamedTuple):
-    """How the connections of a client stand.
+    """The state of a client's connections.
 
     Attributes:
         limit: The most that there may be.
@@ -74,30 +76,32 @@ class ConnectionPool:
         message = "a connection pool cannot be pickled"
         raise TypeError(message)
 
-    def exchange(self, head: bytes, body: bytes, *, connect_timeout: float, read_timeout: float) -> HTTPResponse:
-        """Send one request over a free connection and return its answer; see ``Connection.exchange``.
+    def exchange(
+        self, head: bytes, body: bytes, timeouts: tuple[float, float], deadline: Deadline = NEVER
+    ) -> HTTPResponse:
+        """Send one request over a free connection and return its response; see ``Connection.exchange``.
 
         Raises:
-            ConnectFailed: Also if no connection was free within ``connect_timeout``.
+            ConnectFailed: Also if no connection was free within the time to connect.
         """
-        connection = self._take(connect_timeout)
+        connection = self._take(timeouts[0], deadline)
         try:
-            return connection.exchange(head, body, connect_timeout=connect_timeout, read_timeout=read_timeout)
+            return connection.exchange(head, body, timeouts, deadline)
         except BaseException:
-            # Whatever broke an exchange, KeyboardInterrupt too, leaves bytes that are not the next one's.
+            # Whatever broke an exchange, KeyboardInterrupt too, leaves bytes that do not belong to the next one.
             connection.close()
             raise
         finally:
             self._give_back(connection)
 
-    def _take(self, timeout: float) -> Connection:
+    def _take(self, timeout: float, deadline: Deadline = NEVER) -> Connection:
         if self._closed:
             raise RequestInvalid(_CLOSED)
         now = monotonic()
         try:
             connection = self._idle.pop()
         except IndexError:
-            return self._open_or_wait(timeout)
+            return self._open_or_wait(deadline.clamp(timeout))
         stale = now - connection.idle_since > self._idle_timeout or now - connection.opened_at > MAX_AGE
         if stale or not connection.is_usable():
             connection.close()  # it opens anew
@@ -107,7 +111,7 @@ class ConnectionPool:
         with self._changed:
             self._waiting += 1
             try:
-                ends = monotonic() + timeout
+                until = Deadline.after(timeout)
                 while True:
                     if self._closed:
                         raise RequestInvalid(_CLOSED)
@@ -118,7 +122,7 @@ class ConnectionPool:
                         if self._open < self._limit:
                             self._open += 1
                             return Connection(self._host, self._port, self._context)
-                        if not self._changed.wait(ends - monotonic()):
+                        if not self._changed.wait(until.remaining()):
                             raise ConnectFailed(
                                 f"all {self._limit} connections to {self._host} were busy for {timeout:g} s; "
                                 "raise max_connection or use fewer threads"
@@ -163,7 +167,7 @@ class ConnectionPool:
             return
 
     def close(self) -> None:
-        """Close every idle connection, and each busy one when it is given back; who waits for one is told so."""
+        """Close every idle connection, and each busy one when it is given back; callers that wait for one fail."""
         self._closed = True
         self._close_idle()
         with self._changed:
@@ -183,12 +187,12 @@ class ConnectionPool:
             connection.close()
 
     def status(self) -> PoolStatus:
-        """Return how the connections stand now."""
+        """Return the state of the connections now."""
         return PoolStatus(self._limit, self._open, len(self._idle), self._waiting)
 
 
 def _forget_connections_after_fork() -> None:
-    """Leave the parent's connections to the parent: two processes on one socket would read each other's answers."""
+    """Leave the parent's connections to the parent: two processes on one socket would read each other's responses."""
     for pool in _pools:
         inherited, closed = pool._idle, pool._closed  # noqa: SLF001 - the pools are of this module
         pool._reset()  # noqa: SLF001

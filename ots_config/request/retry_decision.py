@@ -1,61 +1,130 @@
-"""What follows a failed attempt of a call, decided without sending or waiting, and how many retries there may be."""
+"""What follows a failed attempt of a call, decided without sending, waiting or tenacity.
+
+``classify`` says what happened, ``decide`` is the table of what may be sent again, and ``CallState`` applies both to
+one call, with a policy that says how often and how far apart. The first attempt of a call touches none of them.
+"""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from itertools import count
-from threading import Lock
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from ots_config.errors import AuthenticationFailed, ConnectFailed, RequestError, RequestInvalid
+from ots_config.errors import (
+    AuthenticationFailed,
+    ConnectFailed,
+    RequestError,
+    RequestInvalid,
+    ResponseInvalid,
+    ResponseLost,
+    ServiceError,
+    UntrustedServer,
+)
 from ots_config.request.operations import Effect, Operation
-from ots_config.request.retry_policy import FailureKind, RetryPolicy, classify
+
+if TYPE_CHECKING:
+    from ots_config.credentials.credentials import Credentials
+    from ots_config.request.deadline import Deadline
+    from ots_config.request.retry_budget import RetryBudget
+
+THROTTLE_CODES = frozenset(
+    {
+        "OTSServerBusy",
+        "OTSNotEnoughCapacityUnit",
+        "OTSOperationThrottled",
+    }
+)
+"""The service refuses for load, before doing anything."""
+
+REFUSED_CODES = THROTTLE_CODES | {
+    "OTSRowOperationConflict",
+    "OTSOperationConflict",
+    "OTSTableNotReady",
+    "OTSPartitionUnavailable",
+    "OTSTooFrequentReservedThroughputAdjustment",
+}
+"""The service refuses before doing anything, and may accept soon."""
+
+UNCERTAIN_CODES = frozenset({"OTSTimeout", "OTSInternalServerError", "OTSServerUnavailable"})
+UNCERTAIN_STATUSES = frozenset({500, 502, 503, 504})
+
+_TOO_FREQUENT = "Too frequent table operations."
+_SKEW = "Mismatch between system time and x-ots-date"
 
 
-class RetryBudget:
-    """Bounds the retries of one client, so that a fleet of them never multiplies an outage.
+class FailureKind(Enum):
+    """What a failed attempt says about the operation."""
+
+    NEVER_SENT = "the server never had the whole request"
+    REFUSED = "the service refused before doing anything, and may accept soon"
+    THROTTLED = "the same, because of load"
+    UNCERTAIN = "the operation may have happened"
+    CLOCK = "the clocks of both ends differ by too much"
+    AUTHENTICATION = "the key or token was refused"
+    FINAL = "trying again would change nothing"
+
+
+def classify(error: BaseException) -> FailureKind:
+    """Return what an error says about the operation; an error of a request remembers it."""
+    if not isinstance(error, RequestError):
+        return FailureKind.FINAL
+    kind = error.failure_kind
+    if not isinstance(kind, FailureKind):
+        error.failure_kind = kind = _classify(error)
+    return kind
+
+
+def _classify(error: RequestError) -> FailureKind:  # noqa: PLR0911 - a table, a line each
+    match error:
+        case UntrustedServer():
+            return FailureKind.FINAL
+        case ConnectFailed():
+            return FailureKind.NEVER_SENT
+        case ResponseLost():
+            return FailureKind.UNCERTAIN
+        case ResponseInvalid():
+            status = error.http_status or 200
+            return FailureKind.FINAL if 300 <= status < 500 and status not in (408, 429) else FailureKind.UNCERTAIN
+        case AuthenticationFailed():
+            return FailureKind.CLOCK if _SKEW in error.message else FailureKind.AUTHENTICATION
+        case ServiceError():
+            return classify_code(error.code, error.message, error.http_status or 0)
+        case _:
+            return FailureKind.FINAL
+
+
+def classify_code(code: str, message: str, status: int) -> FailureKind:
+    """Return what an error code of the service says about the operation, of all codes but ``OTSAuthFailed``."""
+    if code in THROTTLE_CODES or (code == "OTSQuotaExhausted" and message == _TOO_FREQUENT):
+        return FailureKind.THROTTLED
+    if code in REFUSED_CODES:
+        return FailureKind.REFUSED
+    if code in UNCERTAIN_CODES or status in UNCERTAIN_STATUSES:
+        return FailureKind.UNCERTAIN
+    return FailureKind.FINAL
+
+
+def decide(failure: FailureKind, *, reads: bool, repeatable: bool, retry_writes: bool) -> bool:
+    """Return whether an operation may be sent again after a failure.
+
+    Authentication and clock failures are not decided here: a call recovers from each once, else they are final.
 
     Args:
-        share: How many retries each call allows, 0.1 for one in ten.
-        per_second: How many retries a second are allowed besides, so that a few threads ride out a throttle.
-        waits: Whether a retry waits for its turn; if not, it fails at once.
+        failure: What happened.
+        reads: Whether the operation only reads.
+        repeatable: Whether sending it twice has the effect of sending it once.
+        retry_writes: Whether the policy repeats repeatable writes that may have happened.
     """
-
-    def __init__(self, share: float = 0.1, per_second: float = 10.0, *, waits: bool = True) -> None:
-        self._share = share
-        self._per_second = per_second
-        self._waits = waits
-        self._calls = count()
-        self.count_call = self._calls.__next__  # one C call on the success path
-        self._lock = Lock()
-        self._tokens = per_second
-        self._seen_calls = 0
-        self._seen_at = time.monotonic()
-
-    def reserve(self, longest: float) -> float | None:
-        """Take a token, or one of the future's.
-
-        Args:
-            longest: How many seconds the call can wait at most.
-
-        Returns:
-            The seconds until the token is there; None if that is too long, and then none was taken.
-        """
-        with self._lock:
-            now, calls = time.monotonic(), next(self._calls)
-            earned = (now - self._seen_at) * self._per_second + (calls - self._seen_calls) * self._share
-            self._seen_at, self._seen_calls = now, calls + 1
-            self._tokens = min(self._tokens + earned, max(self._per_second, 1.0))
-            missing = 1.0 - self._tokens
-            wait = 0.0 if missing <= 0 else missing / self._per_second if self._per_second else float("inf")
-            if wait > (longest if self._waits else 0.0):
-                return None
-            self._tokens -= 1.0
-            return wait
+    if failure in (FailureKind.NEVER_SENT, FailureKind.REFUSED, FailureKind.THROTTLED):
+        return True
+    if failure is FailureKind.UNCERTAIN:
+        return reads or (repeatable and retry_writes)
+    return False
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class NextStep:
     """What to do after a failed attempt: correct the clock, refresh the credentials, wait, send again."""
 
     delay: float
@@ -63,68 +132,71 @@ class Step:
     clock_offset: float | None = None
 
 
+_AT_ONCE = NextStep(0.0)
+
+
+class RetryRules(Protocol):
+    """What a call asks of a policy; see ``RetryPolicy``."""
+
+    retries_stale: ClassVar[bool]
+
+    def should_retry(self, retry_times: int, exception: Any, api_name: str) -> bool:
+        """Return whether to try again."""
+        ...
+
+    def get_retry_delay(self, retry_times: int, exception: Any, api_name: str) -> float:
+        """Return the seconds to wait before that."""
+        ...
+
+
 class CallState:
-    """Decides what follows each failed attempt of one call.
+    """The state of a call whose first attempt failed, or of one in several parts; decides what follows each failure.
 
     Args:
         operation: What is called.
         policy: How often and how far apart to retry.
         budget: The client's retry budget.
         started: When the call began, by ``time.monotonic``.
-        deadline: Seconds that the whole call may take; None sets no limit.
+        deadline: When it must be over.
 
     Attributes:
-        repeatable: Whether sending the request twice leaves what sending it once does.
-        started: When the call began.
-        ends: When it must end, None for no limit.
+        repeatable: Whether sending the request twice has the effect of sending it once.
+        deadline: When the call must be over.
         retries: How many retries there were.
     """
 
     def __init__(
-        self,
-        operation: Operation,
-        *,
-        policy: RetryPolicy,
-        budget: RetryBudget,
-        started: float,
-        deadline: float | None,
+        self, operation: Operation, policy: RetryRules, budget: RetryBudget, started: float, deadline: Deadline
     ) -> None:
         self._operation = operation
         self._reads = operation.effect is Effect.READ
         self.repeatable = self._reads
         self._policy = policy
         self._budget = budget
-        self.started = started
-        self.ends = None if deadline is None else started + deadline
+        self._started = started
+        self.deadline = deadline
         self.retries = 0
         self._request_ids: list[str] = []
-        self._healed: set[FailureKind] = set()
+        self._recovered: list[FailureKind] = []
         self._sent = self._uncertain = False
 
-    @property
-    def remaining(self) -> float:
-        """Seconds left of the call's deadline."""
-        return float("inf") if self.ends is None else self.ends - time.monotonic()
-
-    def after(self, error: RequestError) -> Step:
+    def after(self, error: RequestError, used: Credentials | None = None) -> NextStep:
         """Return what to do next.
+
+        Args:
+            error: How an attempt failed.
+            used: The credentials that it had.
 
         Raises:
             RequestError: The error itself, if there is nothing more to do.
         """
-        self._complete(error)
         failure = classify(error)
-        if failure in (FailureKind.AUTHENTICATION, FailureKind.CLOCK) and failure not in self._healed:
-            self._healed.add(failure)
-            if failure is FailureKind.AUTHENTICATION:
-                return Step(0.0, refresh=True)
-            if isinstance(error, AuthenticationFailed) and error.clock_offset is not None:
-                return Step(0.0, clock_offset=error.clock_offset)
-        stale = error.on_reused_connection and (failure is FailureKind.NEVER_SENT or self._reads)
-        if stale and failure not in self._healed and self._policy.retries_stale:
-            self._healed.add(failure)
-            return Step(0.0)
-        if failure is FailureKind.UNCERTAIN and not (self.repeatable or self._reads):
+        self._set_facts(error, failure, used)
+        step = self._recover(error, failure)
+        if step is not None:
+            self._recovered.append(failure)
+            return step
+        if failure is FailureKind.UNCERTAIN and not error.repeatable:
             # Whatever the policy says: a write that may have happened is not sent twice unless that is safe.
             raise error
         if not self._policy.should_retry(self.retries, error, self._operation.name):
@@ -132,25 +204,41 @@ class CallState:
         delay = max(self._policy.get_retry_delay(self.retries, error, self._operation.name), 0.0)
         if error.retry_after is not None:
             delay = max(delay, error.retry_after)
-        left = self.remaining
+        left = self.deadline.remaining()
         token_in = self._budget.reserve(left) if delay < left else None
         if token_in is None or max(delay, token_in) >= left:
             raise error
         self.retries += 1
-        return Step(max(delay, token_in))
+        return NextStep(max(delay, token_in))
 
-    def _complete(self, error: RequestError) -> None:
-        """Tell in the error what is known of the whole call."""
+    def _recover(self, error: RequestError, failure: FailureKind) -> NextStep | None:
+        """Return what makes another attempt succeed at once, None if nothing does or it was done already."""
+        if failure in self._recovered:
+            return None
+        if isinstance(error, AuthenticationFailed):
+            if failure is FailureKind.AUTHENTICATION:
+                return NextStep(0.0, refresh=True)
+            return None if error.clock_offset is None else NextStep(0.0, clock_offset=error.clock_offset)
+        stale = error.on_reused_connection and (failure is FailureKind.NEVER_SENT or self._reads)
+        return _AT_ONCE if stale and self._policy.retries_stale else None
+
+    def _set_facts(self, error: RequestError, failure: FailureKind, used: Credentials | None) -> None:
+        """Set what is known of the whole call: the only place that does."""
         if error.request_id:
             self._request_ids.append(error.request_id)
         self._sent = self._sent or not isinstance(error, ConnectFailed | RequestInvalid)
-        self._uncertain = self._uncertain or classify(error) is FailureKind.UNCERTAIN
+        self._uncertain = self._uncertain or failure is FailureKind.UNCERTAIN
         error.operation = self._operation.name
         error.sent = self._sent
         error.reads = self._reads
         error.repeatable = self.repeatable or self._reads
         # A conditional write whose retry fails its condition may fail on what its own first sending did.
         error.may_have_happened = not self._reads and self._uncertain
-        error.attempts = self.retries + len(self._healed) + 1
-        error.elapsed = time.monotonic() - self.started
+        error.attempts = self.retries + len(self._recovered) + 1
+        if self._recovered:
+            error.recovered = tuple(kind.name.lower().replace("_", "-") for kind in self._recovered)
+        error.elapsed = time.monotonic() - self._started
         error.request_ids = tuple(self._request_ids)
+        if used is not None:
+            error.access_key_id = used.masked_id
+            error.source = used.source

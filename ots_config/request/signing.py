@@ -11,13 +11,14 @@ The rules are those of the wire protocol, version 2015-12-31, as the official SD
 from __future__ import annotations
 
 import hmac
-from base64 import b64encode
-from datetime import datetime, timedelta
+from binascii import b2a_base64
+from datetime import timedelta
 from hashlib import md5
 from time import gmtime, strftime
 from typing import TYPE_CHECKING
 
 from ots_config.errors import RequestInvalid, ResponseInvalid
+from ots_config.http_headers import ots_date_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,6 +34,9 @@ DATE_FORMAT = "%Y-%m-%dT%H:%M:%S.000Z"
 MAX_SKEW = timedelta(minutes=15)
 """How far the clocks of both ends may differ, a limit of the service."""
 
+_LINE = ":".join
+"""Makes a line of the pair of a header's name and value."""
+
 _REQUIRED_IN_RESPONSE = ("x-ots-contentmd5", "x-ots-requestid", "x-ots-date", "x-ots-contenttype")
 
 
@@ -41,15 +45,18 @@ _REQUIRED_IN_RESPONSE = ("x-ots-contentmd5", "x-ots-requestid", "x-ots-date", "x
 
 def header_lines(headers: Iterable[tuple[str, str]]) -> list[str]:
     """Return the ``name:value`` lines of the ``x-ots-*`` headers, sorted by name, signatures left out."""
-    pairs = [(name.lower(), value) for name, value in headers]
-    chosen = [p for p in pairs if p[0].startswith(PREFIX) and p[0] not in _SIGNATURES]
+    chosen: list[tuple[str, str]] = []
+    for name, value in headers:
+        lower = name.lower()
+        if lower.startswith(PREFIX) and lower not in _SIGNATURES:
+            chosen.append((lower, value.strip()))
     chosen.sort()
-    return [f"{name}:{value.strip()}" for name, value in chosen]
+    return list(map(_LINE, chosen))
 
 
 def content_md5(body: bytes) -> str:
     """Return the value of ``x-ots-contentmd5``: a checksum of the protocol, not a protection."""
-    return b64encode(md5(body, usedforsecurity=False).digest()).decode()
+    return b2a_base64(md5(body, usedforsecurity=False).digest(), newline=False).decode()
 
 
 def sign_v2(secret: str, path: str, lines: Iterable[str]) -> str:
@@ -67,7 +74,7 @@ def derive_v4_key(secret: str, sign_date: str, region: str) -> bytes:
     key = ("aliyun_v4" + secret).encode()
     for part in (sign_date, region, "ots", "aliyun_v4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
-    return b64encode(key)
+    return b2a_base64(key, newline=False)
 
 
 def sign_response(key: bytes, path: str, lines: Iterable[str]) -> str:
@@ -80,7 +87,7 @@ def _string_to_sign(path: str, lines: Iterable[str]) -> str:
 
 
 def _hmac_base64(key: bytes, text: str, digest: str) -> str:
-    return b64encode(hmac.digest(key, text.encode(), digest)).decode()
+    return b2a_base64(hmac.digest(key, text.encode(), digest), newline=False).decode()
 
 
 class SignedHeaders(dict[str, str]):
@@ -130,7 +137,7 @@ class Signer:
                 raise RequestInvalid(message)
         self._signed_extra = {n: v for n, v in extra.items() if n.startswith(PREFIX)}
         self._unsigned_extra = {n: v for n, v in extra.items() if not n.startswith(PREFIX)}
-        # Each cache is one tuple, replaced whole: threads may race to fill it and none reads a torn one.
+        # Each cache is one tuple, replaced whole: threads may race to fill it, and none reads a mixture.
         self._date: tuple[int, str] = (0, "")
         self._key: tuple[Credentials | None, str, SigningKey] = (None, "", SigningKey())
 
@@ -161,11 +168,11 @@ class Signer:
             headers["x-ots-signdate"] = day
             headers["x-ots-signregion"] = self._region
         if credentials.sts_token is not None:
-            headers["x-ots-ststoken"] = credentials.sts_token
+            headers["x-ots-ststoken"] = credentials.sts_token.reveal()
         if self._signed_extra:
             headers.update(self._signed_extra)
             headers = SignedHeaders(sorted(headers.items()))
-        lines = [f"{name}:{value}" for name, value in headers.items()]
+        lines = map(_LINE, headers.items())
         if self._region is None:
             key = self._signing_key(credentials, "")
             headers[SIGNATURE_V2] = _hmac_base64(key, _string_to_sign(path, lines), "sha1")
@@ -180,14 +187,14 @@ class Signer:
         cached = self._key
         if cached[0] is credentials and cached[1] == day:
             return cached[2]
-        secret = credentials.access_key_secret
+        secret = credentials.access_key_secret.reveal()
         key = SigningKey(secret.encode() if self._region is None else derive_v4_key(secret, day, self._region))
         # Only the newest key is kept, so a rotated secret does not stay in memory.
         self._key = (credentials, day, key)
         return key
 
 
-def verify_response(  # noqa: C901 - the checks stand in the order of the protocol's text
+def verify_response(  # noqa: C901, PLR0912 - the checks stand in the order of the protocol's text
     path: str,
     status: int,
     headers: Mapping[str, str],
@@ -198,22 +205,22 @@ def verify_response(  # noqa: C901 - the checks stand in the order of the protoc
     now: float,
     refused: bool = False,
 ) -> None:
-    """Check that an answer is the service's own, whole and fresh.
+    """Check that a response is the service's own, whole and fresh.
 
     Args:
         path: The path of the request.
-        status: The HTTP status of the answer.
+        status: The HTTP status of the response.
         headers: Its headers, names in lower case.
         body: Its body.
         access_key_id: The id of the key that signed the request.
         key: What ``Signer.sign`` returned with it.
         now: Seconds since the epoch, corrected as for the request.
-        refused: Whether the answer says that the request was not authenticated (403 ``OTSAuthFailed``): the service
-            cannot sign for a key that it does not accept, and a wrong clock is told best in its own words.
+        refused: Whether the response says that the request was not authenticated (403 ``OTSAuthFailed``): the service
+            cannot sign for a key that it does not accept, and its own words describe a wrong clock best.
 
     Raises:
-        ResponseInvalid: If a header is missing or malformed, the MD5, the date, the key id or the signature is not
-            as it must be. An answer that is no success may lack its ``Authorization``.
+        ResponseInvalid: If a header is missing or malformed, or the MD5, the date, the key id or the signature is
+            wrong. A response that is no success may lack its ``Authorization``.
     """
     success = 200 <= status < 300
     if success:
@@ -224,7 +231,14 @@ def verify_response(  # noqa: C901 - the checks stand in the order of the protoc
     if declared is not None and declared != content_md5(body):
         raise ResponseInvalid("the response's body does not match its MD5", http_status=status)
     if (date := headers.get("x-ots-date")) is not None:
-        _check_date(date, status, now, refused=refused)
+        offset = ots_date_offset(date, now)
+        if offset is None:
+            raise ResponseInvalid("the response's x-ots-date is malformed", http_status=status)
+        if not refused and abs(offset) > MAX_SKEW.total_seconds():
+            raise ResponseInvalid(
+                f"the response's date and the local clock differ by {offset:+.0f} s, more than 15 minutes",
+                http_status=status,
+            )
     authorization = headers.get("authorization")
     if authorization is None:
         if success:
@@ -236,33 +250,6 @@ def verify_response(  # noqa: C901 - the checks stand in the order of the protoc
             raise ResponseInvalid("the response's header Authorization is malformed", http_status=status)
         if key_id != access_key_id:
             raise ResponseInvalid("the response is signed for another access key id", http_status=status)
-        if not _same(signature, sign_response(key, path, header_lines(headers.items()))):
+        expected = sign_response(key, path, header_lines(headers.items()))
+        if not hmac.compare_digest(signature.encode(), expected.encode()):
             raise ResponseInvalid("the response's signature is wrong", http_status=status)
-
-
-def _check_date(date: str, status: int, now: float, *, refused: bool) -> None:
-    offset = server_offset(date, now)
-    if offset is None:
-        raise ResponseInvalid("the response's x-ots-date is malformed", http_status=status)
-    if not refused and abs(offset) > MAX_SKEW.total_seconds():
-        raise ResponseInvalid(
-            f"the response's date and the local clock differ by {offset:+.0f} s, more than 15 minutes",
-            http_status=status,
-        )
-
-
-def _same(one: str, other: str) -> bool:
-    """Compare in a time that does not tell how much is alike."""
-    return hmac.compare_digest(one.encode(), other.encode())
-
-
-def server_offset(date: str, now: float) -> float | None:
-    """Return how many seconds the server's clock is ahead of ``now``, None if the date cannot be read."""
-    # The service writes microseconds, older ones milliseconds; both are ISO 8601 and end in Z. strptime() would take
-    # twenty times as long as fromisoformat(), which alone would take other forms too.
-    if date[4:11:3] != "--T" or date[19:20] != "." or not date.endswith("Z"):
-        return None
-    try:
-        return datetime.fromisoformat(date).timestamp() - now
-    except ValueError:
-        return None

@@ -1,8 +1,9 @@
-"""The one door to requests: a session per client, its TLS, its proxies, and the errors of both in our terms.
+"""The one door to requests: a session per client, its TLS, its proxies, and translated errors of requests and urllib3.
 
-A request goes through ``Session.send``, so whatever instruments requests (hooks, OpenTelemetry) sees it; below that
-an adapter of ours keeps the connections. Nothing is read from the environment per request, no redirect is followed,
-and neither urllib3 nor requests retries anything.
+Requests go through ``Session.send``, although a third of a request's time goes into it: hooks, OpenTelemetry's
+instrumentation of requests and a user's own session and adapters all work on it. Below it an adapter of ours keeps
+the connections. Nothing is read from the environment per request, no redirect is followed, and neither urllib3 nor
+requests retries anything.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import logging
 import ssl
 from functools import cached_property
 from threading import local
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import certifi
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar
@@ -30,45 +31,18 @@ from ots_config.errors import (
     ResponseLost,
     UntrustedServer,
 )
-from ots_config.request.connection import HTTPResponse, request_head
+from ots_config.request.connection import request_head
+from ots_config.request.deadline import NEVER, Deadline
+from ots_config.request.http_parser import HTTPResponse
 from ots_config.request.pool import ConnectionPool, PoolStatus
+from ots_config.request.tls import tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-from traceback import walk_tb
 
 _DIRECT = frozenset({"100.100.100.200", "127.0.0.1", "::1", "localhost"})
-
-_OLDEST_OPENSSL = (0, 9, 8, 10)  # 0.9.8j: the oldest that the service speaks to
-_ADVISED_OPENSSL = (1, 0, 2, 4)  # 1.0.2d
-
-
-def check_openssl(version: tuple[int, int, int, int, int] = ssl.OPENSSL_VERSION_INFO) -> str | None:
-    """Refuse an OpenSSL that the service does not support, and return a warning about one that it advises against.
-
-    Raises:
-        RequestInvalid: If OpenSSL is older than 0.9.8j.
-    """
-    if version[:4] < _OLDEST_OPENSSL:
-        raise RequestInvalid(f"{ssl.OPENSSL_VERSION} is too old: Tablestore needs OpenSSL 0.9.8j or newer")
-    if version[:4] < _ADVISED_OPENSSL:
-        return f"{ssl.OPENSSL_VERSION} is old: Tablestore advises OpenSSL 1.0.2d or newer"
-    return None
-
-
-def tls_context(ca_bundle: Path | str | None = None, minimum_version: str = "TLSv1.2") -> ssl.SSLContext:
-    """Return a context that checks certificates and host names.
-
-    Args:
-        ca_bundle: A PEM file whose authorities are trusted in place of certifi's.
-        minimum_version: ``TLSv1.2`` or ``TLSv1.3``.
-    """
-    # Not create_default_context(): that one also obeys SSLKEYLOGFILE and trusts the system's authorities.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3 if minimum_version == "TLSv1.3" else ssl.TLSVersion.TLSv1_2
-    context.load_verify_locations(ca_bundle or certifi.where())
-    return context
+_NO_COOKIES = RequestsCookieJar()
 
 
 class _Headers(CaseInsensitiveDict[Any]):
@@ -77,7 +51,7 @@ class _Headers(CaseInsensitiveDict[Any]):
     _store: Any  # an ordered dict in requests; any dict is ordered today, and a plain one is made faster
 
     def __init__(self, headers: Mapping[str, str]) -> None:
-        self._store = {name: (name, value) for name, value in headers.items()}
+        self._store = dict(zip(headers, headers.items(), strict=True))
 
     def items(self) -> Any:
         """Return them as they are stored; the inherited view looks up each name again."""
@@ -94,21 +68,40 @@ class _Session(requests.Session):
         return iter(())
 
 
-class _Response(requests.Response):
-    """A whole answer; the jar of cookies, which the service does not send, is made if anyone asks for it."""
+class _Request(requests.PreparedRequest):
+    """A request that needs no preparation, with the deadline of its call."""
 
-    def __init__(self, answer: HTTPResponse, request: requests.PreparedRequest) -> None:
+    def __init__(self, url: str, headers: _Headers, body: bytes, hooks: Any, deadline: Deadline) -> None:
+        # Not super().__init__(): it makes a dictionary of hooks, only to be replaced.
+        self.method = "POST"
+        self.url = url
+        self.headers = headers
+        self.body = body
+        self.hooks = hooks
+        # Never sent; Session.send() wants one to prepare the next request of a redirect, though none is followed.
+        self._cookies = _NO_COOKIES
+        self._body_position = None
+        self.deadline = deadline
+
+
+class _Response(requests.Response):
+    """A whole response; the jar of cookies, which the service does not send, is made if anyone asks for it."""
+
+    content: bytes = b""  # pyright: ignore[reportIncompatibleMethodOverride] - requests has a property, which costs a call
+
+    def __init__(self, response: HTTPResponse, request: requests.PreparedRequest) -> None:
         # Not super().__init__(): it makes a jar, headers and more, only to be replaced.
-        self._content = answer.body
+        self._content = response.body
+        self.content = response.body  # pyright: ignore[reportIncompatibleMethodOverride]
         self._content_consumed = True
         self._next = None
-        self.status_code = answer.status
-        self.headers = _Headers(answer.headers)
+        self.status_code = response.status
+        self.headers = _Headers(response.headers)
         self.raw = None
         self.url = request.url or ""
         self.encoding = None
         self.history = []
-        self.reason = answer.reason
+        self.reason = response.reason
         self.request = request
 
     @cached_property
@@ -125,13 +118,12 @@ class _KeepAliveAdapter(BaseAdapter):
         self._host = host
 
     def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
-        connect_timeout, read_timeout = options["timeout"]
         body = request.body
         assert isinstance(body, bytes)  # noqa: S101 - for the type checker: Transport.send() made the request
         headers: Any = request.headers
         head = request_head(request.path_url, self._host, headers)
-        answer = self._pool.exchange(head, body, connect_timeout=connect_timeout, read_timeout=read_timeout)
-        return _Response(answer, request)
+        deadline = request.deadline if isinstance(request, _Request) else NEVER  # a hook may have made another
+        return _Response(self._pool.exchange(head, body, options["timeout"], deadline), request)
 
     def close(self) -> None:
         self._pool.close()
@@ -163,8 +155,8 @@ class Transport:
         idle_timeout: Seconds after which an unused connection is closed.
         ca_bundle: A PEM file of authorities to trust in place of certifi's.
         minimum_tls: The oldest TLS version.
-        proxies: Proxy URLs by scheme; empty goes straight; None takes what the environment says now
-            (``HTTPS_PROXY``, ``NO_PROXY``), and straight to this machine.
+        proxies: Proxy URLs by scheme; empty connects directly; None takes what the environment says now
+            (``HTTPS_PROXY``, ``NO_PROXY``), and connects directly to this machine.
         session: A session of the user's to send through, adapters, hooks and all; it is not closed here.
         user_agent: What the ``User-Agent`` header says.
     """
@@ -185,7 +177,6 @@ class Transport:
         self._endpoint = endpoint
         self._headers = {"user-agent": user_agent, "accept-encoding": "identity"}
         self._options: dict[str, Any] = {"allow_redirects": False, "stream": False, "cert": None}
-        self._no_cookies = RequestsCookieJar()
         self._owned = session is None
         self._pool: ConnectionPool | None = None
         if session is not None:
@@ -217,30 +208,34 @@ class Transport:
         """The session, for hooks and instrumentation."""
         return self._session
 
-    def send(self, path: str, headers: Mapping[str, str], body: bytes, timeout: tuple[float, float]) -> HTTPResponse:
-        """Send one request and return the answer, whatever its status.
+    def send(
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeouts: tuple[float, float],
+        deadline: Deadline = NEVER,
+    ) -> HTTPResponse:
+        """Send one request and return the response, whatever its status.
 
         Args:
             path: The path, ``/PutRow``.
             headers: The signed headers.
             body: The encoded request.
-            timeout: Seconds to connect, and seconds for the answer.
+            timeouts: Seconds to connect, and seconds for the response.
+            deadline: The call's, which cuts both.
 
         Raises:
             ConnectFailed: If the server never had the whole request.
-            ResponseLost: If it may have had it, and no whole answer came.
-            ResponseInvalid: If the answer is not HTTP.
+            ResponseLost: If it may have had it, and no whole response came.
+            ResponseInvalid: If the response is not HTTP.
         """
-        request = requests.PreparedRequest()
-        request.method = "POST"
-        request.url = self._endpoint + path
-        request.headers = _Headers({**self._headers, "content-length": str(len(body)), **headers})
-        request.body = body
-        request.hooks = self._session.hooks
-        # Never sent; Session.send() wants one to prepare the next request of a redirect, though none is followed.
-        request._cookies = self._no_cookies  # noqa: SLF001 - Request.prepare() sets it, at several times the cost
+        known = _Headers({**self._headers, "content-length": str(len(body)), **headers})
+        request = _Request(self._endpoint + path, known, body, self._session.hooks, deadline)
+        if self._pool is None:
+            timeouts = deadline.clamp_timeouts(timeouts)  # only our own connections know of deadlines
         try:
-            response = self._session.send(request, timeout=timeout, **self._options)
+            response = self._session.send(request, timeout=timeouts, **self._options)
             content = response.content
         except RequestError:
             raise
@@ -249,17 +244,16 @@ class Transport:
             # request, and that holds the signature.
             failure = _translate(error)
         else:
-            known = response.headers
-            lower = (
-                {name: value for name, (_, value) in known._store.items()}  # noqa: SLF001
-                if type(known) is _Headers
-                else {name.lower(): value for name, value in known.items()}
-            )
+            found = response.headers
+            if type(found) is _Headers:
+                lower = dict(found._store.values())  # noqa: SLF001 - of this module
+            else:
+                lower = {name.lower(): value for name, value in found.items()}
             return HTTPResponse(response.status_code, response.reason, lower, content)
         raise failure
 
     def pool_status(self) -> PoolStatus | None:
-        """Return how the connections stand now, None if they are a proxy's or the session's own affair."""
+        """Return the state of the connections, None if a proxy's adapter or the user's session keeps them."""
         return None if self._pool is None else self._pool.status()
 
     def close(self) -> None:
@@ -280,7 +274,7 @@ _NEVER_SENT = (
 
 
 def _translate(error: Exception) -> RequestError:  # noqa: PLR0911 - a table, a line each
-    """Tell an error of requests or urllib3 in our terms; what is not known to be unsent may have happened."""
+    """Translate an error of requests or urllib3; what is not known to be unsent may have happened."""
     causes = list(_causes(error))
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return UntrustedServer(f"the server's certificate is not trusted: {_named(causes)}")
@@ -301,8 +295,8 @@ def _translate(error: Exception) -> RequestError:  # noqa: PLR0911 - a table, a 
     ):
         return RequestInvalid(f"the request cannot be sent: {type(error).__name__}")
     if isinstance(error, requests.exceptions.ContentDecodingError | requests.exceptions.InvalidJSONError):
-        return ResponseInvalid(f"the answer cannot be read: {type(error).__name__}")
-    return ResponseLost(f"no whole answer came: {_named(causes)}")
+        return ResponseInvalid(f"the response cannot be read: {type(error).__name__}")
+    return ResponseLost(f"no whole response came: {_named(causes)}")
 
 
 def _causes(error: BaseException | None) -> Any:
@@ -341,7 +335,7 @@ class Fetcher:
 
     Args:
         ca_bundle: A PEM file of authorities to trust in place of certifi's.
-        proxies: Proxy URLs by scheme; empty goes straight.
+        proxies: Proxy URLs by scheme; empty connects directly.
     """
 
     def __init__(self, *, ca_bundle: Path | str | None = None, proxies: Mapping[str, str] | None = None) -> None:
@@ -358,11 +352,11 @@ class Fetcher:
         connect_timeout: float = 5.0,
         read_timeout: float = 10.0,
     ) -> HTTPResponse:
-        """Fetch one answer; redirects are not followed, as a token would follow them.
+        """Fetch one response; redirects are not followed, as a token would follow them.
 
         Raises:
             ConnectFailed: If nothing was sent.
-            ResponseLost: If no whole answer came.
+            ResponseLost: If no whole response came.
         """
         # The metadata service answers this machine only: a proxy would be asked for its own machine's keys.
         direct = urlsplit(url).hostname in _DIRECT
@@ -382,7 +376,7 @@ class Fetcher:
                     allow_redirects=False,
                     proxies={} if direct else self._proxies,
                 )
-                answer = HTTPResponse(
+                fetched = HTTPResponse(
                     response.status_code,
                     response.reason,
                     {name.lower(): value for name, value in response.headers.items()},
@@ -391,7 +385,7 @@ class Fetcher:
             except (requests.RequestException, urllib3_errors.HTTPError, OSError) as error:
                 failure = _translate(error)
             else:
-                return answer
+                return fetched
             finally:
                 _fetching.now = False
         raise failure

@@ -14,6 +14,7 @@ import pytest
 from ots_config.credentials.chain import ChainProvider
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.file_watch import FileWatchingProvider
+from ots_config.credentials.provider import Provider
 from ots_config.credentials.providers.environment import EnvironmentProvider
 from ots_config.credentials.providers.static import StaticProvider
 from ots_config.credentials.refresh import RefreshingProvider
@@ -21,7 +22,7 @@ from ots_config.credentials.refresh import RefreshingProvider
 pytestmark = pytest.mark.benchmark(group="cached credentials", min_rounds=2000)
 
 
-class Temporary:
+class Temporary(Provider):
     """A source of keys that live for an hour."""
 
     name = "temporary"

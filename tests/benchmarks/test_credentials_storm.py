@@ -124,7 +124,7 @@ class Peers:
             logging.getLogger(name).propagate = False
         self.provider = RamRoleArnCredentialsProvider(
             access_key_id=KEY.access_key_id,
-            access_key_secret=KEY.access_key_secret,
+            access_key_secret=KEY.get_access_key_secret(),
             role_arn=ROLE,
             role_session_name="storm",
             duration_seconds=duration,
@@ -279,7 +279,7 @@ def test_16_cold_processes(
         "OTS_ENDPOINT": emulator.endpoint,
         "OTS_INSTANCE": "demo",
         "OTS_ACCESS_KEY_ID": KEY.access_key_id,
-        "OTS_ACCESS_KEY_SECRET": KEY.access_key_secret,
+        "OTS_ACCESS_KEY_SECRET": KEY.get_access_key_secret(),
         "OTS_ROLE_ARN": ROLE,
         "OTS_STS_ENDPOINT": emulator.endpoint,
         "OTS_CREDENTIALS_CACHE": "1",
@@ -319,7 +319,7 @@ def test_cached(benchmark: BenchmarkFixture, emulator: Emulator, table: list[Row
         endpoint=emulator.endpoint,
         instance_name="demo",
         access_key_id=KEY.access_key_id,
-        access_key_secret=KEY.access_key_secret,
+        access_key_secret=KEY.get_access_key_secret(),
         sts_endpoint=emulator.endpoint,
         role_arn=ROLE,
     )

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ots_config.credentials.credentials import Credentials
+from ots_config.credentials.provider import Provider
 
 MARK = "S3cr3tM4rk"
 PATIENCE = 20.0  # seconds until a test that hangs fails
@@ -35,7 +36,7 @@ class ManualClock:
         self.since_1970 += seconds
 
 
-class ScriptedSource:
+class ScriptedSource(Provider):
     """Gives keys with a number, fails while told to, and waits while its gate is shut (in its own process only)."""
 
     name = "scripted"

@@ -11,6 +11,7 @@ import pytest
 from ots_config.credentials.chain import ChainProvider
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.expiry import State
+from ots_config.credentials.provider import Provider
 from ots_config.credentials.providers.environment import EnvironmentProvider
 from ots_config.credentials.providers.static import StaticProvider
 from ots_config.credentials.refresh import RefreshingProvider
@@ -21,7 +22,7 @@ KEY = "LTAI5tExampleKey0001"
 PATIENCE = 20.0
 
 
-class Fake:
+class Fake(Provider):
     """A provider that counts how often it is asked, and answers or fails as told."""
 
     def __init__(self, name: str, answer: Credentials | BaseException | None = None, *, instant: bool = False) -> None:
@@ -31,7 +32,7 @@ class Fake:
         self.calls = 0
         self.before: Callable[[], object] | None = None
 
-    def get_credentials(self) -> Credentials:
+    def fetch_credentials(self) -> Credentials:
         """Count, and answer or fail."""
         self.calls += 1
         if self.before is not None:

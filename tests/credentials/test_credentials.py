@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ots_config.credentials.credentials import Credentials, CredentialsProvider
+from ots_config.credentials.credentials import Credentials, CredentialsProvider, Secret
 from ots_config.credentials.providers.static import StaticProvider
 from ots_config.errors import mask
 
@@ -135,6 +135,65 @@ def test_official_getters(credentials: Credentials) -> None:
     assert credentials.get_access_key_secret() == SECRET
     assert credentials.get_security_token() == TOKEN
     assert credentials.masked_id == "STS.NT****mple"
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        repr,
+        str,
+        format,
+        lambda it: f"{it:>20}|{it!r}|{it!s}",
+        lambda it: "%s %r" % (it, it),  # noqa: UP031 - one more way to be shown
+        lambda it: repr({it: [it]}),
+        lambda it: json.dumps([it], default=str),
+    ],
+    ids=range(7),
+)
+def test_a_secret_shows_a_mask(show: Any) -> None:
+    """Whatever makes a text of a secret gets a mask; ``reveal`` returns the text."""
+    secret = Secret(SECRET)
+    assert "****" in show(secret)
+    assert SECRET not in show(secret)
+    assert secret.reveal() == SECRET
+
+
+def test_a_secret_is_no_string() -> None:
+    """It is refused where a str is needed, JSON included, and has no dictionary of attributes to look into."""
+    secret: Any = Secret(SECRET)
+    assert not isinstance(secret, str)
+    for use in (json.dumps, lambda it: "key " + it, vars):
+        with pytest.raises(TypeError) as caught:
+            use(secret)
+        assert SECRET not in str(caught.value)
+
+
+def test_secrets_are_compared_by_their_text() -> None:
+    """Equal texts are equal secrets with equal hashes, of any alphabet; a secret never equals a str."""
+    assert Secret("\u4e2d\u6587") == Secret("\u4e2d\u6587")
+    assert Secret(SECRET) != Secret(TOKEN)
+    assert Secret(SECRET) != SECRET
+    assert len({Secret(SECRET), Secret(SECRET), Secret(TOKEN)}) == 2
+
+
+def test_a_pickled_secret_stays_one() -> None:
+    """Copies and pickles are secrets too, those of whole credentials included."""
+    for twin in (copy.deepcopy(Secret(SECRET)), pickle.loads(pickle.dumps(Secret(SECRET)))):
+        assert isinstance(twin, Secret)
+        assert twin == Secret(SECRET)
+    twin = pickle.loads(pickle.dumps(Credentials("id", SECRET, TOKEN)))
+    assert twin.sts_token == Secret(TOKEN)
+
+
+def test_credentials_take_secrets_too(credentials: Credentials) -> None:
+    """Plain strings and secrets make equal credentials, whose attributes are secrets and whose getters give strings."""
+    twin = Credentials("STS.NT4exampleExample", Secret(SECRET), Secret(TOKEN), ENDS)
+    assert twin == credentials
+    assert twin.access_key_secret == Secret(SECRET)
+    assert (twin.get_access_key_secret(), twin.get_security_token()) == (SECRET, TOKEN)
+    assert StaticProvider("id", Secret(SECRET)).get_credentials() == Credentials("id", SECRET)
+    with pytest.raises(ValueError, match="access_key_secret must be a non-empty string"):
+        Credentials("id", Secret(""))
 
 
 def test_the_official_client_takes_our_providers() -> None:

@@ -12,13 +12,14 @@ import pytest
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.expiry import State
 from ots_config.credentials.file_watch import FileWatchingProvider
+from ots_config.credentials.provider import Provider
 from ots_config.credentials.providers.environment import EnvironmentProvider
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable
 
 KEY = "LTAI5tExampleKey0001"
 
 
-class LinesFile:
+class LinesFile(Provider):
     """Keys in a file of two lines."""
 
     name = "file"
@@ -28,7 +29,7 @@ class LinesFile:
         self.path = path
         self.reads = 0
 
-    def get_credentials(self) -> Credentials:
+    def fetch_credentials(self) -> Credentials:
         """Read the file."""
         self.reads += 1
         try:
@@ -70,7 +71,7 @@ def test_an_unchanged_file_is_read_once(path: Path, clock: Any) -> None:
 def test_a_changed_file_is_read_again(path: Path, clock: Any, how: str) -> None:
     """A file written in place, replaced, or changed behind an unchanged size and time is seen within a second."""
     provider = reloading(LinesFile(path), clock, paths=[path])
-    assert provider.get_credentials().access_key_secret == "one"
+    assert provider.get_credentials().get_access_key_secret() == "one"
     times = path.stat().st_atime_ns, path.stat().st_mtime_ns
     if how == "in place":
         path.write_text(f"{KEY}\nother")
@@ -80,9 +81,9 @@ def test_a_changed_file_is_read_again(path: Path, clock: Any, how: str) -> None:
         new.replace(path)
         if how == "same size and time":
             os.utime(path, ns=times)
-    assert provider.get_credentials().access_key_secret == "one"
+    assert provider.get_credentials().get_access_key_secret() == "one"
     clock.advance(1)
-    assert provider.get_credentials().access_key_secret in {"other", "two"}
+    assert provider.get_credentials().get_access_key_secret() in {"other", "two"}
 
 
 @pytest.mark.parametrize("changed", ["st_mtime_ns", "st_ctime_ns", "st_size", "st_ino"])
@@ -113,9 +114,9 @@ def test_a_file_is_looked_at_once_per_period(path: Path, clock: Any) -> None:
     provider.get_credentials()
     path.write_text(f"{KEY}\nother")
     clock.advance(4)
-    assert provider.get_credentials().access_key_secret == "one"
+    assert provider.get_credentials().get_access_key_secret() == "one"
     clock.advance(1)
-    assert provider.get_credentials().access_key_secret == "other"
+    assert provider.get_credentials().get_access_key_secret() == "other"
 
 
 def test_a_linked_directory_is_followed(tmp_path: Path, clock: Any) -> None:
@@ -126,11 +127,11 @@ def test_a_linked_directory_is_followed(tmp_path: Path, clock: Any) -> None:
     (tmp_path / "data").symlink_to("one")
     path = tmp_path / "data" / "keys"
     provider = reloading(LinesFile(path), clock, paths=[path])
-    assert provider.get_credentials().access_key_secret == "one"
+    assert provider.get_credentials().get_access_key_secret() == "one"
     (tmp_path / "turned").symlink_to("two")
     (tmp_path / "turned").replace(tmp_path / "data")
     clock.advance(1)
-    assert provider.get_credentials().access_key_secret == "two"
+    assert provider.get_credentials().get_access_key_secret() == "two"
 
 
 def test_what_cannot_be_read_leaves_the_last_good_keys(
@@ -152,7 +153,7 @@ def test_what_cannot_be_read_leaves_the_last_good_keys(
     assert source.reads < 20
     path.write_text(f"{KEY}\nmended")
     clock.advance(1)
-    assert provider.get_credentials().access_key_secret == "mended"
+    assert provider.get_credentials().get_access_key_secret() == "mended"
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO", "INFO"]
     assert "the file has not two lines" in caplog.records[0].getMessage()
 
@@ -166,26 +167,26 @@ def test_a_file_that_appears_is_found(tmp_path: Path, clock: Any) -> None:
         with pytest.raises(CredentialsUnavailable):
             provider.get_credentials()
         path.write_text(f"{KEY}\none")
-        assert provider.get_credentials().access_key_secret == "one"
+        assert provider.get_credentials().get_access_key_secret() == "one"
         path.unlink()
 
 
 def test_a_change_while_the_file_is_read_is_seen_next(path: Path, clock: Any) -> None:
     """A file that changes between being looked at and being read is read again at the next look."""
     source = LinesFile(path)
-    read = source.get_credentials
+    read = source.fetch_credentials
 
     def read_then_change() -> Credentials:
         found = read()
-        source.get_credentials = read  # type: ignore[method-assign]
+        source.fetch_credentials = read  # type: ignore[method-assign]
         path.write_text(f"{KEY}\nchanged")
         return found
 
-    source.get_credentials = read_then_change  # type: ignore[method-assign]
+    source.fetch_credentials = read_then_change  # type: ignore[method-assign]
     provider = reloading(source, clock, paths=[path])
-    assert provider.get_credentials().access_key_secret == "one"
+    assert provider.get_credentials().get_access_key_secret() == "one"
     clock.advance(1)
-    assert provider.get_credentials().access_key_secret == "changed"
+    assert provider.get_credentials().get_access_key_secret() == "changed"
 
 
 @pytest.mark.parametrize("options", [{}, {"period": 60}])
@@ -214,7 +215,7 @@ def test_refused_keys_are_read_again_at_once(path: Path, clock: Any) -> None:
     provider = reloading(source, clock, paths=[path])
     refused = provider.get_credentials()
     path.write_text(f"{KEY}\nnew")
-    assert provider.force_refresh(refused).access_key_secret == "new"
+    assert provider.force_refresh(refused).get_access_key_secret() == "new"
     clock.advance(1)
     same = provider.get_credentials()
     assert provider.force_refresh(same) == same
@@ -238,9 +239,9 @@ def test_the_environment_may_be_looked_at_now_and_then(monkeypatch: pytest.Monke
     provider = reloading(EnvironmentProvider(), clock, period=1)
     provider.get_credentials()
     monkeypatch.setenv("OTS_ACCESS_KEY_SECRET", "two")
-    assert provider.get_credentials().access_key_secret == "one"
+    assert provider.get_credentials().get_access_key_secret() == "one"
     clock.advance(1)
-    assert provider.get_credentials().access_key_secret == "two"
+    assert provider.get_credentials().get_access_key_secret() == "two"
 
 
 def test_a_pickle_keeps_the_age_of_a_file_that_is_watched(path: Path) -> None:
@@ -258,4 +259,4 @@ def test_a_pickle_has_the_paths(path: Path) -> None:
         provider.get_credentials()
         twin = pickle.loads(pickle.dumps(provider))
         assert (twin._paths, twin._period, twin._max_age) == (provider._paths, provider._period, provider._max_age)
-        assert twin.get_credentials().access_key_secret == "one"
+        assert twin.get_credentials().get_access_key_secret() == "one"

@@ -26,7 +26,7 @@ def repeat(source: Any, answer: Credentials) -> None:
 @pytest.fixture
 def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every random pause the longest that it may be."""
-    monkeypatch.setattr("ots_config.credentials.expiry.random.uniform", lambda _low, high: high)
+    monkeypatch.setattr("ots_config.backoff.random.random", lambda: 1.0)
 
 
 def forced_at(provider: RefreshingProvider, source: Any, seconds: int) -> list[int]:

@@ -13,6 +13,8 @@ import pytest
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.expiry import AGE_CLOCK, State, refresh_window
 from ots_config.credentials.health import MaskedCredentials
+from ots_config.credentials.provider import Provider
+from ots_config.credentials.providers.external import ForeignProvider
 from ots_config.credentials.refresh import RefreshingProvider
 from ots_config.credentials.single_flight import BACKGROUND, Background, Flight
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable
@@ -431,24 +433,27 @@ def test_an_instant_source_is_asked_each_time_until_it_has_something(scripted: A
 
 
 def test_a_source_may_have_only_get_credentials(clock: Any) -> None:
-    """A source whose one method is get_credentials can be refreshed too, and one that gives nonsense is told."""
+    """A foreign source whose one method is get_credentials can be refreshed too, and one that gives nonsense fails."""
 
     class Plain:
-        name = "plain"
-
         def get_credentials(self) -> Any:
             return self.answer
 
         answer: Any = Credentials("LTAI5tExampleKey0001", "secret")
 
     source = Plain()
-    assert RefreshingProvider(source, clock=clock, wall=clock.wall).get_credentials() is source.answer
-    del Plain.name
-    assert RefreshingProvider(source).name == "Plain"
-    Plain.name = "plain"
-    source.answer = ("id", "secret")
-    with pytest.raises(CredentialsRefused, match="plain: the source returned tuple, no Credentials"):
-        RefreshingProvider(source, clock=clock, wall=clock.wall).get_credentials()
+    provider = RefreshingProvider(ForeignProvider(source), clock=clock, wall=clock.wall)
+    assert provider.get_credentials() is source.answer
+    assert provider.name == "Plain"
+
+    class Nonsense(Provider):
+        name = "nonsense"
+
+        def fetch_credentials(self) -> Any:
+            return "id", "secret"
+
+    with pytest.raises(CredentialsRefused, match="nonsense: the source returned tuple, no Credentials"):
+        RefreshingProvider(Nonsense(), clock=clock, wall=clock.wall).get_credentials()
 
 
 def test_a_copy_fetches_for_itself(scripted: Any) -> None:

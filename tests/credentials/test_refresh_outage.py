@@ -109,7 +109,7 @@ def test_failures_without_credentials_are_spaced_out(scripted: Any, clock: Any) 
 
 def test_each_outage_begins_with_the_shortest_pause(scripted: Any, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a success, failures are spaced out as if there had been none before."""
-    monkeypatch.setattr("ots_config.credentials.expiry.random.uniform", lambda _low, high: high)
+    monkeypatch.setattr("ots_config.backoff.random.random", lambda: 1.0)
     source = scripted(instant=True)
     provider = refreshing(source)
     for _ in range(2):

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ots_config.credentials.lock import FileLock
+from ots_config.credentials.provider import Provider
 from ots_config.credentials.refresh import RefreshingProvider
 from ots_config.credentials.shared_cache import SharedCache, cache_directory
 from ots_config.errors import CredentialsRefused
@@ -28,10 +29,11 @@ from pathlib import Path
 from ots_config.credentials.shared_cache import SharedCache
 from ots_config.credentials.refresh import RefreshingProvider
 from ots_config.credentials.credentials import Credentials
+from ots_config.credentials.provider import Provider
 
 here = Path(sys.argv[1])
 
-class Source:
+class Source(Provider):
     name = "sts"
     def describe(self):
         return "role acs:ram::1:role/demo"
@@ -343,7 +345,7 @@ def test_permanent_keys_are_not_kept(scripted: Any, tmp_path: Path) -> None:
 def test_a_source_that_gives_nonsense_is_told(tmp_path: Path) -> None:
     """What is no Credentials is a refusal, and is not kept."""
 
-    class Nonsense:
+    class Nonsense(Provider):
         name = "nonsense"
 
         def fetch_credentials(self) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ots_config.credentials.credentials import Credentials
+from ots_config.credentials.provider import Provider
 from ots_config.credentials.refresh import RefreshingProvider
 from ots_config.errors import CredentialsRefused
 
@@ -15,7 +16,7 @@ PATIENCE = 10.0
 GIVEN_UP = 301.0
 
 
-class Gated:
+class Gated(Provider):
     """A source each of whose answers waits for a gate of its own; the keys' id ends with the number of the call."""
 
     name = "gated"

@@ -1,4 +1,4 @@
-"""What becomes of an answer that is no success."""
+"""What becomes of a response that is no success."""
 
 import logging
 import time
@@ -11,25 +11,25 @@ from ots_config.client.codec import read_error
 from ots_config.credentials.credentials import Credentials
 from ots_config.errors import RequestError, ResponseInvalid
 from ots_config.request.attempt import Authenticator
-from ots_config.request.connection import HTTPResponse
+from ots_config.request.http_parser import HTTPResponse
 from ots_config.request.operations import OPERATIONS
 from ots_config.request.signing import Signer
 
 KEY = Credentials("id", "secret", source="test")
 
 
-def judged(**headers: str) -> RequestError:
+def verified(**headers: str) -> RequestError:
     """Return what becomes of a gateway's page with these headers."""
-    exchange = Authenticator(signer=Signer("demo"), read_error=read_error, logger=logging.getLogger("test"))
-    _, key, now = exchange.sign(OPERATIONS["GetRow"], b"", KEY)
-    answer = HTTPResponse(503, "Service Unavailable", headers, b"<html>busy</html>")
-    outcome: Any = exchange.verify(OPERATIONS["GetRow"], answer, KEY, key, now)
+    authenticator = Authenticator(signer=Signer("demo"), read_error=read_error, logger=logging.getLogger("test"))
+    _, key, now = authenticator.sign(OPERATIONS["GetRow"], b"", KEY)
+    response = HTTPResponse(503, "Service Unavailable", headers, b"<html>busy</html>")
+    outcome: Any = authenticator.verify(OPERATIONS["GetRow"], response, KEY, key, now)
     return outcome
 
 
 def test_a_gateway_page() -> None:
-    """A page that is not the service's own is told by its status, not by its text."""
-    error = judged()
+    """A page that is not the service's own is described by its status, not by its text."""
+    error = verified()
     assert isinstance(error, ResponseInvalid)
     assert (error.http_status, error.retry_after) == (503, None)
     assert "busy" not in str(error)
@@ -37,18 +37,18 @@ def test_a_gateway_page() -> None:
 
 def test_retry_after_in_seconds() -> None:
     """``Retry-After: 7`` is seven seconds."""
-    assert judged(**{"retry-after": "7"}).retry_after == 7
+    assert verified(**{"retry-after": "7"}).retry_after == 7
 
 
 def test_retry_after_as_a_date() -> None:
     """``Retry-After`` may be a date, and one of the past asks for no wait."""
-    ahead = judged(**{"retry-after": formatdate(time.time() + 100, usegmt=True)}).retry_after
+    ahead = verified(**{"retry-after": formatdate(time.time() + 100, usegmt=True)}).retry_after
     assert ahead is not None
     assert 0 < ahead <= 100
-    assert judged(**{"retry-after": "Fri, 31 Dec 1999 23:59:59 GMT"}).retry_after == 0
+    assert verified(**{"retry-after": "Fri, 31 Dec 1999 23:59:59 GMT"}).retry_after == 0
 
 
-@pytest.mark.parametrize("text", ["soon", "-1", "", "1.5", "٣"])
+@pytest.mark.parametrize("text", ["soon", "-1", "", "1.5", "٣", "9999999999", "Fri, 31 Dec 99999 23:59:59 GMT"])
 def test_a_malformed_retry_after_is_ignored(text: str) -> None:
-    """What is neither seconds nor a date is as good as none."""
-    assert judged(**{"retry-after": text}).retry_after is None
+    """What is neither a plausible number of seconds nor a date is ignored."""
+    assert verified(**{"retry-after": text}).retry_after is None

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ots_config.errors import ConnectFailed, RequestInvalid, ResponseInvalid, ResponseLost
-from ots_config.request.connection import Connection, HTTPResponse, request_head
+from ots_config.request.connection import Connection, request_head
+from ots_config.request.http_parser import HTTPResponse
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Ots-RequestId: r1\r\n\r\nhi"
 
@@ -18,7 +19,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Ots-RequestId: r1\r\n\r\nhi"
 def exchange(connection: Connection, body: bytes = b"body", *, timeout: float = 5.0) -> HTTPResponse:
     """Send one request over a connection."""
     head = request_head("/PutRow", "127.0.0.1", {"Content-Length": str(len(body)), "x-a": "1"})
-    return connection.exchange(head, body, connect_timeout=timeout, read_timeout=timeout)
+    return connection.exchange(head, body, (timeout, timeout))
 
 
 def to(server: Any) -> Connection:
@@ -193,6 +194,16 @@ def test_a_kept_connection_that_breaks_says_so(server: Any) -> None:
 def test_an_answer_cut_short_is_lost(server: Any) -> None:
     """A connection that ends within an answer raises ``ResponseLost``, and not at once again."""
     server.set_scripts(server.answering(OK, OK[:-1], then_close=True))
+    connection = to(server)
+    exchange(connection)
+    with pytest.raises(ResponseLost, match="middle") as caught:
+        exchange(connection)
+    assert not caught.value.on_reused_connection
+
+
+def test_a_response_cut_after_its_head_is_not_tried_again_at_once(server: Any) -> None:
+    """The head alone shows that the server had the request: another connection is no better."""
+    server.set_scripts(server.answering(OK, OK.partition(b"hi")[0], then_close=True))
     connection = to(server)
     exchange(connection)
     with pytest.raises(ResponseLost, match="middle") as caught:

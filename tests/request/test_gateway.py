@@ -1,4 +1,4 @@
-"""What follows an answer of a gateway, which the service has neither written nor signed."""
+"""What follows a response of a gateway, which the service has neither written nor signed."""
 
 import logging
 import time
@@ -10,9 +10,11 @@ from ots_config.client.codec import read_error
 from ots_config.credentials.credentials import Credentials
 from ots_config.errors import RequestError, ResponseInvalid
 from ots_config.request.attempt import Authenticator
-from ots_config.request.connection import HTTPResponse
+from ots_config.request.deadline import Deadline
+from ots_config.request.http_parser import HTTPResponse
 from ots_config.request.operations import OPERATIONS
-from ots_config.request.retry_decision import CallState, RetryBudget
+from ots_config.request.retry_budget import RetryBudget
+from ots_config.request.retry_decision import CallState
 from ots_config.request.retry_policy import DefaultRetryPolicy, RetryPolicy, WriteRetryPolicy
 from ots_config.request.signing import Signer
 
@@ -28,11 +30,11 @@ class Always(RetryPolicy):
 
 
 def page(name: str, status: int, **headers: str) -> RequestError:
-    """Return the error that a gateway's page becomes, as the answer to an operation."""
+    """Return the error that a gateway's page becomes, as the response to an operation."""
     operation = OPERATIONS[name]
-    exchange = Authenticator(signer=Signer("demo"), read_error=read_error, logger=logging.getLogger("test"))
-    _, key, now = exchange.sign(operation, b"", KEY)
-    outcome: Any = exchange.verify(operation, HTTPResponse(status, "", headers, b"<html></html>"), KEY, key, now)
+    authenticator = Authenticator(signer=Signer("demo"), read_error=read_error, logger=logging.getLogger("test"))
+    _, key, now = authenticator.sign(operation, b"", KEY)
+    outcome: Any = authenticator.verify(operation, HTTPResponse(status, "", headers, b"<html></html>"), KEY, key, now)
     assert isinstance(outcome, ResponseInvalid)
     assert outcome.http_status == status
     return outcome
@@ -40,14 +42,16 @@ def page(name: str, status: int, **headers: str) -> RequestError:
 
 def recovery(name: str, policy: RetryPolicy, *, repeatable: bool = False) -> CallState:
     """Return the recovery of a call that began just now."""
-    made = CallState(OPERATIONS[name], policy=policy, budget=RetryBudget(), started=time.monotonic(), deadline=60.0)
+    made = CallState(
+        OPERATIONS[name], policy=policy, budget=RetryBudget(), started=time.monotonic(), deadline=Deadline.after(60.0)
+    )
     made.repeatable = repeatable
     return made
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_a_read_is_tried_again(status: int) -> None:
-    """A gateway that is overloaded, or has lost the service's answer, may pass on the next one."""
+    """A gateway that is overloaded, or has lost the service's response, may pass on the next one."""
     assert recovery("GetRow", DefaultRetryPolicy()).after(page("GetRow", status)).delay > 0
 
 
@@ -72,7 +76,7 @@ def test_another_write_is_raised_and_may_have_happened(name: str, status: int) -
     with pytest.raises(ResponseInvalid) as caught:
         recovery(name, Always()).after(page(name, status))
     assert caught.value.may_have_happened
-    assert "may have been carried out" in str(caught.value)
+    assert "may have happened" in str(caught.value)
 
 
 @pytest.mark.parametrize("status", [301, 400, 403, 404, 413])

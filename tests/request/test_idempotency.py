@@ -1,4 +1,4 @@
-"""Which writes are safe to repeat, told from the official SDK's own objects."""
+"""Which writes are safe to repeat, read from the official SDK's own objects."""
 
 from typing import Any
 

@@ -22,7 +22,7 @@ def pool_to(server: Any, *, limit: int = 2, idle_timeout: float = 60.0) -> Conne
 
 def exchange(pool: ConnectionPool, timeout: float = 5.0) -> bytes:
     """Send one empty request."""
-    return pool.exchange(HEAD, b"", connect_timeout=timeout, read_timeout=timeout).body
+    return pool.exchange(HEAD, b"", (timeout, timeout)).body
 
 
 def test_a_connection_is_kept(server: Any) -> None:
@@ -66,7 +66,7 @@ def test_long_idle_connections_are_closed(server: Any) -> None:
     pool = pool_to(server)
     both = [pool._take(1), pool._take(1)]
     for connection in both:
-        connection.exchange(HEAD, b"", connect_timeout=5, read_timeout=5)
+        connection.exchange(HEAD, b"", (5, 5))
         pool._give_back(connection)
     pool._idle[0].idle_since = -10_000.0
     exchange(pool)
@@ -92,7 +92,7 @@ def test_a_full_pool_makes_callers_wait(server: Any) -> None:
 
 
 def test_a_full_pool_says_so(server: Any) -> None:
-    """A caller that gets no connection in time is told why, and that nothing was sent."""
+    """A caller that gets no connection in time learns why, and that nothing was sent."""
     pool = pool_to(server, limit=1)
     pool._take(1)
     with pytest.raises(ConnectFailed, match="max_connection"):

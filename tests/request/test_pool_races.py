@@ -14,7 +14,7 @@ import pytest
 
 from ots_config.errors import ConnectFailed
 from ots_config.request import pool as pools
-from ots_config.request.connection import HTTPResponse
+from ots_config.request.http_parser import HTTPResponse
 from ots_config.request.pool import ConnectionPool
 
 ANSWER = HTTPResponse(200, "OK", {}, b"")
@@ -62,7 +62,7 @@ def test_a_connection_may_be_taken_as_soon_as_it_is_given_back() -> None:
     """The call that gave a connection back has its answer although another one has taken it at that moment."""
     pool = ConnectionPool("example.com", 80, None, limit=2, idle_timeout=5)
     pool._idle = Emptied()
-    assert pool.exchange(b"", b"", connect_timeout=1, read_timeout=1) is ANSWER
+    assert pool.exchange(b"", b"", (1, 1)) is ANSWER
 
 
 @pytest.mark.usefixtures("_hasty")
@@ -71,7 +71,7 @@ def test_more_threads_than_connections_all_have_their_answers() -> None:
     pool = ConnectionPool("example.com", 80, None, limit=3, idle_timeout=5)
 
     def work(_: int) -> int:
-        calls = [pool.exchange(b"", b"", connect_timeout=60, read_timeout=1) for _ in range(500)]
+        calls = [pool.exchange(b"", b"", (60, 1)) for _ in range(500)]
         return sum(answer is ANSWER for answer in calls)
 
     with ThreadPoolExecutor(8) as threads:
@@ -104,7 +104,7 @@ class Waiter:
 
     def _call(self) -> None:
         with contextlib.suppress(ConnectFailed):
-            self.answers.append(self._pool.exchange(b"", b"", connect_timeout=5, read_timeout=5))
+            self.answers.append(self._pool.exchange(b"", b"", (5, 5)))
 
     def start(self) -> None:
         """Start the call and return when it waits: it holds the pool's lock from when it is counted until it sleeps."""
@@ -156,7 +156,7 @@ def test_closing_a_long_idle_connection_wakes_a_waiting_caller(clock: list[float
         waiter.start()
 
     old.on_close = take_the_other_one
-    pool.exchange(b"", b"", connect_timeout=1, read_timeout=1)
+    pool.exchange(b"", b"", (1, 1))
     waiter.join()
     assert busy == [young]
     assert waiter.answers == [ANSWER]

@@ -1,5 +1,7 @@
 """What follows a failed attempt, decided without sending or waiting."""
 
+import subprocess
+import sys
 import time
 from itertools import pairwise
 from types import SimpleNamespace
@@ -7,10 +9,14 @@ from typing import Any
 
 import pytest
 
+from ots_config.credentials.credentials import Credentials
 from ots_config.errors import AuthenticationFailed, ConnectFailed, RequestError, ResponseLost, ServiceError, Throttled
-from ots_config.request import retry_decision as recovery_module
+from ots_config.request import retry_budget as budgets
+from ots_config.request import retry_decision as decisions
+from ots_config.request.deadline import Deadline
 from ots_config.request.operations import OPERATIONS
-from ots_config.request.retry_decision import CallState, RetryBudget, Step
+from ots_config.request.retry_budget import RetryBudget
+from ots_config.request.retry_decision import CallState, NextStep
 from ots_config.request.retry_policy import DefaultRetryPolicy, NoRetryPolicy, RetryPolicy, WriteRetryPolicy
 
 BUSY = ("OTSServerBusy", "Server is busy.")
@@ -31,13 +37,13 @@ def recovery(
     budget: RetryBudget | None = None,
     deadline: float | None = 60.0,
 ) -> CallState:
-    """Return the recovery of a call that began just now."""
+    """Return the state of a call that began just now."""
     made = CallState(
         OPERATIONS[name],
         policy=policy or DefaultRetryPolicy(),
         budget=budget or RetryBudget(),
         started=time.monotonic(),
-        deadline=deadline,
+        deadline=Deadline.after(deadline),
     )
     made.repeatable = repeatable
     return made
@@ -82,7 +88,7 @@ def test_a_lost_read_did_nothing() -> None:
     with pytest.raises(ResponseLost) as caught:
         recovery("GetRow", policy=NoRetryPolicy()).after(ResponseLost("lost"))
     assert not caught.value.may_have_happened
-    assert "carried out" not in str(caught.value)
+    assert "may have happened" not in str(caught.value)
 
 
 def test_a_conditional_write_after_an_uncertain_one_may_have_happened() -> None:
@@ -92,7 +98,7 @@ def test_a_conditional_write_after_an_uncertain_one_may_have_happened() -> None:
     with pytest.raises(ServiceError) as caught:
         call.after(ServiceError(403, "OTSConditionCheckFail", "Condition check failed.", "r2"))
     assert caught.value.may_have_happened
-    assert "may have been carried out" in str(caught.value)
+    assert "may have happened" in str(caught.value)
 
 
 def test_a_stale_connection_is_replaced_at_once_once() -> None:
@@ -100,7 +106,7 @@ def test_a_stale_connection_is_replaced_at_once_once() -> None:
     call = recovery("UpdateRow")
     error = ConnectFailed("closed")
     error.on_reused_connection = True
-    assert call.after(error) == Step(0.0)
+    assert call.after(error) == NextStep(0.0)
     assert call.after(error).delay > 0
 
 
@@ -109,7 +115,7 @@ def test_no_retry_means_no_retry_on_a_stale_connection(kind: type[RequestError])
     """With ``NoRetryPolicy`` a failure on a kept connection is raised, also where the default sends again at once."""
     error = kind("closed")
     error.on_reused_connection = True
-    assert recovery("GetRow").after(error) == Step(0.0)
+    assert recovery("GetRow").after(error) == NextStep(0.0)
     with pytest.raises(kind) as caught:
         recovery("GetRow", policy=NoRetryPolicy()).after(error)
     assert caught.value.attempts == 1
@@ -121,24 +127,24 @@ def test_a_lost_write_on_a_kept_connection_is_not_repeated() -> None:
     error.on_reused_connection = True
     with pytest.raises(ResponseLost):
         recovery("PutRow", repeatable=True).after(error)
-    assert recovery("GetRow").after(error) == Step(0.0)
+    assert recovery("GetRow").after(error) == NextStep(0.0)
 
 
 def test_a_refused_key_is_refreshed_once() -> None:
-    """Authentication is healed once; the second refusal is raised."""
+    """The keys are refreshed once; the second refusal is raised."""
     call = recovery()
     refused = AuthenticationFailed(403, "OTSAuthFailed", "The AccessKeyID does not exist.", "r1")
-    assert call.after(refused) == Step(0.0, refresh=True)
+    assert call.after(refused) == NextStep(0.0, refresh=True)
     with pytest.raises(AuthenticationFailed):
         call.after(AuthenticationFailed(403, "OTSAuthFailed", "Signature mismatch.", "r2"))
 
 
 def test_a_wrong_clock_is_corrected_once() -> None:
-    """The server's date is taken over once; the second refusal is raised."""
+    """The clock is set by the server's date once; the second refusal is raised."""
     call = recovery(policy=NoRetryPolicy())
     refused = AuthenticationFailed(403, "OTSAuthFailed", "Mismatch between system time and x-ots-date: x.", "r1")
     refused.clock_offset = 1200.0
-    assert call.after(refused) == Step(0.0, clock_offset=1200.0)
+    assert call.after(refused) == NextStep(0.0, clock_offset=1200.0)
     with pytest.raises(AuthenticationFailed):
         call.after(refused)
 
@@ -169,6 +175,89 @@ def test_recovered_attempts_are_attempts() -> None:
     with pytest.raises(Throttled, match="5 attempts") as caught:
         call.after(busy())
     assert caught.value.attempts == 5
+
+
+def test_a_clock_refusal_without_a_date_recovers_nothing() -> None:
+    """Where the response does not say what time it is, nothing is corrected, and the attempts are counted right."""
+
+    class Always(RetryPolicy):
+        def should_retry(self, retry_times: int, exception: Any, api_name: str) -> bool:
+            return retry_times < 1
+
+    call = recovery(policy=Always())
+    skewed = [
+        AuthenticationFailed(403, "OTSAuthFailed", "Mismatch between system time and x-ots-date: x.", rid)
+        for rid in ("r1", "r2")
+    ]
+    call.after(skewed[0])
+    with pytest.raises(AuthenticationFailed):
+        call.after(skewed[1])
+    assert [error.attempts for error in skewed] == [1, 2]
+    assert skewed[1].recovered == ()
+
+
+def test_an_error_tells_what_was_recovered_from() -> None:
+    """Other keys, another clock and a new connection are listed in their order."""
+    call = recovery(policy=NoRetryPolicy())
+    skewed = AuthenticationFailed(403, "OTSAuthFailed", "Mismatch between system time and x-ots-date: x.", "r1")
+    skewed.clock_offset = 1200.0
+    call.after(skewed)
+    call.after(AuthenticationFailed(403, "OTSAuthFailed", "The AccessKeyID does not exist.", "r2"))
+    with pytest.raises(ConnectFailed) as caught:
+        call.after(ConnectFailed("refused"))
+    assert (skewed.recovered, caught.value.recovered) == ((), ("clock", "authentication"))
+
+
+def test_a_policy_sees_every_fact() -> None:
+    """``should_retry`` and ``get_retry_delay`` get the error with all that is known of the call, as its caller will."""
+    seen: list[dict[str, Any]] = []
+
+    class Curious(RetryPolicy):
+        def should_retry(self, retry_times: int, exception: Any, api_name: str) -> bool:
+            seen.append(dict(vars(exception)))
+            return retry_times < 1
+
+        def get_retry_delay(self, retry_times: int, exception: Any, api_name: str) -> float:
+            seen.append(dict(vars(exception)))
+            return 0.0
+
+    call = recovery(repeatable=True, policy=Curious())
+    key = Credentials("LTAI5tExampleExample", "secret", source="test")
+    call.after(Throttled(503, *BUSY, "r1"), key)
+    with pytest.raises(ServiceError) as caught:
+        call.after(ServiceError(500, "OTSInternalServerError", "Oops.", "r2"), key)
+    assert seen[0] == seen[1]
+    assert seen[2] == vars(caught.value)
+    facts = {name: seen[2][name] for name in ("operation", "sent", "attempts", "repeatable")}
+    assert facts == {"operation": "PutRow", "sent": True, "attempts": 2, "repeatable": True}
+    assert seen[2]["request_ids"] == ("r1", "r2")
+    assert (seen[2]["access_key_id"], seen[2]["source"]) == (key.masked_id, "test")
+    assert seen[2]["may_have_happened"]
+
+
+def test_an_error_is_classified_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table, the policy and its delay share one look at a failure."""
+    looks: list[RequestError] = []
+    genuine = decisions._classify
+    monkeypatch.setattr(decisions, "_classify", lambda error: looks.append(error) or genuine(error))
+    error = busy()
+    recovery(policy=WriteRetryPolicy()).after(error)
+    assert looks == [error]
+
+
+def test_the_decision_needs_no_tenacity() -> None:
+    """Neither the decision nor our own policies load tenacity; only a strategy of its own does."""
+    code = (
+        "import sys; from ots_config.errors import ConnectFailed\n"
+        "from ots_config.request.retry_decision import classify\n"
+        "from ots_config.request.retry_policy import DefaultRetryPolicy, as_policy\n"
+        "policy = as_policy(DefaultRetryPolicy)\n"
+        "assert policy.should_retry(0, ConnectFailed(''), 'GetRow')\n"
+        "assert policy.get_retry_delay(0, ConnectFailed(''), 'GetRow')\n"
+        "print('tenacity' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"
 
 
 # --- the budget -----------------------------------------------------------------------------------------------
@@ -207,7 +296,7 @@ def test_calls_earn_retries() -> None:
 def test_an_idle_client_saves_no_retries(monkeypatch: pytest.MonkeyPatch, per_second: float, free: int) -> None:
     """After an hour without a call there are the retries of one second, at least one, and the next one waits."""
     clock = SimpleNamespace(now=1000.0, monotonic=lambda: clock.now)
-    monkeypatch.setattr(recovery_module, "time", clock)
+    monkeypatch.setattr(budgets, "time", clock)
     budget = RetryBudget(share=0.0, per_second=per_second)
     clock.now += 3600.0
     assert [budget.reserve(60.0) for _ in range(free + 2)] == [0.0] * free + [

@@ -16,17 +16,15 @@ from ots_config.errors import (
     ServiceError,
     UntrustedServer,
 )
+from ots_config.request.retry_decision import FailureKind, classify, decide
 from ots_config.request.retry_policy import (
     POLICIES,
     DefaultRetryPolicy,
-    FailureKind,
     NoDelayRetryPolicy,
     NoRetryPolicy,
     RetryPolicy,
     WriteRetryPolicy,
     as_policy,
-    classify,
-    decide,
 )
 from ots_config.sdk import tablestore
 

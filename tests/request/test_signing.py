@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from ots_config.credentials.credentials import Credentials
 from ots_config.errors import RequestInvalid, ResponseInvalid
+from ots_config.http_headers import ots_date_offset
 from ots_config.request.signing import (
     Signer,
     content_md5,
     derive_v4_key,
     header_lines,
-    server_offset,
     sign_response,
     verify_response,
 )
@@ -108,10 +108,10 @@ def test_extra_headers_cannot_break_their_line(extra: dict[str, str]) -> None:
 def test_nothing_signed_shows_its_secrets() -> None:
     """The headers and the key of a request show no signature, token or secret."""
     headers, key = Signer("demo").sign("/PutRow", b"", snapshot("t0ken-of-sts"), NOW)
-    told = f"{headers!r} {headers} {key!r} {key}"
-    assert "t0ken" not in told
-    assert headers["x-ots-signature"] not in told
-    assert SECRET not in told
+    shown = f"{headers!r} {headers} {key!r} {key}"
+    assert "t0ken" not in shown
+    assert headers["x-ots-signature"] not in shown
+    assert SECRET not in shown
 
 
 def test_the_day_of_v4_follows_the_date() -> None:
@@ -280,7 +280,7 @@ def test_hostile_headers_raise_one_error(headers: dict[str, str], status: int) -
 @given(st.text(max_size=30))
 def test_any_date_is_read_or_refused(text: str) -> None:
     """A date that cannot be read is None, never an exception."""
-    assert server_offset(text, NOW) is None or text.endswith("Z")
+    assert ots_date_offset(text, NOW) is None or text.endswith("Z")
 
 
 def test_the_official_client_accepts_our_response_signature() -> None:

@@ -17,7 +17,8 @@ from ots_config.errors import (
     ResponseLost,
     UntrustedServer,
 )
-from ots_config.request.transport import Fetcher, Transport, _translate, check_openssl, tls_context
+from ots_config.request.tls import check_openssl, tls_context
+from ots_config.request.transport import Fetcher, Transport, _translate
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Ots-RequestId: r1\r\n\r\nhi"
 TIMEOUT = (5.0, 5.0)
@@ -85,7 +86,7 @@ def test_a_proxy_that_is_not_there() -> None:
 
 
 def test_a_session_of_the_users(server: Any) -> None:
-    """A foreign session sends with its own adapters, and its errors are told in our terms."""
+    """A foreign session sends with its own adapters, and its errors are translated."""
     server.set_scripts(server.answering(OK), lambda _: None)
     with requests.Session() as session:
         sender = transport(server.endpoint, session=session)
@@ -160,7 +161,7 @@ def test_every_error_of_requests_is_translated() -> None:
         assert isinstance(_translate(made), ConnectFailed | RequestInvalid | ResponseInvalid | ResponseLost)
 
 
-def test_foreign_texts_are_not_told() -> None:
+def test_foreign_texts_are_not_shown() -> None:
     """An error of requests may hold a URL with its parameters: only kinds are named."""
     error = requests.exceptions.ConnectionError("https://sts/?SecurityToken=s3cr3t")
     assert "s3cr3t" not in str(_translate(error))

@@ -16,6 +16,7 @@ from ots_config import (
     RequestError,
     RetryEvent,
     RetryPolicy,
+    Secret,
     ServiceError,
     SettingsError,
     WriteRetryPolicy,
@@ -94,4 +95,4 @@ def credentials() -> None:
     found = create_provider().get_credentials()
     assert_type(found, Credentials)
     assert_type(found.access_key_id, str)
-    assert_type(found.sts_token, str | None)
+    assert_type(found.sts_token, Secret | None)

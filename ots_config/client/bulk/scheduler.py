@@ -17,7 +17,7 @@ from ots_config.client.backoff import JobBackoff, may_retry
 from ots_config.client.bulk.report import BulkLimits, BulkReport, FailedRow
 from ots_config.errors import OTSConfigError, RequestError, ResponseLost, ServiceError
 from ots_config.request.idempotency import is_item_repeatable
-from ots_config.request.retry_policy import FailureKind, classify
+from ots_config.request.retry_decision import FailureKind, classify
 
 _WHOLE_BATCH_CODES = frozenset({"OTSParameterInvalid", "OTSRequestBodyTooLarge"})
 """Codes with which the service refuses a whole batch, though one row alone may be wrong."""

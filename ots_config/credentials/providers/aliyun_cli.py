@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.files import home_of, read_text, version, warn_if_exposed
+from ots_config.credentials.provider import Provider
 from ots_config.credentials.providers.ecs import ECSRoleProvider
-from ots_config.credentials.providers.external import described, snapshot_from
+from ots_config.credentials.providers.external import adapted
 from ots_config.credentials.providers.oidc import OIDCRoleProvider
 from ots_config.credentials.providers.process import ProcessProvider
 from ots_config.credentials.providers.sso import CloudSSOProvider, OAuthProvider, moment_of
@@ -41,7 +41,7 @@ _OF_NO_USE: Final = {
 }
 
 
-class ProfileProvider:
+class ProfileProvider(Provider):
     """The keys of a profile of the Aliyun CLI.
 
     The profile is the one given, else ``ALIBABA_CLOUD_PROFILE``, else the file's current one; the file is the one
@@ -117,7 +117,7 @@ class ProfileProvider:
         if isinstance(source, SourceFailure):
             return source
         name, provider = source
-        found = asked_within(f"profile {name} in {path}", partial(snapshot_from, provider))
+        found = asked_within(f"profile {name} in {path}", adapted(provider).get_credentials)
         if isinstance(found, SourceFailure):
             return found
         below = "" if isinstance(provider, Credentials) else f"/{found.source}"
@@ -165,7 +165,7 @@ class ProfileProvider:
         """Tell the file, the profile, and what the profile looks at."""
         source = None if self._switched_off() else self._source()
         if isinstance(source, tuple):
-            return f"profile {source[0]} in {self.path}: {described(source[1])}"
+            return f"profile {source[0]} in {self.path}: {adapted(source[1]).describe()}"
         named = self._profile or variable(self._environ, PROFILE)
         return f"{f'profile {named}' if named else 'the current profile'} in {self.path}"
 

@@ -16,8 +16,8 @@ from ots_config.credentials.http import (
     read_object,
     refusal,
     send,
-    server_offset,
 )
+from ots_config.credentials.provider import Provider
 from ots_config.credentials.result import SourceFailure, hand_out, missing
 from ots_config.credentials.variables import (
     METADATA_DISABLED,
@@ -27,6 +27,7 @@ from ots_config.credentials.variables import (
     switched_on,
     variable,
 )
+from ots_config.http_headers import date_offset
 
 if TYPE_CHECKING:
     from ots_config.credentials.credentials import Credentials
@@ -43,7 +44,7 @@ _TOKEN_MARGIN = 300
 _ROLES = "/latest/meta-data/ram/security-credentials/"
 
 
-class ECSRoleProvider:
+class ECSRoleProvider(Provider):
     """The keys of the RAM role that is attached to this ECS instance.
 
     Version 2 of the metadata service is spoken: a token is fetched first, kept for almost its six hours, and sent with
@@ -149,7 +150,7 @@ class ECSRoleProvider:
             failure = refusal(answer, fields, who=WHO)
             return replace(failure, reason=f"role {role}: {failure.reason}")
         now = self._clock()
-        offset = server_offset(answer.headers, now)
+        offset = date_offset(answer.headers.get("date"), now)
         return keys_in(fields, who=WHO, source=self.name, offset=offset, now=now)
 
     def _list(self, address: str) -> str | SourceFailure:
@@ -215,6 +216,3 @@ class ECSRoleProvider:
         """Tell the address and the role."""
         role = self._role_name or variable(self._environ, METADATA_ROLE)
         return f"{f'role {role}' if role else 'the role of this ECS instance'} at {self._address()}"
-
-    def __repr__(self) -> str:
-        return f"<ECSRoleProvider: {self.describe()}>"

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ots_config.credentials.credentials import Credentials
+from ots_config.credentials.provider import Provider
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ FAMILIES = (
 """The variables that are read, the first family of which anything is set decides."""
 
 
-class EnvironmentProvider:
+class EnvironmentProvider(Provider):
     """The key that this process's environment holds now.
 
     One family of variables is used whole or not at all: a key of one is never joined to a token of another. A
@@ -48,12 +49,13 @@ class EnvironmentProvider:
 
     name = "environment"
     instant = True
+    cached = True
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self._environ = environ
         self._last: tuple[Family, Credentials] | None = None
 
-    def get_credentials(self) -> Credentials:
+    def fetch_credentials(self) -> Credentials:
         """Read the variables; as long as they stay the same, so does the snapshot.
 
         Raises:
@@ -85,8 +87,8 @@ class EnvironmentProvider:
             last is not None
             and last[0] is family
             and last[1].access_key_id == key_id
-            and last[1].access_key_secret == secret
-            and (last[1].sts_token or "") == token
+            and last[1].access_key_secret.reveal() == secret
+            and (last[1].get_security_token() or "") == token
         ):
             return last[1]
         absent = [name for name, value in zip(family, (key_id, secret), strict=False) if not value]
@@ -107,6 +109,3 @@ class EnvironmentProvider:
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_environ": self._environ, "_last": None}
-
-    def __repr__(self) -> str:
-        return f"<EnvironmentProvider: {self.describe()}>"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ots_config.credentials.http import keys_in
+from ots_config.credentials.provider import Provider
 from ots_config.credentials.result import SourceFailure, hand_out, missing
 from ots_config.errors import CredentialsError, CredentialsRefused
 
@@ -163,7 +164,7 @@ class Keychain:
         return f"<Keychain {self.service}>"
 
 
-class KeyringProvider:
+class KeyringProvider(Provider):
     """The keys of a profile in the keychain; see ``Keychain``.
 
     ``fetch_credentials`` reads the keychain. ``get_credentials`` keeps what it read and reads again when that is older
@@ -207,7 +208,7 @@ class KeyringProvider:
         """
         return self.keychain.read(self.profile)
 
-    def get_credentials(self) -> Credentials:
+    def get_credentials(self, timeout: float | None = None) -> Credentials:  # noqa: ARG002 - the keychain has its own
         """Return what was read within the period, else read the keychain.
 
         Raises:
@@ -234,9 +235,6 @@ class KeyringProvider:
     def describe(self) -> str:
         """Name the entry."""
         return f"entry {self.profile} of service {self.keychain.service} in the keychain"
-
-    def __repr__(self) -> str:
-        return f"<KeyringProvider: {self.describe()}>"
 
 
 def _done(doing: str, work: Callable[[KeyringBackend], Found], *, allow_plaintext: bool) -> Found | SourceFailure:
@@ -302,8 +300,8 @@ def _index(backend: KeyringBackend, service: str) -> list[str]:
 def _written(credentials: Credentials) -> str:
     fields = {
         "access_key_id": credentials.access_key_id,
-        "access_key_secret": credentials.access_key_secret,
-        "sts_token": credentials.sts_token,
+        "access_key_secret": credentials.get_access_key_secret(),
+        "sts_token": credentials.get_security_token(),
         "expires_at": credentials.expires_at.isoformat() if credentials.expires_at else None,
     }
     return json.dumps({name: value for name, value in fields.items() if value})

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ots_config.credentials.provider import Provider
 from ots_config.credentials.result import SourceFailure, hand_out, missing
 from ots_config.credentials.role import Role, role_of
 from ots_config.credentials.sts import Pace, STSAddress, call_sts, role_keys
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _SHORTEST_TOKEN, _LONGEST_TOKEN = 4, 20000
 
 
-class OIDCRoleProvider:
+class OIDCRoleProvider(Provider):
     """The keys of a role, assumed with a token that the platform writes to a file.
 
     The request is unsigned and travels in the body of a POST. The file is read again at each fetch, as platforms
@@ -132,9 +133,6 @@ class OIDCRoleProvider:
             role, where = self._arn() or "no role", "no address"
         provider, token_file = self._provider() or "no provider", self._file() or "no token file"
         return f"{role} at {where}, with the token of {provider} in {token_file}"
-
-    def __repr__(self) -> str:
-        return f"<OIDCRoleProvider: {self.describe()}>"
 
 
 def _read_token(path: Path) -> str | SourceFailure:

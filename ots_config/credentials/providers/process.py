@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING
 
 from ots_config.credentials.http import keys_in
+from ots_config.credentials.provider import Provider
 from ots_config.credentials.result import SourceFailure, hand_out, missing, told
 from ots_config.credentials.variables import PROCESS_DISABLED, switched_on
 
@@ -25,7 +26,7 @@ LARGEST_OUTPUT = 1 << 20
 _GRACE = 2.0
 
 
-class ProcessProvider:
+class ProcessProvider(Provider):
     """The keys that a program prints.
 
     The command is split as a shell would split it, and run without one. It has a minute, after which it and what it
@@ -86,9 +87,6 @@ class ProcessProvider:
 
         mark = sha256(repr(arguments[1:]).encode()).hexdigest()[:8]
         return f"program {arguments[0]} with arguments {mark}"
-
-    def __repr__(self) -> str:
-        return f"<ProcessProvider: {self.describe()}>"
 
 
 def _split(command: str | Sequence[str] | None) -> list[str] | SourceFailure:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import configparser
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.files import home_of, read_text, version, warn_if_exposed
+from ots_config.credentials.provider import Provider
 from ots_config.credentials.providers.ecs import ECSRoleProvider
-from ots_config.credentials.providers.external import described, snapshot_from
+from ots_config.credentials.providers.external import adapted
 from ots_config.credentials.providers.oidc import OIDCRoleProvider
 from ots_config.credentials.result import SourceFailure, asked_within, hand_out
 from ots_config.credentials.sts import AssumeRoleProvider, Pace
@@ -27,7 +27,7 @@ _OF_NO_USE: Final = {
 }
 
 
-class INIProvider:
+class INIProvider(Provider):
     """The keys of a section of the SDKs' credentials file.
 
     The section is the one given, else ``ALIBABA_CLOUD_PROFILE``, else ``default``; the file is the one given, else
@@ -97,7 +97,7 @@ class INIProvider:
         if isinstance(source, SourceFailure):
             return source
         path, provider = source
-        found = asked_within(f"[{self._section()}] in {path}", partial(snapshot_from, provider))
+        found = asked_within(f"[{self._section()}] in {path}", adapted(provider).get_credentials)
         if isinstance(found, SourceFailure):
             return found
         below = "" if isinstance(provider, Credentials) else f"/{found.source}"
@@ -211,7 +211,7 @@ class INIProvider:
         """Tell the section, the files, and what the section looks at."""
         source = self._source()
         if isinstance(source, tuple):
-            return f"[{self._section()}] in {source[0]}: {described(source[1])}"
+            return f"[{self._section()}] in {source[0]}: {adapted(source[1]).describe()}"
         return f"[{self._section()}] in {' or '.join(str(path) for path in self.paths)}"
 
     def __repr__(self) -> str:

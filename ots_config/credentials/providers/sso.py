@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 from ots_config.credentials.files import logger
 from ots_config.credentials.http import Fetch, Timeouts, ask, fault_of_url, keys_in, parse_expiry
+from ots_config.credentials.provider import Provider
 from ots_config.credentials.result import SourceFailure, hand_out
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _RENEWED_BEFORE = 1200.0
 _KEPT_KEYS_LIVE = 1200.0
 
 
-class CloudSSOProvider:
+class CloudSSOProvider(Provider):
     """The keys of an access configuration, got with the access token of a sign-in to CloudSSO.
 
     The access token cannot be renewed without the browser: when it has ended, the error says how to sign in again.
@@ -115,9 +116,6 @@ class CloudSSOProvider:
         where = "no usable address" if isinstance(address, SourceFailure) else address
         return f"access configuration {config} of account {account} at {where}"
 
-    def __repr__(self) -> str:
-        return f"<CloudSSOProvider: {self.describe()}>"
-
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Tokens:
@@ -128,7 +126,7 @@ class _Tokens:
     ends_at: float | None
 
 
-class OAuthProvider:
+class OAuthProvider(Provider):
     """The keys of a person who signed in to the CLI with the console's own sign-in.
 
     The access token is renewed with the refresh token when it nears its end. The service may then replace the refresh
@@ -273,9 +271,6 @@ class OAuthProvider:
     def describe(self) -> str:
         """Tell the site."""
         return f"OAuth sign-in at site {self._fields.get('oauth_site_type') or 'CN'}"
-
-    def __repr__(self) -> str:
-        return f"<OAuthProvider: {self.describe()}>"
 
 
 def kept_keys(fields: Mapping[str, Any], source: str, now: float, least: float) -> Credentials | None:

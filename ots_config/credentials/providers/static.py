@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ots_config.credentials.credentials import Credentials
+from ots_config.credentials.credentials import Credentials, Secret
+from ots_config.credentials.provider import Provider
 from ots_config.errors import CredentialsRefused
 
 
-class StaticProvider:
+class StaticProvider(Provider):
     """The credentials of a client's arguments; they never change.
 
     Args:
@@ -21,12 +22,13 @@ class StaticProvider:
 
     name = "arguments"
     instant = True
+    cached = True
 
     def __init__(
         self,
         access_key_id: str,
-        access_key_secret: str,
-        sts_token: str | None = None,
+        access_key_secret: str | Secret,
+        sts_token: str | Secret | None = None,
         *,
         source: str = "arguments",
     ) -> None:
@@ -44,13 +46,10 @@ class StaticProvider:
         provider._credentials = credentials  # noqa: SLF001 - it is one of ours
         return provider
 
-    def get_credentials(self) -> Credentials:
+    def fetch_credentials(self) -> Credentials:
         """Return the credentials."""
         return self._credentials
 
     def describe(self) -> str:
         """Tell the masked key and where it came from."""
         return f"key {self._credentials.masked_id} from {self._credentials.source}"
-
-    def __repr__(self) -> str:
-        return f"<StaticProvider: {self.describe()}>"

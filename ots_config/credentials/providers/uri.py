@@ -15,6 +15,7 @@ from ots_config.credentials.http import (
     keys_in,
     shown_url,
 )
+from ots_config.credentials.provider import Provider
 from ots_config.credentials.result import SourceFailure, hand_out, missing, told, told_code, told_request_id
 from ots_config.credentials.variables import CREDENTIALS_URI, variable
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ots_config.credentials.credentials import Credentials
 
 
-class URIProvider:
+class URIProvider(Provider):
     """The keys that a URL answers with.
 
     The answer is ``{"Code": "Success", "AccessKeyId", "AccessKeySecret", "SecurityToken", "Expiration"}``; ``Code`` may
@@ -88,9 +89,6 @@ class URIProvider:
         if not url:
             return f"{CREDENTIALS_URI}, which is not set"
         return "a URL that cannot be used" if fault_of_url(url, http="anywhere") else shown_url(url)
-
-    def __repr__(self) -> str:
-        return f"<URIProvider: {self.describe()}>"
 
 
 def _keys(reply: Reply, who: str, source: str, now: float) -> Credentials | SourceFailure:

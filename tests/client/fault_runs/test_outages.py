@@ -12,12 +12,12 @@ import pytest
 
 from ots_config import ConnectFailed, Credentials, DefaultRetryPolicy, RequestError, Throttled
 from ots_config.request import call as call_module
-from ots_config.request import retry_decision as decision_module
+from ots_config.request import deadline, retry_budget, retry_decision
 from ots_config.request.attempt import Authenticator
 from ots_config.request.call import Caller
-from ots_config.request.connection import HTTPResponse
+from ots_config.request.http_parser import HTTPResponse
 from ots_config.request.operations import OPERATIONS
-from ots_config.request.retry_decision import RetryBudget
+from ots_config.request.retry_budget import RetryBudget
 from ots_config.request.signing import Signer, content_md5, header_lines, sign_response
 
 
@@ -91,12 +91,12 @@ def simulate(
     """Run a script with a call to make as often as it likes, by the simulated clock."""
     with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         clock = SimpleNamespace(monotonic=runner.get_loop().time)
-        monkeypatch.setattr(call_module, "time", clock)
-        monkeypatch.setattr(decision_module, "time", clock)
+        for module in (call_module, deadline, retry_budget, retry_decision):
+            monkeypatch.setattr(module, "time", clock)
         logger = logging.getLogger("simulated")
         monkeypatch.setattr(logger, "disabled", True)
         caller = Caller(
-            waiting=service,
+            io=service,
             authenticator=Authenticator(signer=Signer("demo"), read_error=lambda _: None, logger=logger),
             policy=DefaultRetryPolicy(),
             budget=RetryBudget(**budget),

@@ -153,7 +153,7 @@ def test_permanent_keys(write: Any, cli: Any, mode: str | None) -> None:
     """Mode AK, in any case or left out; a token that is left over from another mode is not used."""
     write({**AK, "mode": mode, "sts_token": "" if mode is None else "MARKEDold"})
     keys = cli().fetch_credentials()
-    assert (keys.access_key_id, keys.access_key_secret, keys.sts_token) == ("LTAI", "MARKEDs", None)
+    assert (keys.access_key_id, keys.get_access_key_secret(), keys.get_security_token()) == ("LTAI", "MARKEDs", None)
 
 
 @pytest.mark.parametrize("mode", ["StsToken", "ststoken"])
@@ -161,7 +161,7 @@ def test_temporary_keys(write: Any, cli: Any, mode: str) -> None:
     """Mode StsToken needs a token, and has an end if the file says one."""
     write({**AK, "mode": mode, "sts_token": "MARKEDt"})
     keys = cli().fetch_credentials()
-    assert (keys.sts_token, keys.expires_at) == ("MARKEDt", None)
+    assert (keys.get_security_token(), keys.expires_at) == ("MARKEDt", None)
     write({**AK, "mode": mode, "sts_token": "MARKEDt", "sts_expiration": 1893553445})
     assert cli().fetch_credentials().expires_at.timestamp() == 1893553445
 
@@ -213,6 +213,6 @@ def test_what_it_says_of_itself(write: Any, cli: Any, path: Path) -> None:
     assert cli().describe() == f"the current profile in {path}"
     assert cli(profile="dev").describe() == f"profile dev in {path}"
     write({**AK, "access_key_id": "abcdefgh"})
-    assert cli().describe() == f"profile default in {path}: profile ab****"
+    assert cli().describe() == f"profile default in {path}: key ab**** from profile"
     assert repr(cli()) == f"<ProfileProvider: current in {path}>"
     assert cli(environ={"ALIBABA_CLOUD_IGNORE_PROFILE": "1"}).describe() == f"the current profile in {path}"

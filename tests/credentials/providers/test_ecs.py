@@ -91,7 +91,11 @@ def test_version_2_with_token_and_name_kept(instance: Instance, ecs: Any, marked
     """The first fetch asks for a token, the role's name and the keys; the next only for the keys, for six hours."""
     provider = ecs()
     keys = provider.fetch_credentials()
-    assert (keys.access_key_secret, keys.sts_token, keys.source) == (marked.NEW_SECRET, marked.NEW_TOKEN, "ecs")
+    assert (keys.get_access_key_secret(), keys.get_security_token(), keys.source) == (
+        marked.NEW_SECRET,
+        marked.NEW_TOKEN,
+        "ecs",
+    )
     assert keys.expires_at.timestamp() == pytest.approx(time.time() + 3600, abs=5)
     assert instance.paths() == [f"PUT {TOKEN}", f"GET {ROLES}", f"GET {ROLES}worker"]
     clock[0] = 21000

@@ -31,7 +31,11 @@ def test_each_family_is_read(monkeypatch: pytest.MonkeyPatch, family: tuple[str,
     for name, value in zip(family, (KEY, MARK, token), strict=True):
         monkeypatch.setenv(name, value)
     found = EnvironmentProvider().get_credentials()
-    assert (found.access_key_id, found.access_key_secret, found.sts_token) == (KEY, MARK, token or None)
+    assert (found.access_key_id, found.get_access_key_secret(), found.get_security_token()) == (
+        KEY,
+        MARK,
+        token or None,
+    )
     assert found.source == f"environment {family[0]}"
 
 
@@ -44,7 +48,7 @@ def test_the_earlier_family_wins(monkeypatch: pytest.MonkeyPatch, index: int) ->
     monkeypatch.setenv(FAMILIES[index + 1].token, "a-token")
     found = EnvironmentProvider().get_credentials()
     assert found.access_key_id == KEY + FAMILIES[index].access_key_id
-    assert found.sts_token is None
+    assert found.get_security_token() is None
 
 
 def test_nothing_set_is_unavailable() -> None:
@@ -66,7 +70,7 @@ def test_empty_counts_as_unset(monkeypatch: pytest.MonkeyPatch, value: str) -> N
         EnvironmentProvider().get_credentials()
     for name, content in zip(FAMILIES[1], (KEY, MARK, value), strict=True):
         monkeypatch.setenv(name, content)
-    assert EnvironmentProvider().get_credentials().sts_token is None
+    assert EnvironmentProvider().get_credentials().get_security_token() is None
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.access_key_id)
@@ -101,7 +105,7 @@ def test_the_environment_is_read_at_each_call(monkeypatch: pytest.MonkeyPatch) -
     first = provider.get_credentials()
     assert provider.get_credentials() is first
     monkeypatch.setenv("OTS_ACCESS_KEY_SECRET", "two")
-    assert provider.get_credentials().access_key_secret == "two"
+    assert provider.get_credentials().get_access_key_secret() == "two"
     monkeypatch.delenv("OTS_ACCESS_KEY_ID")
     monkeypatch.delenv("OTS_ACCESS_KEY_SECRET")
     with pytest.raises(CredentialsUnavailable):
@@ -161,7 +165,7 @@ def test_static_keys_are_handed_out_as_given() -> None:
     provider = StaticProvider(KEY, MARK, "", source="settings")
     found = provider.get_credentials()
     assert provider.get_credentials() is found
-    assert (found.access_key_id, found.access_key_secret, found.sts_token, found.source) == (
+    assert (found.access_key_id, found.get_access_key_secret(), found.get_security_token(), found.source) == (
         KEY,
         MARK,
         None,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import re
-import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -14,15 +12,12 @@ from alibabacloud_credentials.client import Client
 from alibabacloud_credentials.models import Config
 from alibabacloud_credentials.provider import StaticAKCredentialsProvider, StaticSTSCredentialsProvider
 
-from ots_config import OTSClient
-from ots_config.credentials.chain import ChainProvider
 from ots_config.credentials.credentials import Credentials
-from ots_config.credentials.providers.external import CallableProvider, ForeignProvider, described, snapshot_from
+from ots_config.credentials.provider import Provider
+from ots_config.credentials.providers.external import CallableProvider, ForeignProvider, adapted, as_provider
+from ots_config.credentials.providers.static import StaticProvider
 from ots_config.credentials.refresh import RefreshingProvider
-from ots_config.credentials.sts import AssumeRoleProvider
-from ots_config.errors import CredentialsError, CredentialsRefused, CredentialsUnavailable
-from ots_config.request.io import BlockingIO, SuspendingIO
-from ots_config.request.transport import Fetcher
+from ots_config.errors import CredentialsRefused, CredentialsUnavailable
 from ots_config.sdk import tablestore
 
 END = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -66,7 +61,11 @@ class Attributes:
 def test_what_a_function_may_return(value: Any, token: str | None, end: datetime | None) -> None:
     """Snapshots, tuples, mappings in every spelling and the official SDKs' objects all become one snapshot."""
     keys = CallableProvider(lambda: value, name="mine").get_credentials()
-    assert (keys.access_key_id, keys.access_key_secret, keys.sts_token) == ("id", "MARKEDsecret", token)
+    assert (keys.access_key_id, keys.get_access_key_secret(), keys.get_security_token()) == (
+        "id",
+        "MARKEDsecret",
+        token,
+    )
     assert keys.expires_at == end
 
 
@@ -101,85 +100,11 @@ def test_a_function_that_raises(shows_no_secret: Any) -> None:
         message = "cannot open the vault with MARKEDpassword"
         raise RuntimeError(message)
 
-    with pytest.raises(CredentialsRefused, match=r"raised RuntimeError at test_external\.py:\d+$") as caught:
+    with pytest.raises(
+        CredentialsRefused, match=r"failed with RuntimeError at test_external\.py:\d+ \(its text"
+    ) as caught:
         CallableProvider(fails).fetch_credentials()
     shows_no_secret(caught.value)
-
-
-FAILS_ON_WARNINGS = pytest.mark.filterwarnings("error:the old way:DeprecationWarning")
-
-
-def old_way() -> tuple[str, str]:
-    """Return keys, and warn of how it was done."""
-    warnings.warn("the old way, with MARKEDpassword", DeprecationWarning, stacklevel=1)
-    return "id", "MARKEDsecret"
-
-
-class OldWay:
-    """A provider of somebody else's that warns."""
-
-    def get_credentials(self) -> Any:
-        """Return keys in the form of the official SDK."""
-        return tablestore.credentials.Credentials(*old_way())
-
-
-def asked_by_a_client() -> Any:
-    """Give a client the provider, which asks it at once."""
-    return OTSClient("http://127.0.0.1:1", instance_name="demo", credentials_provider=OldWay()).list_table()
-
-
-def asked_for_a_role() -> Any:
-    """Have a role assumed with keys of the provider."""
-    role = AssumeRoleProvider(
-        ForeignProvider(OldWay()), "acs:ram::1:role/r", fetch=Fetcher(), endpoint="http://127.0.0.1:1"
-    )
-    return role.fetch_credentials()
-
-
-@FAILS_ON_WARNINGS
-@pytest.mark.parametrize(
-    "ask",
-    [
-        lambda: snapshot_from(OldWay()),
-        lambda: ForeignProvider(OldWay()).get_credentials(),
-        lambda: CallableProvider(old_way).fetch_credentials(),
-        lambda: RefreshingProvider(CallableProvider(old_way)).get_credentials(),
-        lambda: RefreshingProvider(OldWay()).get_credentials(),
-        lambda: ChainProvider([ForeignProvider(OldWay())]).get_credentials(),
-        lambda: ChainProvider([OldWay()]).get_credentials(),
-        lambda: BlockingIO(None, OldWay(), (1.0, 1.0)).credentials(None).send(None),
-        asked_for_a_role,
-        asked_by_a_client,
-    ],
-    ids=["snapshot", "foreign", "function", "refreshing", "bare", "chain", "bare-in-chain", "call", "role", "client"],
-)
-def test_a_warning_that_a_filter_makes_an_error_is_no_refusal(ask: Any, shows_no_secret: Any) -> None:
-    """The error names the warning, its place and the filters as the cause; it is not ``CredentialsRefused``."""
-    with pytest.raises(CredentialsError) as caught:
-        ask()
-    assert not isinstance(caught.value, CredentialsRefused | CredentialsUnavailable)
-    assert re.search(
-        r"stopped by a DeprecationWarning at test_external\.py:\d+, which a warnings filter", str(caught.value)
-    )
-    shows_no_secret(caught.value)
-
-
-@pytest.mark.asyncio
-@FAILS_ON_WARNINGS
-async def test_a_warning_that_a_filter_makes_an_error_is_no_refusal_in_tasks() -> None:
-    """The same holds where the provider is asked in a thread, beside tasks."""
-    with pytest.raises(CredentialsError, match="stopped by a DeprecationWarning") as caught:
-        await SuspendingIO(None, OldWay(), (1.0, 1.0)).credentials(None)
-    assert type(caught.value) is CredentialsError
-
-
-@pytest.mark.parametrize("action", ["default", "always", "ignore"])
-def test_a_warning_is_left_to_the_filters(action: Any) -> None:
-    """A provider that warns serves, and its warning is shown or ignored as the process has chosen."""
-    with warnings.catch_warnings(record=True) as shown:
-        warnings.simplefilter(action)
-        assert ForeignProvider(OldWay()).get_credentials().access_key_id == "id"
-    assert [warning.category for warning in shown] == ([] if action == "ignore" else [DeprecationWarning])
 
 
 def test_a_function_may_say_that_it_does_not_apply() -> None:
@@ -214,8 +139,12 @@ def test_alibabacloud_providers_and_clients() -> None:
     )
     for provider, token in ((plain, None), (temporary, "MARKEDtoken"), (client, "MARKEDtoken")):
         keys = ForeignProvider(provider).get_credentials()
-        assert (keys.access_key_id, keys.access_key_secret, keys.sts_token) == ("id", "MARKEDsecret", token)
-        assert keys.source == "foreign"
+        assert (keys.access_key_id, keys.get_access_key_secret(), keys.get_security_token()) == (
+            "id",
+            "MARKEDsecret",
+            token,
+        )
+        assert keys.source == type(provider).__name__
 
 
 def test_alibabacloud_failures(shows_no_secret: Any) -> None:
@@ -227,7 +156,7 @@ def test_alibabacloud_failures(shows_no_secret: Any) -> None:
             raise ConnectionError(message)
 
     provider = ForeignProvider(Broken(access_key_id="id", access_key_secret="MARKEDsecret"))
-    with pytest.raises(CredentialsRefused, match="Broken raised ConnectionError at") as caught:
+    with pytest.raises(CredentialsRefused, match="Broken: failed with ConnectionError at") as caught:
         provider.get_credentials()
     shows_no_secret(caught.value)
 
@@ -250,7 +179,7 @@ def test_one_snapshot_from_one_call() -> None:
     provider = ForeignProvider(Rotating())
     for number in range(3):
         keys = provider.get_credentials()
-        assert (keys.access_key_id, keys.access_key_secret, keys.sts_token) == (
+        assert (keys.access_key_id, keys.get_access_key_secret(), keys.get_security_token()) == (
             f"id{number}",
             f"secret{number}",
             f"token{number}",
@@ -271,9 +200,10 @@ def test_the_official_sdk_takes_ours_and_we_take_its() -> None:
 
 def test_what_is_no_provider(shows_no_secret: Any) -> None:
     """An object without any of the methods is refused by its type's name."""
-    with pytest.raises(CredentialsRefused, match=r"^int is no credentials provider") as caught:
-        snapshot_from(5)
-    shows_no_secret(caught.value)
+    for adapt in (adapted, as_provider):
+        with pytest.raises(CredentialsUnavailable, match=r"^int is no credentials provider") as caught:
+            adapt(5)
+        shows_no_secret(caught.value)
 
 
 def test_descriptions_show_no_secret() -> None:
@@ -283,9 +213,120 @@ def test_descriptions_show_no_secret() -> None:
     assert provider.name == "mine"
     foreign = ForeignProvider(StaticAKCredentialsProvider(access_key_id="id", access_key_secret="MARKEDsecret"))
     assert foreign.describe().endswith("StaticAKCredentialsProvider")
-    assert described(Credentials("id", "MARKED")) == "arguments ****"
-    assert described(foreign) == foreign.describe()
-    assert described(object()) == "object"
-    for shown in (repr(provider), repr(foreign), described(provider)):
+    given = adapted(Credentials("id", "MARKED"))
+    assert given.describe() == "key **** from arguments"
+    for shown in (repr(provider), repr(foreign), repr(given)):
         assert "MARKED" not in shown
-    assert pickle.loads(pickle.dumps(CallableProvider(described))).name == "callable"
+    assert pickle.loads(pickle.dumps(CallableProvider(adapted))).name == "callable"
+
+
+class Foreign:
+    """A provider of somebody's that takes the seconds left and can look again."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Any]] = []
+
+    def get_credentials(self, timeout: float | None = None) -> Credentials:
+        """Record the question."""
+        self.asked.append(("get", timeout))
+        return Credentials("id", "MARKEDsecret")
+
+    def force_refresh(self, rejected: Credentials) -> Credentials:
+        """Record the question."""
+        self.asked.append(("force", rejected.access_key_id))
+        return Credentials("other", "MARKEDsecret")
+
+
+class ForeignAsync(Foreign):
+    """The same with methods for tasks."""
+
+    async def get_credentials_async(self) -> Credentials:
+        """Record the question."""
+        self.asked.append(("get_async", None))
+        return Credentials("id", "MARKEDsecret")
+
+    async def force_refresh_async(self, rejected: Credentials, timeout: float | None) -> Credentials:  # noqa: ASYNC109 - as ours
+        """Record the question."""
+        self.asked.append(("force_async", timeout))
+        return rejected
+
+
+def test_the_optional_methods_of_a_foreign_provider_are_used() -> None:
+    """The seconds left are passed to methods that take them, force_refresh is called, and a pickle does so too."""
+    for given in (Foreign(), ForeignAsync()):
+        for provider in (as_provider(given), pickle.loads(pickle.dumps(as_provider(given)))):
+            keys = provider.get_credentials(2.5)
+            assert provider.force_refresh(keys, 1.5).access_key_id == "other"
+            assert provider._provider.asked == [("get", 2.5), ("force", "id")]
+
+
+@pytest.mark.asyncio
+async def test_the_asynchronous_methods_of_a_foreign_provider_are_awaited() -> None:
+    """Without them the provider is called in a thread, unless it answers at once."""
+    given = ForeignAsync()
+    provider = as_provider(given)
+    keys = await provider.get_credentials_async(2.5)
+    assert await provider.force_refresh_async(keys, 1.5) is keys
+    assert given.asked == [("get_async", None), ("force_async", 1.5)]
+    for instant in (False, True):
+        plain = Foreign()
+        provider = as_provider(plain, instant=instant)
+        keys = await provider.get_credentials_async(2.5)
+        assert (await provider.force_refresh_async(keys, 1.5)).access_key_id == "other"
+        assert plain.asked == [("get", 2.5), ("force", "id")]
+
+
+@pytest.mark.asyncio
+async def test_a_failure_of_an_asynchronous_method_is_not_shown(shows_no_secret: Any) -> None:
+    """Of an exception that an awaited method raises only the type and the place are shown."""
+
+    class Broken(Foreign):
+        async def get_credentials_async(self) -> Credentials:
+            message = "MARKEDtoken"
+            raise KeyError(message)
+
+    with pytest.raises(CredentialsRefused, match=r"^Broken: failed with KeyError at test_external\.py:\d+") as caught:
+        await as_provider(Broken()).get_credentials_async()
+    shows_no_secret(caught.value)
+
+
+def test_the_same_foreign_snapshot_is_the_same_credentials() -> None:
+    """An official provider that returns one object makes us build one Credentials, however often it is asked."""
+    provider = as_provider(tablestore.credentials.StaticCredentialsProvider("id", "MARKEDsecret"))
+    assert provider.get_credentials() is provider.get_credentials()
+
+
+class Uncached(Provider):
+    """A provider of a user's that only fetches."""
+
+    name = "uncached"
+
+    def fetch_credentials(self) -> Credentials:
+        """Return the same keys each time."""
+        return Credentials("id", "MARKEDsecret", source=self.name)
+
+
+class Cached(Uncached):
+    """A provider of a user's that says that it keeps its keys, and fails."""
+
+    cached = True
+
+    def fetch_credentials(self) -> Credentials:
+        """Fail with a secret in the text."""
+        message = "MARKEDsecret"
+        raise LookupError(message)
+
+
+def test_what_is_kept_fresh_for_its_owner(shows_no_secret: Any) -> None:
+    """What only fetches is wrapped, with an own period for functions; what keeps its keys is asked each time."""
+    static = StaticProvider("id", "MARKEDsecret")
+    assert as_provider(static) is static
+    assert isinstance(as_provider(Credentials("id", "MARKEDsecret")), StaticProvider)
+    for given, max_age in ((Uncached(), None), (lambda: ("id", "MARKEDsecret"), 60.0)):
+        provider = as_provider(given)
+        assert isinstance(provider, RefreshingProvider)
+        assert provider._max_age == max_age
+        assert provider.get_credentials().access_key_id == "id"
+    with pytest.raises(CredentialsRefused, match=r"^uncached: failed with LookupError") as caught:
+        as_provider(Cached()).get_credentials()
+    shows_no_secret(caught.value)

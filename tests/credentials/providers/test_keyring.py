@@ -116,7 +116,7 @@ def test_one_entry_holds_the_whole_key(memory: Memory) -> None:
     }
     keyring.set_password("mine", "default", '{"AccessKeyId": "a", "AccessKeySecret": "b", "SecurityToken": ""}')
     keys = Keychain("mine").read()
-    assert (keys.access_key_id, keys.access_key_secret, keys.sts_token) == ("a", "b", None)
+    assert (keys.access_key_id, keys.get_access_key_secret(), keys.get_security_token()) == ("a", "b", None)
 
 
 def test_what_others_deleted_is_not_listed(memory: Memory) -> None:
@@ -349,11 +349,11 @@ LIFE = textwrap.dedent("""
     except CredentialsUnavailable as error:
         assert "has no entry work" in str(error), error
     keychain.store(Credentials("LTAI5tFirst", "first secret # % ü"), "work")
-    assert provider.fetch_credentials().access_key_secret == "first secret # % ü"
+    assert provider.fetch_credentials().get_access_key_secret() == "first secret # % ü"
     token = "t" * 3000
     keychain.store(Credentials("STS.Second", "second", token), "work")
     rotated = provider.fetch_credentials()
-    assert (rotated.access_key_id, rotated.sts_token) == ("STS.Second", token)
+    assert (rotated.access_key_id, rotated.get_security_token()) == ("STS.Second", token)
     assert keychain.list() == ["work"]
     import secretstorage
     bus = secretstorage.dbus_init()

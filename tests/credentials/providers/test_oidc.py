@@ -64,7 +64,7 @@ def test_the_token_is_posted_unsigned(cloud: Any, oidc: Any, environ: dict[str, 
         "DurationSeconds": "900",
         "Policy": '{"Version": "1"}',
     }
-    assert (keys.source, keys.sts_token) == ("oidc", marked.NEW_TOKEN)
+    assert (keys.source, keys.get_security_token()) == ("oidc", marked.NEW_TOKEN)
     assert keys.expires_at.timestamp() == pytest.approx(time.time() + 900, abs=5)
 
 

@@ -40,7 +40,11 @@ def test_temporary_keys(program: Any) -> None:
     """The keys, the token and the end are those that are printed."""
     command = program(printing({**KEYS, "expiration": "2030-01-02T03:04:05.5Z"}))
     keys = ProcessProvider(command).fetch_credentials()
-    assert (keys.access_key_id, keys.access_key_secret, keys.sts_token) == ("STS.x", "MARKEDsecret", "MARKEDtoken")
+    assert (keys.access_key_id, keys.get_access_key_secret(), keys.get_security_token()) == (
+        "STS.x",
+        "MARKEDsecret",
+        "MARKEDtoken",
+    )
     assert keys.expires_at.isoformat() == "2030-01-02T03:04:05.500000+00:00"
     assert keys.source == "process"
 
@@ -56,20 +60,20 @@ def test_permanent_keys(program: Any, mode: str | None) -> None:
     """Mode AK, in any case or left out, needs no token."""
     fields = {"mode": mode, "access_key_id": "LTAI", "access_key_secret": "MARKEDsecret"}
     keys = ProcessProvider(program(printing(fields))).fetch_credentials()
-    assert (keys.sts_token, keys.expires_at) == (None, None)
+    assert (keys.get_security_token(), keys.expires_at) == (None, None)
 
 
 def test_a_stray_token_of_mode_ak_is_not_used(program: Any) -> None:
     """Mode AK means that there is no token, whatever else is printed."""
     keys = ProcessProvider(program(printing({**KEYS, "mode": "AK"}))).fetch_credentials()
-    assert keys.sts_token is None
+    assert keys.get_security_token() is None
 
 
 def test_there_is_no_shell(program: Any, tmp_path: Path) -> None:
     """What a shell would carry out arrives as an argument, quotation marks are understood."""
     text = "import json, sys\nprint(json.dumps({'access_key_id': 'x', 'access_key_secret': sys.argv[1] + sys.argv[2]}))"
     command = program(text) + f" 'two words' $(touch {tmp_path}/touched)"
-    assert ProcessProvider(command).fetch_credentials().access_key_secret == "two words$(touch"
+    assert ProcessProvider(command).fetch_credentials().get_access_key_secret() == "two words$(touch"
     assert not (tmp_path / "touched").exists()
 
 
@@ -185,7 +189,7 @@ def test_the_environment_reaches_the_program(program: Any) -> None:
     """The program runs in the environment that was given."""
     text = "import json, os\nprint(json.dumps({'access_key_id': 'x', 'access_key_secret': os.environ['MINE']}))"
     environ = {**os.environ, "MINE": "theirs"}
-    assert ProcessProvider(program(text), environ=environ).fetch_credentials().access_key_secret == "theirs"
+    assert ProcessProvider(program(text), environ=environ).fetch_credentials().get_access_key_secret() == "theirs"
 
 
 def test_description_hides_the_arguments() -> None:

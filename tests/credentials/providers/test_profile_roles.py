@@ -37,7 +37,7 @@ def test_a_role(write: Any, cli: Any, cloud: Any, marked: Any) -> None:
     form = cloud.asked[0].form
     assert (form["RoleArn"], form["RoleSessionName"], form["DurationSeconds"]) == (ROLE, "job", "900")
     assert (form["Policy"], form["ExternalId"]) == ('{"Version": "1"}', "outside")
-    assert (keys.sts_token, keys.source) == (marked.NEW_TOKEN, "profile default/assume_role/profile")
+    assert (keys.get_security_token(), keys.source) == (marked.NEW_TOKEN, "profile default/assume_role/profile")
     assert ROLE in cli().describe()
 
 

@@ -41,7 +41,7 @@ def test_cloud_sso(write: Any, cli: Any, cloud: Any, marked: Any) -> None:
     )
     write(sign_in(cloud))
     keys = cli().fetch_credentials()
-    assert (keys.sts_token, keys.source) == (marked.NEW_TOKEN, "profile default/cloud_sso")
+    assert (keys.get_security_token(), keys.source) == (marked.NEW_TOKEN, "profile default/cloud_sso")
     (asked,) = cloud.asked
     assert (asked.method, asked.path, asked.headers["authorization"]) == (
         "POST",
@@ -163,7 +163,7 @@ def test_oauth(write: Any, cli: Any, oauth: OAuth, marked: Any) -> None:
     """An access token that lives is exchanged for keys, whatever the case of the names in the answer."""
     write(signed_in())
     keys = cli().fetch_credentials()
-    assert (keys.sts_token, keys.source) == (marked.NEW_TOKEN, "profile default/oauth")
+    assert (keys.get_security_token(), keys.source) == (marked.NEW_TOKEN, "profile default/oauth")
     assert oauth.paths() == ["/v1/exchange"]
 
 

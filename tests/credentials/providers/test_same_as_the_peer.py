@@ -57,7 +57,7 @@ def key(emulator: Any) -> Credentials:
 
 def test_permanent_keys(who: Any, key: Credentials) -> None:
     """The account is the same, whoever holds the key."""
-    peer = StaticAKCredentialsProvider(access_key_id=key.access_key_id, access_key_secret=key.access_key_secret)
+    peer = StaticAKCredentialsProvider(access_key_id=key.access_key_id, access_key_secret=key.get_access_key_secret())
     assert who(key) == who(ForeignProvider(peer))
 
 
@@ -66,7 +66,7 @@ def test_assume_role(emulator: Any, who: Any, key: Credentials, pace: Pace) -> N
     ours = AssumeRoleProvider(key, ROLE, fetch=FETCH, session_name="job", endpoint=emulator.endpoint, pace=pace)
     peer = RamRoleArnCredentialsProvider(
         access_key_id=key.access_key_id,
-        access_key_secret=key.access_key_secret,
+        access_key_secret=key.get_access_key_secret(),
         role_arn=ROLE,
         role_session_name="job",
         sts_endpoint=emulator.endpoint,
@@ -84,12 +84,12 @@ def test_a_policy_with_spaces_works_here_only(emulator: Any, who: Any, key: Cred
     assert who(ours).identity_type == "AssumedRoleUser"
     peer = RamRoleArnCredentialsProvider(
         access_key_id=key.access_key_id,
-        access_key_secret=key.access_key_secret,
+        access_key_secret=key.get_access_key_secret(),
         role_arn=ROLE,
         policy=policy,
         sts_endpoint=emulator.endpoint,
     )
-    with pytest.raises(CredentialsRefused, match="raised CredentialException"):
+    with pytest.raises(CredentialsRefused, match="failed with CredentialException"):
         ForeignProvider(peer).get_credentials()
 
 

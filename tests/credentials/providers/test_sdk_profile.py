@@ -46,7 +46,7 @@ def test_access_key(folder: Path, ini: Any, name: str) -> None:
     """Both file names are found, and the section default without being named."""
     write(folder / name, "[default]\ntype = access_key\naccess_key_id = LTAI\naccess_key_secret = MARKEDs\n")
     keys = ini().fetch_credentials()
-    assert (keys.access_key_id, keys.access_key_secret, keys.sts_token) == ("LTAI", "MARKEDs", None)
+    assert (keys.access_key_id, keys.get_access_key_secret(), keys.get_security_token()) == ("LTAI", "MARKEDs", None)
     assert keys.source == "ini default"
 
 
@@ -56,14 +56,14 @@ def test_access_key(folder: Path, ini: Any, name: str) -> None:
 def test_values_are_taken_as_they_stand(folder: Path, ini: Any, secret: str) -> None:
     """Comment signs, percent signs, equal signs and brackets inside a value mean nothing."""
     write(folder / "credentials", f"[default]\naccess_key_id = LTAI\naccess_key_secret = {secret}\n")
-    assert ini().fetch_credentials().access_key_secret == secret
+    assert ini().fetch_credentials().get_access_key_secret() == secret
 
 
 def test_quotation_marks_around_a_value_are_taken_off(folder: Path, ini: Any) -> None:
     """A value in quotation marks is what stands between them, as in Alibaba Cloud's Go SDK."""
     write(folder / "credentials", "[default]\naccess_key_id = 'LTAI'\naccess_key_secret = \"MARKED#s\"\n")
     keys = ini().fetch_credentials()
-    assert (keys.access_key_id, keys.access_key_secret) == ("LTAI", "MARKED#s")
+    assert (keys.access_key_id, keys.get_access_key_secret()) == ("LTAI", "MARKED#s")
 
 
 def test_byte_order_mark_comments_and_windows_lines(folder: Path, ini: Any) -> None:
@@ -72,7 +72,7 @@ def test_byte_order_mark_comments_and_windows_lines(folder: Path, ini: Any) -> N
     (folder / "credentials").write_bytes(f"{text}access_key_secret: s\r\nsecurity_token: MARKEDt\r\n".encode())
     (folder / "credentials").chmod(0o600)
     keys = ini().fetch_credentials()
-    assert (keys.access_key_id, keys.sts_token) == ("STS.x", "MARKEDt")
+    assert (keys.access_key_id, keys.get_security_token()) == ("STS.x", "MARKEDt")
 
 
 def test_which_section(folder: Path, ini: Any) -> None:
@@ -83,7 +83,7 @@ def test_which_section(folder: Path, ini: Any) -> None:
     assert ini().fetch_credentials().access_key_id == "default"
     assert ini(environ=environ).fetch_credentials().access_key_id == "a"
     keys = ini(environ=environ, profile="b").fetch_credentials()
-    assert (keys.access_key_id, keys.sts_token) == ("b", None)
+    assert (keys.access_key_id, keys.get_security_token()) == ("b", None)
 
 
 def test_which_file(folder: Path, ini: Any, tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_what_it_says_of_itself(folder: Path, ini: Any) -> None:
     """Descriptions name the section and the files, a copy carries the configuration only."""
     assert ini().describe() == f"[default] in {folder}/credentials or {folder}/credentials.ini"
     write(folder / "credentials", "[default]\naccess_key_id = abcdefgh\naccess_key_secret = MARKED\n")
-    assert ini().describe() == f"[default] in {folder}/credentials: ini ab****"
+    assert ini().describe() == f"[default] in {folder}/credentials: key ab**** from ini"
     assert "MARKED" not in repr(ini())
     provider = INIProvider(fetch=None, home=folder.parent, environ={})  # type: ignore[arg-type]
     provider.fetch_credentials()

@@ -24,7 +24,7 @@ def test_a_role_is_assumed(assume: Any, marked: Any) -> None:
     """The keys, the token, the end and the path of sources are those of the answer."""
     keys = assume(duration=1800).fetch_credentials()
     assert keys.access_key_id == "STS.Handed1"
-    assert (keys.access_key_secret, keys.sts_token) == (marked.NEW_SECRET, marked.NEW_TOKEN)
+    assert (keys.get_access_key_secret(), keys.get_security_token()) == (marked.NEW_SECRET, marked.NEW_TOKEN)
     assert keys.expires_at.timestamp() == pytest.approx(time.time() + 1800, abs=5)
     assert keys.source == "assume_role/arguments"
 
@@ -315,7 +315,7 @@ def test_a_key_that_sts_no_longer_takes(
         with pytest.raises(CredentialsRefused, match=code):
             role.fetch_credentials()
     else:
-        assert role.fetch_credentials().sts_token
+        assert role.fetch_credentials().get_security_token()
     assert [request.form["AccessKeyId"] for request in cloud.asked] == asked
     assert source.looked == asked[: len(asked) - 1]
 

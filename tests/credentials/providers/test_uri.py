@@ -28,7 +28,11 @@ def test_keys_of_a_url(served: Any, fetch: Any, marked: Any, by: str) -> None:
         else URIProvider(fetch=fetch, environ={"ALIBABA_CLOUD_CREDENTIALS_URI": uri})
     )
     keys = provider.fetch_credentials()
-    assert (keys.access_key_secret, keys.sts_token, keys.source) == (marked.NEW_SECRET, marked.NEW_TOKEN, "uri")
+    assert (keys.get_access_key_secret(), keys.get_security_token(), keys.source) == (
+        marked.NEW_SECRET,
+        marked.NEW_TOKEN,
+        "uri",
+    )
     assert keys.expires_at.timestamp() == pytest.approx(time.time() + 3600, abs=5)
 
 
@@ -124,7 +128,7 @@ def test_permanent_keys_and_keys_without_an_end(cloud: Any, fetch: Any) -> None:
     """Keys without token do not end; keys with one and no Expiration live a quarter of an hour; Code may be absent."""
     cloud.next = [cloud.answer(200, {"AccessKeyId": "LTAI", "AccessKeySecret": "s", "SecurityToken": ""})]
     keys = URIProvider(fetch=fetch, uri=f"{cloud.url}/keys").fetch_credentials()
-    assert (keys.sts_token, keys.expires_at) == (None, None)
+    assert (keys.get_security_token(), keys.expires_at) == (None, None)
     cloud.next = [cloud.answer(200, {"AccessKeyId": "STS.x", "AccessKeySecret": "s", "SecurityToken": "t"})]
     keys = URIProvider(fetch=fetch, uri=f"{cloud.url}/keys").fetch_credentials()
     assert keys.expires_at.timestamp() == pytest.approx(time.time() + 900, abs=5)
