@@ -20,10 +20,10 @@ from ots_config.client.row_decoder import RowDecoder
 from ots_config.client.row_encoder import RowEncoder
 from ots_config.credentials.credentials import CredentialsProvider
 from ots_config.credentials.http import Fetch
-from ots_config.credentials.identity import Identity, caller_identity
 from ots_config.credentials.provider import Provider
-from ots_config.credentials.providers.external import as_provider
+from ots_config.credentials.providers.external import adapted, as_provider
 from ots_config.credentials.providers.static import StaticProvider
+from ots_config.credentials.sts import Identity, STSAddress, caller_identity
 from ots_config.errors import (
     OTSConfigError,
     RequestError,
@@ -233,13 +233,8 @@ def identity_of(credentials: Any, settings: OTSSettings, fetch: Fetch | None = N
         settings: Say where STS is.
         fetch: The HTTP callable.
     """
-    return caller_identity(
-        credentials,
-        fetch or Fetcher(proxies=settings.proxies),
-        endpoint=settings.sts_endpoint,
-        region=settings.sts_region,
-        vpc=settings.sts_vpc,
-    )
+    address = STSAddress(settings.sts_endpoint, settings.sts_region, settings.sts_vpc)
+    return caller_identity(adapted(credentials).get_credentials(), fetch or Fetcher(proxies=settings.proxies), address)
 
 
 def _encoded_json(api_name: str, request: Any) -> tuple[Operation, bytes]:

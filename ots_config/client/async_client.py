@@ -11,8 +11,8 @@ from ots_config.client.assembly import USER_AGENT, Assembly
 from ots_config.client.bulk import MOST_BYTES, MOST_ROWS, BulkReport, Limits, write_in_tasks
 from ots_config.client.scan import AsyncScan, Cursor, Direction, Key
 from ots_config.credentials.credentials import Credentials
-from ots_config.credentials.identity import Identity
 from ots_config.credentials.provider import Provider
+from ots_config.credentials.sts import Identity
 from ots_config.errors import OTSConfigError
 from ots_config.request.async_transport import AsyncTransport
 from ots_config.request.io import SuspendingIO

@@ -9,8 +9,8 @@ from typing import Any, Literal, Self
 from ots_config.client.assembly import USER_AGENT, Assembly
 from ots_config.client.bulk import MOST_BYTES, MOST_ROWS, BulkReport, Limits, write_in_threads
 from ots_config.client.scan import Cursor, Direction, Key, Scan
-from ots_config.credentials.identity import Identity
 from ots_config.credentials.provider import Provider
+from ots_config.credentials.sts import Identity
 from ots_config.request.io import BlockingIO, run_sync
 from ots_config.request.transport import Transport
 from ots_config.sdk import tablestore

@@ -106,7 +106,7 @@ class Ours:
 
     def settle(self) -> None:
         """Wait until nothing goes on in the background."""
-        flight = self.provider._flight
+        flight = self.provider._running
         if flight is not None:
             flight._done.wait(30)
 
