@@ -76,7 +76,7 @@ def create_client(
         env_file: Env files to read; None reads ``.env`` if it is there.
         secrets_dir: Directories with one file for each setting.
         profile: The profile of ``ots.toml``.
-        credentials_provider: Hands out credentials in place of the chain: a provider of this library, of the
+        credentials_provider: Used in place of the chain: a provider of this library, of the
             official SDK or of alibabacloud-credentials, or a callable that returns credentials.
         retry_policy: As for ``OTSClient``.
         **arguments: Any setting of ``OTSSettings``, and the options of ``OTSClient``.
@@ -120,7 +120,7 @@ def create_async_client(
         env_file: Env files to read.
         secrets_dir: Directories with one file for each setting.
         profile: The profile of ``ots.toml``.
-        credentials_provider: Hands out credentials in place of the chain.
+        credentials_provider: Used in place of the chain.
         retry_policy: As for ``OTSClient``.
         **arguments: Any setting of ``OTSSettings``, and the options of ``AsyncOTSClient``.
 

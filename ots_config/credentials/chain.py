@@ -108,15 +108,7 @@ class ChainProvider(Provider):
         return self.get_credentials()
 
     def get_credentials(self, timeout: float | None = None) -> Credentials:
-        """Return the credentials to use now.
-
-        Args:
-            timeout: How many seconds this call may take, if it has to wait at all.
-
-        Raises:
-            CredentialsUnavailable: If no provider is configured; the message tells of each.
-            CredentialsRefused: If one is configured and fails.
-        """
+        """Return the credentials to use now."""
         winner = self._winner
         if winner is None:
             found = self._search()

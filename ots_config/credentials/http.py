@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 MAX_ANSWER = 1 << 20
-# Temporary keys that come without an end are taken to live as long as the shortest that STS hands out.
+# Temporary keys that come without an end are assumed to live as long as the shortest that STS issues.
 ASSUMED_LIFETIME = 900.0
 # A server's Date has whole seconds and is some milliseconds old; a smaller difference says nothing.
 _MIN_OFFSET = 2.0
@@ -321,7 +321,7 @@ def _is_local(host: str, *, private: bool) -> bool:
 
 
 def shown_url(url: str) -> str:
-    """Return a URL without its query, which may hold secrets; a mark of its content tells two of them apart."""
+    """Return a URL without its query, which may hold secrets; a digest distinguishes two of them."""
     parts = urlsplit(url)
     if not parts.query:
         return f"{parts.scheme}://{parts.netloc}{parts.path}"

@@ -107,15 +107,7 @@ class RefreshingProvider(Provider):
         return self.get_credentials()
 
     def get_credentials(self, timeout: float | None = None) -> Credentials:
-        """Return the credentials to use now.
-
-        Args:
-            timeout: How many seconds this call may take, if it has to wait at all.
-
-        Raises:
-            CredentialsUnavailable: If there are none, and the source is not configured here.
-            CredentialsRefused: If there are none that live, and the source fails or takes too long.
-        """
+        """Return the credentials to use now."""
         cached = self._cached
         if self._clock() < cached.check_again_at:
             return cached.credentials
@@ -139,13 +131,6 @@ class RefreshingProvider(Provider):
 
         Forced fetches are spaced out too: if one came too soon after another, or fails, the credentials at hand are
         returned while they live. The caller sees that nothing changed, and that trying again is no use.
-
-        Args:
-            rejected: What the refused request was signed with.
-            timeout: As in ``get_credentials``.
-
-        Raises:
-            CredentialsError: If there are no credentials that live.
         """
         found = self._force(rejected)
         if isinstance(found, SingleFlight):
@@ -190,7 +175,7 @@ class RefreshingProvider(Provider):
     # --- what goes on behind ----------------------------------------------------------------------------
 
     def _changed(self) -> bool:
-        """Tell whether the source is known to have changed since it was last asked."""
+        """Return whether the source is known to have changed since it was last asked."""
         return False
 
     def _check(self) -> Credentials | SingleFlight:

@@ -144,13 +144,13 @@ class SharedCache(Provider):
     it. A file that is damaged, belongs to someone else or can be read by others is not believed, which is logged
     once. If nothing can be kept, each process fetches for itself.
 
-    Credentials that this object has handed out before are not taken from the file again: whoever asks once more
+    Credentials that this object has returned before are not taken from the file again: whoever asks once more
     needs newer ones.
 
     Args:
         source: A provider whose credentials expire.
         directory: Where the files lie; the user's cache directory by default.
-        identity: What tells this source's credentials from those of any other, without secrets; by default what
+        identity: What distinguishes this source's credentials from any other's, without secrets; by default what
             ``source.describe()`` says.
         wait: Seconds to wait for another process that is fetching, before this one fetches all the same.
         sleep: How to wait for it.
@@ -178,11 +178,7 @@ class SharedCache(Provider):
         self._warned = False
 
     def fetch_credentials(self) -> Credentials:
-        """Return what another process has fetched in the meantime, or fetch and leave it to the others.
-
-        Raises:
-            CredentialsError: If the source raises it.
-        """
+        """Return what another process has fetched in the meantime, or fetch and leave it to the others."""
         who = self._who()  # once: a source's description may change while it fetches
         path = self._path_of(who)
         found = self._usable(path, who)

@@ -85,10 +85,6 @@ class AssumeRoleProvider(Provider):
         """Ask the source, then STS.
 
         If STS no longer accepts the source's keys, the source is asked for others, which are tried once.
-
-        Raises:
-            CredentialsUnavailable: If the source has no keys.
-            CredentialsRefused: If the source or STS refuses, or STS cannot be reached.
         """
         keys = self.source.get_credentials()
         result = self._assumed(keys)

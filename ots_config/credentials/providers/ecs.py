@@ -98,13 +98,7 @@ class ECSRoleProvider(Provider):
         return {**self.__dict__, "_known": False, "_token": None, "_listed": None}
 
     def fetch_credentials(self) -> Credentials:
-        """Ask the service.
-
-        Raises:
-            CredentialsUnavailable: If it is switched off, nothing that is the service can be reached, or the instance
-                has no role.
-            CredentialsRefused: If it answers anything but keys, or was there before and is not now.
-        """
+        """Ask the service."""
         if self._disabled:
             return unwrap(missing("it is switched off"))
         if switched_on(METADATA_DISABLED):

@@ -49,12 +49,7 @@ class EnvironmentProvider(Provider):
         self._last: tuple[Family, Credentials] | None = None
 
     def fetch_credentials(self) -> Credentials:
-        """Read the variables; as long as they stay the same, so does the snapshot.
-
-        Raises:
-            CredentialsUnavailable: If none of them is set.
-            CredentialsRefused: If a family is set by half, or to what cannot be used.
-        """
+        """Read the variables; as long as they stay the same, so does the snapshot."""
         for family in FAMILIES:
             found = self._read(family)
             if isinstance(found, Credentials):

@@ -90,12 +90,7 @@ class CallableProvider(Provider):
         self.name = name
 
     def fetch_credentials(self) -> Credentials:
-        """Call the function once.
-
-        Raises:
-            CredentialsUnavailable: If the function raises it.
-            CredentialsRefused: If the function fails or returns something else.
-        """
+        """Call the function once."""
         return unwrap(_asked(self._function, self.describe(), self.name))
 
     def describe(self) -> str:
@@ -134,12 +129,7 @@ class ForeignProvider(Provider):
         self._last: tuple[Any, Credentials | None] = (None, None)
 
     def fetch_credentials(self) -> Credentials:
-        """Ask the provider once.
-
-        Raises:
-            CredentialsUnavailable: If it raises it.
-            CredentialsRefused: If it fails or gives something else.
-        """
+        """Ask the provider once."""
         return self.get_credentials()
 
     def get_credentials(self, timeout: float | None = None) -> Credentials:
@@ -221,7 +211,7 @@ def _timed(method: Callable[..., Any] | None) -> _Method | None:
         return None
     try:
         wanted = "timeout" in inspect.signature(method).parameters
-    except (TypeError, ValueError):  # not every callable can tell
+    except (TypeError, ValueError):  # not every callable has a signature
         wanted = False
     if wanted:
         return lambda timeout, *arguments: method(*arguments, timeout=timeout)

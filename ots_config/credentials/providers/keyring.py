@@ -200,21 +200,11 @@ class KeyringProvider(Provider):
         return {**self.__dict__, "_kept": None, "_failing": False}
 
     def fetch_credentials(self) -> Credentials:
-        """Read the keychain.
-
-        Raises:
-            CredentialsUnavailable: If there is no keychain, or no such entry in it.
-            CredentialsRefused: If the entry holds no keys.
-        """
+        """Read the keychain."""
         return self.keychain.read(self.profile)
 
     def get_credentials(self, timeout: float | None = None) -> Credentials:  # noqa: ARG002 - the keychain has its own
-        """Return what was read within the period, else read the keychain.
-
-        Raises:
-            CredentialsUnavailable: As ``fetch_credentials``, if nothing was read before.
-            CredentialsRefused: As ``fetch_credentials``, if nothing was read before.
-        """
+        """Return what was read within the period, else read the keychain."""
         kept, now = self._kept, self._monotonic()
         if kept is not None and now < kept[1]:
             return kept[0]

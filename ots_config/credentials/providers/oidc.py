@@ -77,12 +77,7 @@ class OIDCRoleProvider(Provider):
         self._pace = pace or Pace()
 
     def fetch_credentials(self) -> Credentials:
-        """Read the token and send it to STS.
-
-        Raises:
-            CredentialsUnavailable: If not all that is needed is set.
-            CredentialsRefused: If the token cannot be read, STS refuses it or cannot be reached.
-        """
+        """Read the token and send it to STS."""
         return unwrap(self._assumed())
 
     def _assumed(self) -> Credentials | SourceFailure:

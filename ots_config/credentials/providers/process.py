@@ -54,12 +54,7 @@ class ProcessProvider(Provider):
         self._clock = clock
 
     def fetch_credentials(self) -> Credentials:
-        """Run the program once.
-
-        Raises:
-            CredentialsUnavailable: If there is no command.
-            CredentialsRefused: If running programs is forbidden, or the program fails or prints no keys.
-        """
+        """Run the program once."""
         return unwrap(self._printed())
 
     def _printed(self) -> Credentials | SourceFailure:

@@ -163,12 +163,7 @@ class ProfileFileProvider(Provider):
     # --- what callers ask -----------------------------------------------------------------------------
 
     def fetch_credentials(self) -> Credentials:
-        """Read the profile, if its file has changed, and get its keys.
-
-        Raises:
-            CredentialsUnavailable: If there is no file or no such profile.
-            CredentialsRefused: If the profile is there and yields no keys.
-        """
+        """Read the profile, if its file has changed, and get its keys."""
         return unwrap(self._found())
 
     def describe(self) -> str:

@@ -59,11 +59,7 @@ class CloudSSOProvider(Provider):
         self._clock = clock
 
     def fetch_credentials(self) -> Credentials:
-        """Use the keys that the CLI left while they live, else ask the sign-in service.
-
-        Raises:
-            CredentialsRefused: If the sign-in has ended or the service gives no keys.
-        """
+        """Use the keys that the CLI left while they live, else ask the sign-in service."""
         return unwrap(self._asked())
 
     def _asked(self) -> Credentials | SourceFailure:
@@ -178,11 +174,7 @@ class OAuthProvider(Provider):
         )
 
     def fetch_credentials(self) -> Credentials:
-        """Use the keys that the CLI left while they live, else exchange the access token for new ones.
-
-        Raises:
-            CredentialsRefused: If the sign-in has ended or the service gives no keys.
-        """
+        """Use the keys that the CLI left while they live, else exchange the access token for new ones."""
         return unwrap(self._asked())
 
     def _asked(self) -> Credentials | SourceFailure:

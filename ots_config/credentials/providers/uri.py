@@ -57,12 +57,7 @@ class URIProvider(Provider):
         self._clock = clock
 
     def fetch_credentials(self) -> Credentials:
-        """Ask the URL once.
-
-        Raises:
-            CredentialsUnavailable: If no URL is set.
-            CredentialsRefused: If it may not be asked, does not answer, or not with keys.
-        """
+        """Ask the URL once."""
         return unwrap(self._asked(self._url()))
 
     def _asked(self, url: str) -> Credentials | SourceFailure:
