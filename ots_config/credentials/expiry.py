@@ -53,7 +53,7 @@ def refresh_window(lifetime: float) -> float:
     return min(900.0, 0.25 * lifetime)
 
 
-class Backoff:
+class RetryPause:
     """When something that was just tried may be tried again; see ``backoff_delay``.
 
     Attributes:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ots_config.credentials.credentials import Credentials
-from ots_config.credentials.expiry import AGE_CLOCK, Backoff, CachedCredentials, same_keys
+from ots_config.credentials.expiry import AGE_CLOCK, CachedCredentials, RetryPause, same_keys
 from ots_config.credentials.health import Health, RefreshHistory, Rotation
 from ots_config.credentials.provider import Provider
 from ots_config.credentials.single_flight import BACKGROUND, SingleFlight, reset_after_fork, translated
@@ -95,8 +95,8 @@ class RefreshingProvider(Provider):
         self._cached = _NOTHING
         self._history = RefreshHistory(self.name)
         self._failure: CredentialsError | None = None
-        self._pause = Backoff(*backoff)
-        self._forced = Backoff(*backoff)
+        self._pause = RetryPause(*backoff)
+        self._forced = RetryPause(*backoff)
         self.after_fork()
         reset_after_fork(self)
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ots_config.credentials.credentials import Credentials
-from ots_config.credentials.expiry import Backoff, CachedCredentials, State, same_keys
+from ots_config.credentials.expiry import CachedCredentials, RetryPause, State, same_keys
 
 KEYS = Credentials("STS.EXAMPLEKEYEXAMPLE", "secret", "token")
 
@@ -19,7 +19,7 @@ def test_a_pause_is_spread_over_its_second_half() -> None:
     """Clients that failed together do not try again together: a pause is between half and all of its length."""
     moments = set()
     for _ in range(50):
-        backoff = Backoff(8.0, 30.0)
+        backoff = RetryPause(8.0, 30.0)
         backoff.extend(1000.0)
         moments.add(backoff.until)
     assert len(moments) > 40
@@ -29,7 +29,7 @@ def test_a_pause_is_spread_over_its_second_half() -> None:
 
 def test_pauses_stay_at_the_longest_for_ever() -> None:
     """After thousands of failures in a row the pause is the longest, not an overflow."""
-    backoff = Backoff(1.0, 30.0)
+    backoff = RetryPause(1.0, 30.0)
     for _ in range(3000):
         backoff.extend(0.0)
     assert 15.0 <= backoff.until <= 30.0
