@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from ots_config.credentials.expiry import State
     from ots_config.credentials.file_watch import FileWatchingProvider
     from ots_config.credentials.health import Health
-    from ots_config.credentials.identity import Identity
     from ots_config.credentials.provider import Provider
     from ots_config.credentials.providers.aliyun_cli import ProfileProvider
+    from ots_config.credentials.providers.assume_role import AssumeRoleProvider
     from ots_config.credentials.providers.ecs import ECSRoleProvider
     from ots_config.credentials.providers.environment import EnvironmentProvider
     from ots_config.credentials.providers.external import CallableProvider, ForeignProvider
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ots_config.credentials.providers.uri import URIProvider
     from ots_config.credentials.refresh import RefreshingProvider
     from ots_config.credentials.shared_cache import SharedCache
-    from ots_config.credentials.sts import AssumeRoleProvider
+    from ots_config.credentials.sts import Identity
     from ots_config.emulator.emulator import Emulator
     from ots_config.errors import (
         AuthenticationFailed,
@@ -142,7 +142,6 @@ _HOMES = {
     "credentials.providers.external": ("CallableProvider", "ForeignProvider"),
     "credentials.health": ("Health",),
     "credentials.provider": ("Provider",),
-    "credentials.identity": ("Identity",),
     "credentials.providers.sdk_profile": ("INIProvider",),
     "credentials.providers.keyring": ("Keychain", "KeyringProvider"),
     "credentials.expiry": ("State",),
@@ -154,7 +153,8 @@ _HOMES = {
     "credentials.file_watch": ("FileWatchingProvider",),
     "credentials.credentials": ("Credentials", "CredentialsProvider", "MaskedCredentials", "Secret"),
     "credentials.providers.static": ("StaticProvider",),
-    "credentials.sts": ("AssumeRoleProvider",),
+    "credentials.sts": ("Identity",),
+    "credentials.providers.assume_role": ("AssumeRoleProvider",),
     "credentials.providers.uri": ("URIProvider",),
     "emulator.emulator": ("Emulator",),
     "errors": (

@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ots_config.client.arguments import setting_arguments
 from ots_config.client.core import ClientCore, identity_of
 from ots_config.client.sync_client import OTSClient
-from ots_config.credentials import variables
 from ots_config.credentials.chain import ChainProvider
 from ots_config.credentials.credentials import Credentials, CredentialsProvider
+from ots_config.credentials.default_chain import ChainOptions, default_provider
 from ots_config.credentials.file_watch import FileWatchingProvider
 from ots_config.credentials.http import Fetch
-from ots_config.credentials.identity import Identity, caller_identity
 from ots_config.credentials.provider import Provider
-from ots_config.credentials.providers.aliyun_cli import ProfileProvider
-from ots_config.credentials.providers.ecs import ECSRoleProvider
-from ots_config.credentials.providers.environment import EnvironmentProvider
-from ots_config.credentials.providers.external import as_provider
-from ots_config.credentials.providers.keyring import Keychain, KeyringProvider
-from ots_config.credentials.providers.oidc import OIDCRoleProvider
-from ots_config.credentials.providers.process import ProcessProvider
-from ots_config.credentials.providers.sdk_profile import INIProvider
+from ots_config.credentials.providers.external import adapted, as_provider
 from ots_config.credentials.providers.static import StaticProvider
-from ots_config.credentials.providers.uri import URIProvider
 from ots_config.credentials.refresh import RefreshingProvider
-from ots_config.credentials.shared_cache import SharedCache
-from ots_config.credentials.sts import AssumeRoleProvider
+from ots_config.credentials.sts import Identity, STSAddress, caller_identity
 from ots_config.errors import (
     CredentialsRefused,
     SettingsError,
@@ -86,7 +77,7 @@ def create_client(
         env_file: Env files to read; None reads ``.env`` if it is there.
         secrets_dir: Directories with one file for each setting.
         profile: The profile of ``ots.toml``.
-        credentials_provider: Hands out credentials in place of the chain: a provider of this library, of the
+        credentials_provider: Used in place of the chain: a provider of this library, of the
             official SDK or of alibabacloud-credentials, or a callable that returns credentials.
         retry_policy: As for ``OTSClient``.
         **arguments: Any setting of ``OTSSettings``, and the options of ``OTSClient``.
@@ -95,8 +86,8 @@ def create_client(
         The client. It is usable from many threads; close it, or use it in a ``with`` block.
 
     Raises:
-        SettingsError: If a setting is missing or cannot be used; all of them are told together.
-        CredentialsUnavailable: If nothing holds credentials; the message tells what was looked at.
+        SettingsError: If a setting is missing or cannot be used; all problems are reported together.
+        CredentialsUnavailable: If nothing holds credentials; the message names every source that was asked.
         CredentialsRefused: If what is configured yields none.
     """
     client = _joined(
@@ -130,7 +121,7 @@ def create_async_client(
         env_file: Env files to read.
         secrets_dir: Directories with one file for each setting.
         profile: The profile of ``ots.toml``.
-        credentials_provider: Hands out credentials in place of the chain.
+        credentials_provider: Used in place of the chain.
         retry_policy: As for ``OTSClient``.
         **arguments: Any setting of ``OTSSettings``, and the options of ``AsyncOTSClient``.
 
@@ -138,7 +129,7 @@ def create_async_client(
         The client. Any number of tasks may share it; close it, or use it in an ``async with`` block.
 
     Raises:
-        SettingsError: If a setting is missing or cannot be used; all of them are told together.
+        SettingsError: If a setting is missing or cannot be used; all problems are reported together.
     """
     from ots_config.client.async_client import (
         AsyncOTSClient,  # it loads aiohttp, which a client in threads does not need
@@ -188,7 +179,7 @@ def _greet(client: ClientCore, credentials: Any) -> None:
 def create_provider(
     settings: OTSSettings | None = None, *, fetch: Fetch | None = None
 ) -> ChainProvider | RefreshingProvider:
-    """Return the provider that these settings lead to: a chain of every source, or a role assumed with it.
+    """Return the provider that these settings describe: a chain of every source, or a role assumed with it.
 
     The chain is: the settings' own keys; the environment (``OTS_*``, then ``ALIBABA_CLOUD_*``); the command
     ``credentials_process``; an OIDC role; the keychain; a profile of the Aliyun CLI; a credentials file; a credentials
@@ -205,56 +196,19 @@ def create_provider(
     """
     settings = OTSSettings() if settings is None else settings
     fetch = Fetcher(proxies=settings.proxies) if fetch is None else fetch
-    environ = _environ(settings)
-    chain = ChainProvider(_sources(settings, fetch, environ), pin=settings.credentials)
-    if settings.role_arn is None:
-        if settings.role_via:
-            hint = "Name the last role in role_arn."
-            raise SettingsError(SettingsProblem("role_via", "there is no role_arn", settings.origin("role_via"), hint))
-        return chain
-    common: dict[str, Any] = {
-        "fetch": fetch,
-        "session_name": settings.role_session_name,
-        "endpoint": settings.sts_endpoint,
-        "region": settings.sts_region,
-        "vpc": settings.sts_vpc,
-        "environ": environ,
-    }
-    source: Any = chain
-    for arn in settings.role_via or ():
-        source = _kept_fresh(_assumed(settings, "role_via", source, arn, **common), settings)
-    role = _assumed(
-        settings,
-        "role_arn",
-        source,
-        settings.role_arn,
-        duration=settings.role_duration,
-        policy=settings.role_policy,
-        external_id=settings.role_external_id or variables.variable(environ, *variables.ROLE_EXTERNAL_ID),
-        **common,
-    )
-    return _kept_fresh(role, settings)
-
-
-def _assumed(settings: OTSSettings, setting: str, source: Any, arn: str, **options: Any) -> AssumeRoleProvider:
-    """Return the provider of a role, or tell what is wrong by the names and origins of the settings."""
     try:
-        return AssumeRoleProvider(source, arn, **options)
+        return default_provider(_options(settings), fetch)
     except SettingsError as error:
         problems = error.problems
-    names = [setting if problem.field == "role.arn" else problem.field.replace(".", "_") for problem in problems]
-    named = zip(names, problems, strict=True)
-    raise SettingsError(
-        *(SettingsProblem(name, problem.reason, settings.origin(name), problem.hint) for name, problem in named)
-    )
+    raise SettingsError(*(replace(problem, origin=settings.origin(problem.field)) for problem in problems))
 
 
 @without_secret_frames(as_sdk_error)
 def identity(credentials: Any = None, *, settings: OTSSettings | None = None, fetch: Fetch | None = None) -> Identity:
-    """Return whose keys these are, as STS tells it: GetCallerIdentity, which needs no permission.
+    """Return whose keys these are, as STS sees it: GetCallerIdentity, which needs no permission.
 
     Args:
-        credentials: ``Credentials`` or a provider; None takes what the settings lead to.
+        credentials: ``Credentials`` or a provider; None takes those of the settings.
         settings: The settings; None builds them from every source if no credentials are given.
         fetch: The HTTP callable.
 
@@ -266,71 +220,48 @@ def identity(credentials: Any = None, *, settings: OTSSettings | None = None, fe
         settings = OTSSettings() if settings is None else settings
         credentials = create_provider(settings, fetch=fetch)
     if settings is None:
-        return caller_identity(credentials, fetch or Fetcher())
+        return caller_identity(adapted(credentials).get_credentials(), fetch or Fetcher())
     return identity_of(credentials, settings, fetch)
 
 
-# --- the chain ----------------------------------------------------------------------------------------------
+# --- from settings to plain values --------------------------------------------------------------------------
 
 
-def _environ(settings: OTSSettings) -> variables.Overlaid:
-    """Return the environment as sources shall see it: where the settings say something, they win."""
-    uri = settings.credentials_uri
-    return variables.Overlaid(
-        {
-            variables.ROLE_SESSION_NAME[1]: settings.role_session_name,
-            variables.STS_ENDPOINT[0]: settings.sts_endpoint,
-            variables.STS_REGION[0]: settings.sts_region,
-            variables.STS_VPC[0]: None if settings.sts_vpc is None else str(settings.sts_vpc),
-            variables.OIDC_ROLE_ARN: settings.oidc_role_arn,
-            variables.OIDC_PROVIDER_ARN: settings.oidc_provider_arn,
-            variables.OIDC_TOKEN_FILE: settings.oidc_token_file,
-            variables.METADATA_ROLE: settings.ecs_role,
-            variables.METADATA_ENDPOINT: settings.ecs_endpoint,
-            variables.CREDENTIALS_URI: None if uri is None else uri.get_secret_value(),
-            variables.PROFILE: settings.credentials_profile,
-            variables.CONFIG_FILE: settings.cli_config_file,
-            variables.CREDENTIALS_FILE: settings.credentials_file,
-        }
+def _options(settings: OTSSettings) -> ChainOptions:
+    """Return what the settings say about credentials."""
+    own = settings.access_key_id is not None and not settings.origin("access_key_id").startswith("environment")
+    return ChainOptions(
+        own_keys=_own_keys(settings) if own else None,
+        environment_named=settings.access_key_id is not None,
+        process=_revealed(settings.credentials_process),
+        oidc_role_arn=settings.oidc_role_arn,
+        oidc_provider_arn=settings.oidc_provider_arn,
+        oidc_token_file=settings.oidc_token_file,
+        keyring_profile=settings.keyring_profile,
+        keyring_default=settings.profile or "default",
+        keyring_plaintext=settings.keyring_plaintext,
+        profile=settings.credentials_profile,
+        cli_config_file=settings.cli_config_file,
+        credentials_file=settings.credentials_file,
+        uri=_revealed(settings.credentials_uri),
+        ecs_role=settings.ecs_role,
+        ecs_endpoint=settings.ecs_endpoint,
+        ecs_v1=settings.ecs_v1,
+        ecs_disabled=settings.ecs_disabled,
+        session_name=settings.role_session_name,
+        sts=STSAddress(settings.sts_endpoint, settings.sts_region, settings.sts_vpc),
+        shared=settings.credentials_cache,
+        only=settings.credentials,
+        role_arn=settings.role_arn,
+        role_via=settings.role_via or (),
+        role_duration=settings.role_duration,
+        role_policy=settings.role_policy,
+        role_external_id=settings.role_external_id,
     )
 
 
-def _sources(settings: OTSSettings, fetch: Fetch, environ: variables.Overlaid) -> list[Any]:
-    """Return the providers, the most important first: what the settings name goes before what lies about."""
-    sources: list[Any] = []
-    if settings.access_key_id is not None and not settings.origin("access_key_id").startswith("environment"):
-        sources.append(_own_keys(settings))
-    sources.append(EnvironmentProvider())
-    command = settings.credentials_process
-    process = ProcessProvider(None if command is None else command.get_secret_value())
-    given: dict[str, Any] = {"fetch": fetch, "environ": environ}
-    keychain = KeyringProvider(
-        settings.keyring_profile or settings.profile or "default",
-        keychain=Keychain(allow_plaintext=settings.keyring_plaintext),
-    )
-    share: dict[str, Any] = {"share": SharedCache} if settings.credentials_cache else {}
-    cli = ProfileProvider(allow_v1=settings.ecs_v1, **given, **share)
-    ini = INIProvider(allow_v1=settings.ecs_v1, **given, **share)
-    sources += [
-        _kept_fresh(process, settings),
-        _kept_fresh(OIDCRoleProvider(**given), settings),
-        FileWatchingProvider(keychain),
-        FileWatchingProvider(cli, paths=cli.paths),
-        FileWatchingProvider(ini, paths=ini.paths),
-        _kept_fresh(URIProvider(**given), settings),
-        _kept_fresh(ECSRoleProvider(allow_v1=settings.ecs_v1, disabled=settings.ecs_disabled, **given), settings),
-    ]
-    named = {
-        "environment": settings.access_key_id,
-        "process": command,
-        "oidc": settings.oidc_role_arn or settings.oidc_provider_arn or settings.oidc_token_file,
-        "keyring": settings.keyring_profile,
-        "profile": settings.cli_config_file or settings.credentials_profile,
-        "ini": settings.credentials_file or settings.credentials_profile,
-        "uri": settings.credentials_uri,
-        "ecs": settings.ecs_role or settings.ecs_endpoint,
-    }
-    return sorted(sources, key=lambda source: source.name in named and named[source.name] is None)
+def _revealed(secret: Any) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def _own_keys(settings: OTSSettings) -> Any:
@@ -354,7 +285,7 @@ def _static(settings: OTSSettings, origin: str) -> StaticProvider:
 
 
 class _KeysInFiles(Provider):
-    """Keys in an env file, a secrets directory or a profile: each fetch builds the settings anew."""
+    """The keys in an env file, a secrets directory or a profile; each fetch builds the settings anew."""
 
     name = "settings"
     instant = True
@@ -378,9 +309,5 @@ class _KeysInFiles(Provider):
         raise CredentialsRefused(f"the settings can no longer be read: {reason}")
 
     def describe(self) -> str:
-        """Tell where the keys stand."""
+        """Return where the keys were read."""
         return self._origin
-
-
-def _kept_fresh(source: Provider, settings: OTSSettings) -> RefreshingProvider:
-    return RefreshingProvider(SharedCache(source) if settings.credentials_cache else source)

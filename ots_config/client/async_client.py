@@ -11,8 +11,8 @@ from ots_config.client.bulk import MAX_BYTES, MAX_ROWS, BulkLimits, BulkReport
 from ots_config.client.core import USER_AGENT, ClientCore
 from ots_config.client.scan import AsyncScan, ScanMethod
 from ots_config.credentials.credentials import Credentials
-from ots_config.credentials.identity import Identity
 from ots_config.credentials.provider import Provider
+from ots_config.credentials.sts import Identity
 from ots_config.errors import OTSConfigError
 from ots_config.request.async_transport import AsyncTransport
 from ots_config.request.io import SuspendingIO

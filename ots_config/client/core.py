@@ -23,9 +23,9 @@ from ots_config.client.row_decoder import RowDecoder
 from ots_config.client.row_encoder import RowEncoder
 from ots_config.credentials.credentials import CredentialsProvider
 from ots_config.credentials.http import Fetch
-from ots_config.credentials.identity import Identity, caller_identity
 from ots_config.credentials.provider import Provider
-from ots_config.credentials.providers.external import as_provider
+from ots_config.credentials.providers.external import adapted, as_provider
+from ots_config.credentials.sts import Identity, STSAddress, caller_identity
 from ots_config.errors import without_secret_frames
 from ots_config.request.attempt import Authenticator
 from ots_config.request.call import Caller
@@ -174,10 +174,5 @@ def identity_of(credentials: Any, settings: OTSSettings, fetch: Fetch | None = N
         settings: Where STS is, and the proxies.
         fetch: The HTTP callable.
     """
-    return caller_identity(
-        credentials,
-        fetch or Fetcher(proxies=settings.proxies),
-        endpoint=settings.sts_endpoint,
-        region=settings.sts_region,
-        vpc=settings.sts_vpc,
-    )
+    address = STSAddress(settings.sts_endpoint, settings.sts_region, settings.sts_vpc)
+    return caller_identity(adapted(credentials).get_credentials(), fetch or Fetcher(proxies=settings.proxies), address)

@@ -9,8 +9,8 @@ from typing import Any, Literal, Self
 from ots_config.client.bulk import MAX_BYTES, MAX_ROWS, BulkLimits, BulkReport
 from ots_config.client.core import USER_AGENT, ClientCore
 from ots_config.client.scan import Scan, ScanMethod
-from ots_config.credentials.identity import Identity
 from ots_config.credentials.provider import Provider
+from ots_config.credentials.sts import Identity
 from ots_config.request.io import BlockingIO, run_sync
 from ots_config.request.transport import Transport
 from ots_config.sdk import tablestore

@@ -11,42 +11,45 @@ from typing import Any
 
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.expiry import AGE_CLOCK, State
-from ots_config.credentials.forking import reset_after_fork
 from ots_config.credentials.health import Health, Rotation
 from ots_config.credentials.provider import Provider
 from ots_config.credentials.providers.external import adapted
-from ots_config.credentials.single_flight import BACKGROUND, Flight, translated
+from ots_config.credentials.single_flight import BACKGROUND, SingleFlight, reset_after_fork, translated
 from ots_config.errors import CredentialsError, CredentialsRefused, CredentialsUnavailable
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """What asking one provider came to.
+class SourceAttempt:
+    """Result of asking one provider.
 
     Attributes:
         provider: Its name.
-        looked_at: What it looks at, as it says itself; empty if it does not.
+        described: What it reads or asks; empty if it cannot say.
         error: Why it has no credentials; None if it has.
         elapsed: Milliseconds that it took.
         asked_at: When it was asked, on the age clock.
     """
 
     provider: str
-    looked_at: str
+    described: str
     error: CredentialsError | None
     elapsed: float
     asked_at: float
 
     @property
-    def outcome(self) -> str:
+    def result(self) -> str:
         """``found``, ``unavailable`` (not configured here) or ``refused`` (configured and failing)."""
         if self.error is None:
             return "found"
         return "unavailable" if isinstance(self.error, CredentialsUnavailable) else "refused"
 
     def __str__(self) -> str:
-        where = f" ({self.looked_at})" if self.looked_at not in {"", self.provider} else ""
-        return f"{self.provider}{where}: {self.error or 'found'} [{self.elapsed:.1f} ms]"
+        if self.result == "unavailable":
+            text = f"{self.provider}: not configured ({self.error})"
+        else:
+            where = f" ({self.described})" if self.described not in {"", self.provider} else ""
+            text = f"{self.provider}{where}: {self.error or 'found'}"
+        return f"{text} [{self.elapsed:.1f} ms]"
 
 
 class ChainProvider(Provider):
@@ -71,7 +74,7 @@ class ChainProvider(Provider):
 
     name = "chain"
     cached = True
-    _flight: Flight | None
+    _searching: SingleFlight | None
 
     def __init__(
         self,
@@ -91,10 +94,10 @@ class ChainProvider(Provider):
         # Those in front that answer at once are asked on the caller's thread: most programs need no other.
         slow = (index for index, provider in enumerate(self._asked) if not provider.instant)
         self._leading = next(slow, len(self._asked))
-        self._known: dict[int, Attempt] = {}
+        self._known: dict[int, SourceAttempt] = {}
         self._winner: Provider | None = None
-        self.attempts: tuple[Attempt, ...] = ()
-        """What the last search came to, provider by provider."""
+        self.attempts: tuple[SourceAttempt, ...] = ()
+        """Results of the last search, provider by provider."""
         self.after_fork()
         reset_after_fork(self)
 
@@ -105,20 +108,12 @@ class ChainProvider(Provider):
         return self.get_credentials()
 
     def get_credentials(self, timeout: float | None = None) -> Credentials:
-        """Return the credentials to use now.
-
-        Args:
-            timeout: How many seconds this call may take, if it has to wait at all.
-
-        Raises:
-            CredentialsUnavailable: If no provider is configured; the message tells of each.
-            CredentialsRefused: If one is configured and fails.
-        """
+        """Return the credentials to use now."""
         winner = self._winner
         if winner is None:
             found = self._search()
-            if isinstance(found, Flight):
-                return found.result(self._wait if timeout is None else timeout)
+            if isinstance(found, SingleFlight):
+                return found.wait(self._wait if timeout is None else timeout)
             if isinstance(found, Credentials):
                 return found
             winner = found
@@ -133,8 +128,8 @@ class ChainProvider(Provider):
         winner = self._winner
         if winner is None:
             found = self._search()
-            if isinstance(found, Flight):
-                return await found.result_async(self._wait if timeout is None else timeout)
+            if isinstance(found, SingleFlight):
+                return await found.wait_async(self._wait if timeout is None else timeout)
             if isinstance(found, Credentials):
                 return found
             winner = found
@@ -196,7 +191,7 @@ class ChainProvider(Provider):
         return tuple(provider.name for provider in self._providers)
 
     def describe(self) -> str:
-        """Tell the order; it stays the same, whoever turns out to have credentials."""
+        """Return the order; it stays the same, whichever provider has credentials."""
         return "chain of " + ", ".join(provider.name for provider in self._asked)
 
     def __repr__(self) -> str:
@@ -205,9 +200,9 @@ class ChainProvider(Provider):
 
     # --- the search -----------------------------------------------------------------------------------------
 
-    def _search(self) -> Credentials | Flight | Provider:
-        """Ask those in front at once; return the flight that asks the others, or the winner if there is one by now."""
-        attempts: list[Attempt] = []
+    def _search(self) -> Credentials | SingleFlight | Provider:
+        """Ask the instant ones in front; return the search that asks the others, or the winner if there is one."""
+        attempts: list[SourceAttempt] = []
         found = self._ask(0, self._leading, attempts)
         if found is not None:
             return found
@@ -216,25 +211,25 @@ class ChainProvider(Provider):
         with self._lock:
             if self._winner is not None:
                 return self._winner
-            flight = self._flight
-            if flight is None:
-                self._flight = flight = Flight(partial(self._ask_others, tuple(attempts)), self.name)
-        BACKGROUND.submit(flight, urgent=True)
-        return flight
+            search = self._searching
+            if search is None:
+                self._searching = search = SingleFlight(partial(self._ask_others, tuple(attempts)), self.name)
+        BACKGROUND.submit(search, urgent=True)
+        return search
 
-    def _ask_others(self, attempts: Sequence[Attempt]) -> Credentials:
-        """Ask those that may take long; the work of a flight."""
+    def _ask_others(self, attempts: Sequence[SourceAttempt]) -> Credentials:
+        """Ask those that may take long."""
         done = list(attempts)
         try:
             found = self._ask(self._leading, len(self._asked), done)
         finally:
             with self._lock:
-                self._flight = None
+                self._searching = None
         if found is not None:
             return found
         raise self._nothing(done)
 
-    def _ask(self, first: int, last: int, attempts: list[Attempt]) -> Credentials | None:
+    def _ask(self, first: int, last: int, attempts: list[SourceAttempt]) -> Credentials | None:
         """Ask providers in order until one has credentials, and stay with that one."""
         for index in range(first, last):
             provider = self._asked[index]
@@ -244,7 +239,7 @@ class ChainProvider(Provider):
                 if attempt.error is not None and not provider.instant:
                     self._known[index] = attempt
             attempts.append(attempt)
-            if attempt.outcome == "unavailable":
+            if attempt.result == "unavailable":
                 continue
             self.attempts = tuple(attempts)
             if found is None:
@@ -255,7 +250,7 @@ class ChainProvider(Provider):
             return found if winner is provider else winner.get_credentials()
         return None
 
-    def _try(self, provider: Provider) -> tuple[Attempt, Credentials | None]:
+    def _try(self, provider: Provider) -> tuple[SourceAttempt, Credentials | None]:
         started, asked_at = time.perf_counter(), self._clock()
         found, error = None, None
         try:
@@ -263,23 +258,23 @@ class ChainProvider(Provider):
         except Exception as caught:  # noqa: BLE001 - a user's provider may raise anything
             error = translated(caught, provider.name)
         elapsed = 1000 * (time.perf_counter() - started)
-        return Attempt(provider.name, _looked_at(provider), error, elapsed, asked_at), found
+        return SourceAttempt(provider.name, _described(provider), error, elapsed, asked_at), found
 
-    def _nothing(self, attempts: Sequence[Attempt]) -> CredentialsError:
+    def _nothing(self, attempts: Sequence[SourceAttempt]) -> CredentialsError:
         self.attempts = tuple(attempts)
         if self._pin is not None:
             return CredentialsRefused(f"the only source to ask is {attempts[0]}")
-        told = "".join(f"\n- {attempt}" for attempt in attempts)
+        listed = "".join(f"\n- {attempt}" for attempt in attempts)
         return CredentialsUnavailable(
             "no credentials: set OTS_ACCESS_KEY_ID and OTS_ACCESS_KEY_SECRET, or configure one of the sources that "
-            f"were asked, in this order:{told}"
+            f"were asked, in this order:{listed}"
         )
 
     @staticmethod
-    def _refused(attempts: Sequence[Attempt]) -> CredentialsError:
+    def _refused(attempts: Sequence[SourceAttempt]) -> CredentialsError:
         *before, refused = attempts
-        told = "".join(f"\n- {attempt}" for attempt in before)
-        passed = f"\nNot configured, before it:{told}" if before else ""
+        listed = "".join(f"\n- {attempt}" for attempt in before)
+        passed = f"\nNot configured, before it:{listed}" if before else ""
         kind = CredentialsError if type(refused.error) is CredentialsError else CredentialsRefused
         error = kind(f"{refused}\nNo other source is asked: it could be another identity.{passed}")
         if refused.error is not None:  # an error code or a request id stays with the error
@@ -292,7 +287,7 @@ class ChainProvider(Provider):
     def after_fork(self) -> None:
         """Forget the parent's lock and search; the provider that it found stays."""
         self._lock = threading.RLock()
-        self._flight = None
+        self._searching = None
 
     def __getstate__(self) -> dict[str, Any]:
         state = {"providers": self._providers, "pin": self._pin, "remember": self._remember, "wait": self._wait}
@@ -310,7 +305,7 @@ def _failure(winner: Provider, error: Exception) -> CredentialsError:
     return CredentialsRefused(f"{winner.name}, where the credentials came from so far: {failure}")
 
 
-def _looked_at(provider: Provider) -> str:
+def _described(provider: Provider) -> str:
     try:
         return provider.describe()
     except Exception:  # noqa: BLE001 - a report must not fail because one detail is missing

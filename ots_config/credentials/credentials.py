@@ -193,7 +193,7 @@ class MaskedCredentials:
 
 @runtime_checkable
 class CredentialsProvider(Protocol):
-    """Whatever hands out credentials: ours, the official SDK's, ``alibabacloud-credentials``', or a user's own.
+    """Any source of credentials: ours, the official SDK's, ``alibabacloud-credentials``', or a user's own.
 
     ``get_credentials`` returns one snapshot or raises ``CredentialsUnavailable`` (not configured here) or
     ``CredentialsRefused`` (configured and failing).

@@ -1,4 +1,4 @@
-"""How long credentials live, measured so that neither a stepped clock nor a suspended machine deceives."""
+"""How long credentials live, by a clock that ignores clock changes and counts suspend."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class State(Enum):
     """How usable credentials are."""
 
     FRESH = "fresh"
-    """In use; nothing needs doing."""
+    """Usable; there is nothing to do."""
     STALE = "stale"
-    """In use, and being renewed in the background."""
+    """Usable, and being renewed in the background."""
     EXPIRED = "expired"
     """Not usable, or not there yet: callers wait for new ones."""
 
 
 def _choose_clock() -> Callable[[], float]:
-    """Return a clock that no one sets and that runs on while the machine sleeps, as the service's does."""
+    """Return a clock that nobody sets and that goes on while the machine is suspended, as the service's does."""
     if sys.platform == "linux":
         clock = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
     elif sys.platform == "darwin":
@@ -53,7 +53,7 @@ def refresh_window(lifetime: float) -> float:
     return min(900.0, 0.25 * lifetime)
 
 
-class Backoff:
+class RetryPause:
     """When something that was just tried may be tried again; see ``backoff_delay``.
 
     Attributes:
@@ -61,11 +61,11 @@ class Backoff:
         until: The moment on the age clock.
     """
 
-    __slots__ = ("_first", "_longest", "count", "until")
+    __slots__ = ("_first", "_max_delay", "count", "until")
 
-    def __init__(self, first: float, longest: float) -> None:
+    def __init__(self, first: float, max_delay: float) -> None:
         self._first = first
-        self._longest = longest
+        self._max_delay = max_delay
         self.reset()
 
     def reset(self) -> None:
@@ -76,11 +76,11 @@ class Backoff:
     def extend(self, now: float) -> None:
         """Count one more try."""
         self.count += 1
-        self.until = now + backoff_delay(self.count, self._first, self._longest)
+        self.until = now + backoff_delay(self.count, self._first, self._max_delay)
 
 
 def same_keys(one: Credentials, other: Credentials) -> bool:
-    """Tell whether two snapshots hold the same keys; their end may have been told anew, a moment off."""
+    """Return whether two snapshots hold the same keys; their ends may differ by a moment."""
     return (
         one.access_key_id == other.access_key_id
         and one.sts_token == other.sts_token
@@ -89,23 +89,23 @@ def same_keys(one: Credentials, other: Credentials) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class CachedCredentials:
     """Credentials with their moments on the age clock.
 
     Attributes:
         credentials: The snapshot.
         stale_at: When a refresh should begin.
         ends_at: When they can no longer be used.
-        look_at: Until when a caller may take them without a further look.
+        check_again_at: Until when a caller may take them without a check.
     """
 
     credentials: Credentials
     stale_at: float
     ends_at: float
-    look_at: float
+    check_again_at: float
 
     @classmethod
-    def until(cls, credentials: Credentials, now: float, remaining: float, max_age: float) -> Held:
+    def until(cls, credentials: Credentials, now: float, remaining: float, max_age: float) -> CachedCredentials:
         """Return credentials that still live for so many seconds.
 
         Args:
@@ -125,14 +125,14 @@ class Held:
             return State.EXPIRED
         return State.STALE if now >= self.stale_at else State.FRESH
 
-    def looked_at_next(self, moment: float) -> Held:
-        """Return the same, to be looked at again at that moment or when they end."""
-        return replace(self, look_at=min(moment, self.ends_at))
+    def check_again(self, moment: float) -> CachedCredentials:
+        """Return the same, to be checked again at that moment or when they end."""
+        return replace(self, check_again_at=min(moment, self.ends_at))
 
-    def not_before(self, moment: float) -> Held:
+    def not_before(self, moment: float) -> CachedCredentials:
         """Return the same, stale from that moment at the earliest, if they live so long."""
         return replace(self, stale_at=max(self.stale_at, min(moment, self.ends_at)))
 
-    def stale_from(self, moment: float) -> Held:
+    def stale_from(self, moment: float) -> CachedCredentials:
         """Return the same, stale from that moment at the latest."""
         return replace(self, stale_at=min(self.stale_at, moment))

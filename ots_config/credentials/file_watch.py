@@ -1,4 +1,4 @@
-"""Reads credentials anew when the file they are in changes, or from time to time where no change can be seen."""
+"""Reads credentials anew when the file they are in changes, or periodically where no change can be seen."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ots_config.credentials.refresh import RefreshingProvider
+from ots_config.secret_files import Fingerprint, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,21 +16,18 @@ if TYPE_CHECKING:
     from ots_config.credentials.credentials import Credentials
     from ots_config.credentials.provider import Provider
 
-# What tells one content of a file from another; the change time catches writers that put the old mtime back.
-Fingerprint = tuple[tuple[int, int, int, int] | None, ...]
-
 
 class FileWatchingProvider(RefreshingProvider):
-    """Credentials that someone may change where they lie: a profile file, an env file, a keyring entry.
+    """Credentials that somebody may change where they are kept: a profile file, an env file, a keyring entry.
 
-    With ``paths`` the files are looked at every ``period`` seconds and read only when one of them changed. Without,
-    the source is read every ``period`` seconds in the background. If what is there now cannot be read, the last
-    good credentials stay in use, which is logged once, and another change is tried at once.
+    With ``paths`` the files are checked every ``period`` seconds and read only when one of them changed. Without,
+    the source is read every ``period`` seconds in the background. If the new content cannot be read, the last good
+    credentials stay in use, which is logged once, and the next change is tried at once.
 
     Args:
         source: A provider whose ``fetch_credentials`` reads anew each time.
         paths: The files that the source reads, whether they exist or not.
-        period: Seconds between two looks; 1 with paths, 60 without.
+        period: Seconds between two checks; 1 with paths, 60 without.
         options: As for ``RefreshingProvider``.
     """
 
@@ -45,7 +43,7 @@ class FileWatchingProvider(RefreshingProvider):
     ) -> None:
         self._paths = tuple(Path(path) for path in paths)
         self._period = period
-        self._tried: Fingerprint = ()
+        self._tried: tuple[Fingerprint, ...] = ()
         if self._paths:
             self._check_every = 1.0 if period is None else period
         else:
@@ -54,26 +52,18 @@ class FileWatchingProvider(RefreshingProvider):
         super().__init__(source, **options)
 
     def _changed(self) -> bool:
-        return bool(self._paths) and self._fingerprint() != self._tried
+        return bool(self._paths) and self._fingerprints() != self._tried
 
     def _ask(self) -> Credentials:
-        # Taken before the file is read: a change in between is seen at the next look.
-        self._tried = self._fingerprint()
+        # Taken before the file is read: a change in between is seen at the next check.
+        self._tried = self._fingerprints()
         return super()._ask()
 
-    def _fingerprint(self) -> Fingerprint:
-        return tuple(_fingerprint(path) for path in self._paths)
+    def _fingerprints(self) -> tuple[Fingerprint, ...]:
+        return tuple(fingerprint(path) for path in self._paths)
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
         if not self._paths:
             del state["max_age"]
         return {**state, "paths": self._paths, "period": self._period}
-
-
-def _fingerprint(path: Path) -> tuple[int, int, int, int] | None:
-    try:
-        status = os.stat(path)  # noqa: PTH116 - a microsecond counts here
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from ots_config.credentials.credentials import Credentials
-from ots_config.credentials.result import SourceFailure, told, told_code, told_link, told_request_id
+from ots_config.credentials.result import SourceFailure, safe_code, safe_link, safe_request_id, safe_text
 from ots_config.errors import ConnectFailed, RequestError, UntrustedServer
 from ots_config.http_headers import date_offset, retry_after_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-LARGEST_ANSWER = 1 << 20
-# Temporary keys that come without an end are taken to live as long as the shortest that STS hands out.
+MAX_ANSWER = 1 << 20
+# Temporary keys that come without an end are assumed to live as long as the shortest that STS issues.
 ASSUMED_LIFETIME = 900.0
 # A server's Date has whole seconds and is some milliseconds old; a smaller difference says nothing.
-_OFFSET_NOTICED = 2.0
-_LONGEST_LIFETIME = 48 * 3600.0
+_MIN_OFFSET = 2.0
+_MAX_LIFETIME = 48 * 3600.0
 
 
 class FetchResponse(Protocol):
@@ -46,7 +46,7 @@ class FetchResponse(Protocol):
 
 
 class Fetch(Protocol):
-    """One HTTP exchange: nothing is retried, no redirect followed, https verified.
+    """One HTTP request: nothing is retried, no redirect followed, https verified.
 
     It raises ``ConnectFailed`` if nothing was sent and ``ResponseLost`` if no whole answer came. Whoever writes one
     should send addresses of the metadata service (100.100.100.200) straight, never through a proxy.
@@ -68,7 +68,7 @@ class Fetch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long one exchange may take.
+    """How long one request may take.
 
     Attributes:
         connect: Seconds to connect.
@@ -80,12 +80,12 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Reply:
+class JSONReply:
     """The JSON object that a server answered with; its ``repr`` shows none of it.
 
     Attributes:
         fields: The object.
-        offset: Seconds that the server's clock is ahead of ours; None if it did not tell its time.
+        offset: Seconds that the server's clock is ahead of ours; None if unknown.
     """
 
     fields: dict[str, Any]
@@ -102,7 +102,7 @@ def send(
     body: bytes | None = None,
     timeouts: Timeouts,
 ) -> FetchResponse | SourceFailure:
-    """Send one request; whatever goes wrong on the way becomes a value that names ``who`` did not answer."""
+    """Send one request; whatever goes wrong on the way becomes a failure that names ``who``."""
     try:
         return fetch(
             method,
@@ -114,7 +114,7 @@ def send(
         )
     except RequestError as error:
         parts = urlsplit(url)
-        detail = told(error.message, (parts.query, parts.path if len(parts.path) > 1 else ""))
+        detail = safe_text(error.message, (parts.query, parts.path if len(parts.path) > 1 else ""))
         return SourceFailure(
             f"{who} gave no answer: {detail}",
             transient=not isinstance(error, UntrustedServer),
@@ -135,7 +135,7 @@ def ask(
     timeouts: Timeouts,
     secrets: Iterable[str | None] = (),
     now: float | None = None,
-) -> Reply | SourceFailure:
+) -> JSONReply | SourceFailure:
     """Send one request and read the JSON object of a 200 answer; anything else is a failure."""
     answer = send(fetch, method, url, who=who, headers=headers, body=body, timeouts=timeouts)
     if isinstance(answer, SourceFailure):
@@ -143,12 +143,12 @@ def ask(
     offset = date_offset(answer.headers.get("date"), time.time() if now is None else now)
     fields = read_object(answer, who)
     if answer.status == 200 and isinstance(fields, dict):
-        return Reply(fields, offset)
+        return JSONReply(fields, offset)
     return refusal(answer, fields, who=who, secrets=secrets, offset=offset)
 
 
 def read_object(answer: FetchResponse, who: str) -> dict[str, Any] | SourceFailure:
-    """Read a JSON object, or say what came instead without repeating any of it."""
+    """Read a JSON object; the failure describes what came instead, and repeats none of it."""
     body = answer.body
     transient = answer.status >= 500
     content = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -157,7 +157,7 @@ def read_object(answer: FetchResponse, who: str) -> dict[str, Any] | SourceFailu
         reason = "a redirect, which is never followed with credentials"
     elif not body.strip():
         reason = "nothing: the body is empty"
-    elif len(body) > LARGEST_ANSWER:
+    elif len(body) > MAX_ANSWER:
         reason = f"{len(body)} bytes, far more than credentials need"
     elif content == "text/html" or body.lstrip()[:1] == b"<":
         reason = "a web page instead of JSON, as proxies and sign-in portals do"
@@ -165,11 +165,11 @@ def read_object(answer: FetchResponse, who: str) -> dict[str, Any] | SourceFailu
         try:
             value = json.loads(body)
         except (ValueError, RecursionError):
-            reason = f"{len(body)} bytes that are no JSON"
+            reason = f"{len(body)} bytes that are not JSON"
         else:
             if isinstance(value, dict):
                 return value
-            reason = "JSON that is no object"
+            reason = "JSON that is not an object"
     return SourceFailure(f"{who} answered with {reason}", http_status=answer.status, transient=transient)
 
 
@@ -181,20 +181,20 @@ def refusal(
     secrets: Iterable[str | None] = (),
     offset: float | None = None,
 ) -> SourceFailure:
-    """Tell an answer that holds no keys: its code, its message, its ids, and whether asking again may help."""
+    """Return the failure of an answer without keys: its code, message and ids, and whether asking again may help."""
     transient = answer.status >= 500 or answer.status == 429
     wait = retry_after_seconds(answer.headers.get("retry-after"), time.time())
     if isinstance(fields, SourceFailure):
         return SourceFailure(fields.reason, http_status=answer.status, transient=transient, wait=wait, offset=offset)
     code = _first(fields, "Code", "ErrorCode", "error")
-    message = told(_first(fields, "Message", "ErrorMessage", "error_description"), secrets)
-    named = told_code(code)
+    message = safe_text(_first(fields, "Message", "ErrorMessage", "error_description"), secrets)
+    named = safe_code(code)
     said = f"{named}: {message}" if named and message else named or message or "no reason"
     return SourceFailure(
         f"{who} refused: {said}",
         code=named,
-        request_id=told_request_id(_first(fields, "RequestId", "requestId")),
-        recommend=told_link(fields.get("Recommend"), secrets),
+        request_id=safe_request_id(_first(fields, "RequestId", "requestId")),
+        recommend=safe_link(fields.get("Recommend"), secrets),
         http_status=answer.status,
         transient=transient or named.startswith(("Throttling", "InternalError", "ServiceUnavailable")),
         wait=wait,
@@ -218,10 +218,10 @@ def keys_in(
         fields: The object.
         who: Who said so, for messages.
         source: What the snapshot's ``source`` shall be.
-        offset: Seconds that the server's clock is ahead of ours: its ``Expiration`` is told in our time.
+        offset: Seconds that the server's clock is ahead of ours: its ``Expiration`` is converted to our time.
         lifetime: Seconds that keys with a token live if no ``Expiration`` is given; None for ever.
-        token: Whether keys without a token are a fault.
-        now: Our time, as ``time.time`` tells it.
+        token: Whether keys without a token are a failure.
+        now: Our time, in seconds since 1970.
     """
     known = {str(name).replace("_", "").lower(): value for name, value in fields.items()}
     key_id, secret = known.get("accesskeyid"), known.get("accesskeysecret")
@@ -265,7 +265,7 @@ def parse_expiry(value: object) -> datetime | None:
         elif text:
             moment = datetime.fromisoformat(text)
     if moment is None:
-        message = "the expiration is no time that can be read"
+        message = "the expiration is not a time"
         raise ValueError(message)
     with contextlib.suppress(OverflowError):
         return (moment if moment.utcoffset() is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)
@@ -273,19 +273,19 @@ def parse_expiry(value: object) -> datetime | None:
 
 
 def in_our_time(expires_at: datetime, offset: float | None, now: float) -> datetime:
-    """Tell the end of keys, which the server told by its clock, by ours.
+    """Return the end of keys by our clock; the server named it by its own.
 
-    A ``Date`` after which the keys would be over, or live longer than any keys do, is the mistake of something on
-    the way and is not believed.
+    A ``Date`` by which the keys would have ended, or would live longer than any keys do, is a mistake of something on
+    the way and is ignored.
     """
-    if offset is None or abs(offset) < _OFFSET_NOTICED:
+    if offset is None or abs(offset) < _MIN_OFFSET:
         return expires_at
     remaining = expires_at.timestamp() - (now + offset)
-    return expires_at - timedelta(seconds=offset) if 0 < remaining <= _LONGEST_LIFETIME else expires_at
+    return expires_at - timedelta(seconds=offset) if 0 < remaining <= _MAX_LIFETIME else expires_at
 
 
-def fault_of_url(url: str, *, http: str = "loopback") -> str:
-    """Say why a URL may not be asked for credentials; nothing if it may.
+def url_problem(url: str, *, http: str = "loopback") -> str:
+    """Return why a URL may not be asked for credentials; ``""`` if it may.
 
     Args:
         url: The URL.
@@ -296,19 +296,19 @@ def fault_of_url(url: str, *, http: str = "loopback") -> str:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
     except ValueError:
-        return "it is no URL"
+        return "it is not a URL"
     if parts.scheme not in {"http", "https"} or not host:
         return "it must be http:// or https:// with a host"
     if parts.username is not None or parts.password is not None:
         return "it must not hold a user name or password"
-    if parts.scheme == "https" or http == "anywhere" or _is_near(host, private=http == "private"):
+    if parts.scheme == "https" or http == "anywhere" or _is_local(host, private=http == "private"):
         return ""
     near = "loopback and private addresses" if http == "private" else "loopback addresses"
     return f"plain http is only for {near}; use https"
 
 
-def _is_near(host: str, *, private: bool) -> bool:
-    """Tell whether an address is this machine, or with ``private`` one that is not routed on the internet."""
+def _is_local(host: str, *, private: bool) -> bool:
+    """Return whether an address is this machine, or with ``private`` one that is not routed on the internet."""
     from ipaddress import ip_address
 
     if host == "localhost":
@@ -321,7 +321,7 @@ def _is_near(host: str, *, private: bool) -> bool:
 
 
 def shown_url(url: str) -> str:
-    """Return a URL without its query, which may hold secrets; a mark of its content tells two of them apart."""
+    """Return a URL without its query, which may hold secrets; a digest distinguishes two of them."""
     parts = urlsplit(url)
     if not parts.query:
         return f"{parts.scheme}://{parts.netloc}{parts.path}"

@@ -10,22 +10,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ots_config.credentials.credentials import Credentials
-from ots_config.credentials.expiry import AGE_CLOCK, Backoff, Held, same_keys
-from ots_config.credentials.forking import reset_after_fork
+from ots_config.credentials.expiry import AGE_CLOCK, CachedCredentials, RetryPause, same_keys
 from ots_config.credentials.health import Health, RefreshHistory, Rotation
 from ots_config.credentials.provider import Provider
-from ots_config.credentials.single_flight import BACKGROUND, Flight, translated
+from ots_config.credentials.single_flight import BACKGROUND, SingleFlight, reset_after_fork, translated
 from ots_config.errors import CredentialsError, CredentialsRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-_NOTHING = Held(Credentials("none", "none", source="nowhere"), -math.inf, -math.inf, -math.inf)
+_NOTHING = CachedCredentials(Credentials("none", "none", source="nowhere"), -math.inf, -math.inf, -math.inf)
 # A source that has not answered for so long is asked again beside the question that got stuck.
-_LOST = 300.0
+_ABANDONED_AFTER = 300.0
 # Refreshes forced by refused keys are spaced out; after so long without one, the next is immediate again.
-_FORGOTTEN = 60.0
+_FORGET_FORCED_AFTER = 60.0
 
 
 class RefreshingProvider(Provider):
@@ -34,7 +33,7 @@ class RefreshingProvider(Provider):
     While the credentials live, ``get_credentials`` returns them at once and never raises: when they grow old, one
     background thread fetches new ones. Only when they have ended, or before the first ones came, do callers wait:
     all for one fetch, whose result or failure they share. Failed fetches are spaced out, and until the next one
-    callers without credentials are told the last failure.
+    callers without credentials get the last failure.
 
     It may be used from threads, from tasks (``get_credentials_async``), across forks, and it can be pickled: the
     source travels, credentials and callbacks do not.
@@ -53,17 +52,17 @@ class RefreshingProvider(Provider):
     __slots__ = (
         "__weakref__",
         "_backoff",
+        "_cached",
         "_clock",
         "_failure",
-        "_flight",
-        "_flight_at",
         "_forced",
-        "_held",
         "_history",
         "_lock",
         "_max_age",
         "_pause",
+        "_running",
         "_source",
+        "_started_at",
         "_wait",
         "_wall",
         "instant",
@@ -71,7 +70,7 @@ class RefreshingProvider(Provider):
     )
 
     cached = True
-    _flight: Flight | None
+    _running: SingleFlight | None
     _check_every: float = math.inf  # seconds after which ``_changed`` is worth asking
 
     def __init__(
@@ -93,11 +92,11 @@ class RefreshingProvider(Provider):
         self._clock = clock
         self._wall = wall
         self.name = source.name
-        self._held = _NOTHING
+        self._cached = _NOTHING
         self._history = RefreshHistory(self.name)
         self._failure: CredentialsError | None = None
-        self._pause = Backoff(*backoff)
-        self._forced = Backoff(*backoff)
+        self._pause = RetryPause(*backoff)
+        self._forced = RetryPause(*backoff)
         self.after_fork()
         reset_after_fork(self)
 
@@ -108,31 +107,23 @@ class RefreshingProvider(Provider):
         return self.get_credentials()
 
     def get_credentials(self, timeout: float | None = None) -> Credentials:
-        """Return the credentials to use now.
-
-        Args:
-            timeout: How many seconds this call may take, if it has to wait at all.
-
-        Raises:
-            CredentialsUnavailable: If there are none, and the source is not configured here.
-            CredentialsRefused: If there are none that live, and the source fails or takes too long.
-        """
-        held = self._held
-        if self._clock() < held.look_at:
-            return held.credentials
-        found = self._look()
-        if isinstance(found, Flight):
-            return found.result(self._wait if timeout is None else timeout)
+        """Return the credentials to use now."""
+        cached = self._cached
+        if self._clock() < cached.check_again_at:
+            return cached.credentials
+        found = self._check()
+        if isinstance(found, SingleFlight):
+            return found.wait(self._wait if timeout is None else timeout)
         return found
 
     async def get_credentials_async(self, timeout: float | None = None) -> Credentials:  # noqa: ASYNC109
         """Return the credentials to use now, without ever blocking the event loop; see ``get_credentials``."""
-        held = self._held
-        if self._clock() < held.look_at:
-            return held.credentials
-        found = self._look()
-        if isinstance(found, Flight):
-            return await found.result_async(self._wait if timeout is None else timeout)
+        cached = self._cached
+        if self._clock() < cached.check_again_at:
+            return cached.credentials
+        found = self._check()
+        if isinstance(found, SingleFlight):
+            return await found.wait_async(self._wait if timeout is None else timeout)
         return found
 
     def force_refresh(self, rejected: Credentials, timeout: float | None = None) -> Credentials:
@@ -140,18 +131,11 @@ class RefreshingProvider(Provider):
 
         Forced fetches are spaced out too: if one came too soon after another, or fails, the credentials at hand are
         returned while they live. The caller sees that nothing changed, and that trying again is no use.
-
-        Args:
-            rejected: What the refused request was signed with.
-            timeout: As in ``get_credentials``.
-
-        Raises:
-            CredentialsError: If there are no credentials that live.
         """
         found = self._force(rejected)
-        if isinstance(found, Flight):
+        if isinstance(found, SingleFlight):
             try:
-                return found.result(self._wait if timeout is None else timeout)
+                return found.wait(self._wait if timeout is None else timeout)
             except CredentialsError:
                 return self._unless_ended()
         return self.get_credentials(timeout)
@@ -159,9 +143,9 @@ class RefreshingProvider(Provider):
     async def force_refresh_async(self, rejected: Credentials, timeout: float | None = None) -> Credentials:  # noqa: ASYNC109
         """Fetch new credentials because the service refused these; see ``force_refresh``."""
         found = self._force(rejected)
-        if isinstance(found, Flight):
+        if isinstance(found, SingleFlight):
             try:
-                return await found.result_async(self._wait if timeout is None else timeout)
+                return await found.wait_async(self._wait if timeout is None else timeout)
             except CredentialsError:
                 return self._unless_ended()
         return await self.get_credentials_async(timeout)
@@ -178,70 +162,70 @@ class RefreshingProvider(Provider):
 
     def health(self) -> Health:
         """Return the condition of the credentials, without asking the source."""
-        held = self._held
-        return self._history.health(held.state(self._clock()), None if held is _NOTHING else held.credentials)
+        cached = self._cached
+        return self._history.health(cached.state(self._clock()), None if cached is _NOTHING else cached.credentials)
 
     def describe(self) -> str:
         """Return what the source says of itself."""
         return self._source.describe()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}: {self._held.state(self._clock()).value}>"
+        return f"<{type(self).__name__} {self.name}: {self._cached.state(self._clock()).value}>"
 
     # --- what goes on behind ----------------------------------------------------------------------------
 
     def _changed(self) -> bool:
-        """Tell whether the source is known to have changed since it was last asked."""
+        """Return whether the source is known to have changed since it was last asked."""
         return False
 
-    def _look(self) -> Credentials | Flight:
-        """Return credentials that live, or the flight to wait for; see that one is under way if it should be."""
+    def _check(self) -> Credentials | SingleFlight:
+        """Return credentials that live, or the fetch to wait for; see that one is under way if it should be."""
         with self._lock:
             now = self._clock()
-            held = self._held
-            if now < held.look_at:
-                return held.credentials
-            alive = now < held.ends_at
+            cached = self._cached
+            if now < cached.check_again_at:
+                return cached.credentials
+            alive = now < cached.ends_at
             if alive:
                 # Other threads need not come here while this one looks around.
-                self._held = held.looked_at_next(now + min(self._check_every, _LOST))
-            flight = self._under_way(now)
-            if flight is None:
-                due_at = max(held.stale_at, self._pause.until)
+                self._cached = cached.check_again(now + min(self._check_every, _ABANDONED_AFTER))
+            fetch = self._in_progress(now)
+            if fetch is None:
+                due_at = max(cached.stale_at, self._pause.until)
                 # Without credentials, a source that answers at once is asked each time.
                 if now < due_at and (alive or not self.instant) and not self._changed():
                     if alive:
-                        self._held = held.looked_at_next(min(due_at, now + self._check_every))
-                        return held.credentials
+                        self._cached = cached.check_again(min(due_at, now + self._check_every))
+                        return cached.credentials
                     raise self._known_failure()
-                flight = self._take_off(now)
+                fetch = self._start(now)
             elif alive:
-                return held.credentials
-        self._fly(flight, urgent=not alive)
-        return self._held.credentials if alive else flight
+                return cached.credentials
+        self._run(fetch, urgent=not alive)
+        return self._cached.credentials if alive else fetch
 
-    def _force(self, rejected: Credentials) -> Flight | None:
-        """Return the flight that replaces these credentials; None if they are replaced, or must not be yet."""
+    def _force(self, rejected: Credentials) -> SingleFlight | None:
+        """Return the fetch that replaces these credentials; None if they are replaced, or must not be yet."""
         with self._lock:
             now = self._clock()
-            if self._held is not _NOTHING and not same_keys(self._held.credentials, rejected):
+            if self._cached is not _NOTHING and not same_keys(self._cached.credentials, rejected):
                 return None
-            flight = self._under_way(now)
-            if flight is None:
+            fetch = self._in_progress(now)
+            if fetch is None:
                 if now < max(self._pause.until, self._forced.until):
                     return None
-                if now > self._forced.until + _FORGOTTEN:
+                if now > self._forced.until + _FORGET_FORCED_AFTER:
                     self._forced.reset()
                 self._forced.extend(now)
-                flight = self._take_off(now)
-        self._fly(flight, urgent=True)
-        return flight
+                fetch = self._start(now)
+        self._run(fetch, urgent=True)
+        return fetch
 
     def _unless_ended(self) -> Credentials:
-        """Return the credentials at hand while they live; called where a flight for new ones has just failed."""
-        held = self._held
-        if self._clock() < held.ends_at:
-            return held.credentials
+        """Return the credentials at hand while they live; called where a fetch for new ones has just failed."""
+        cached = self._cached
+        if self._clock() < cached.ends_at:
+            return cached.credentials
         raise self._known_failure()
 
     def _known_failure(self) -> CredentialsError:
@@ -249,35 +233,35 @@ class RefreshingProvider(Provider):
             return copy(self._failure)
         return CredentialsRefused(f"{self.name}: the credentials have ended and new ones have not come yet")
 
-    def _under_way(self, now: float) -> Flight | None:
-        return None if now - self._flight_at > _LOST else self._flight
+    def _in_progress(self, now: float) -> SingleFlight | None:
+        return None if now - self._started_at > _ABANDONED_AFTER else self._running
 
-    def _take_off(self, now: float) -> Flight:
-        self._flight_at = now
-        self._flight = flight = Flight(partial(self._fetch, now), self.name)
-        return flight
+    def _start(self, now: float) -> SingleFlight:
+        self._started_at = now
+        self._running = fetch = SingleFlight(partial(self._fetch, now), self.name)
+        return fetch
 
-    def _fly(self, flight: Flight, *, urgent: bool) -> None:
+    def _run(self, fetch: SingleFlight, *, urgent: bool) -> None:
         if self.instant:
-            flight.run()
+            fetch.run()
         else:
-            BACKGROUND.submit(flight, urgent=urgent)
+            BACKGROUND.submit(fetch, urgent=urgent)
 
-    def _fetch(self, took_off: float) -> Credentials:
-        """Ask the source and keep what came of it; the work of a flight."""
+    def _fetch(self, started_at: float) -> Credentials:
+        """Ask the source and keep what came of it; the work of a fetch."""
         try:
             credentials = self._ask()
-            held = self._hold(credentials)
+            cached = self._with_moments(credentials)
         except Exception as error:  # noqa: BLE001 - a user's source may raise anything
             failure = translated(error, self.name)
         except BaseException:
             with self._lock:
-                self._land(took_off)
+                self._finish(started_at)
             raise
         else:
-            self._succeed(took_off, held)
+            self._succeed(started_at, cached)
             return credentials
-        self._fail(took_off, failure)
+        self._fail(started_at, failure)
         raise failure
 
     def _ask(self) -> Credentials:
@@ -286,7 +270,7 @@ class RefreshingProvider(Provider):
             raise CredentialsRefused(f"{self.name}: the source returned {type(credentials).__name__}, no Credentials")
         return credentials
 
-    def _hold(self, credentials: Credentials) -> Held:
+    def _with_moments(self, credentials: Credentials) -> CachedCredentials:
         """Return the credentials with their moments; their end counts from now, whatever the time of day does next."""
         remaining = math.inf
         if credentials.expires_at is not None:
@@ -296,50 +280,52 @@ class RefreshingProvider(Provider):
                     f"{self.name}: the source gave credentials that ended {-remaining:.0f} s ago by the clock of "
                     "this machine; one of the two is wrong"
                 )
-        return Held.until(credentials, self._clock(), remaining, math.inf if self._max_age is None else self._max_age)
+        return CachedCredentials.until(
+            credentials, self._clock(), remaining, math.inf if self._max_age is None else self._max_age
+        )
 
-    def _land(self, took_off: float) -> None:
-        if self._flight_at == took_off:  # else this flight was given up, and another is under way
-            self._flight = None
+    def _finish(self, started_at: float) -> None:
+        if self._started_at == started_at:  # else this fetch was given up, and another is under way
+            self._running = None
 
-    def _succeed(self, took_off: float, held: Held) -> None:
+    def _succeed(self, started_at: float, cached: CachedCredentials) -> None:
         with self._lock:
-            if self._flight_at != took_off and held.ends_at <= self._held.ends_at:
-                return  # this flight was given up, and another brought something newer
+            if self._started_at != started_at and cached.ends_at <= self._cached.ends_at:
+                return  # this fetch was given up, and another brought something newer
             now = self._clock()
-            old = None if self._held is _NOTHING else self._held.credentials
-            if old is not None and same_keys(old, held.credentials):
+            old = None if self._cached is _NOTHING else self._cached.credentials
+            if old is not None and same_keys(old, cached.credentials):
                 # The source has nothing newer yet: ask again, but not at once.
-                held = held.not_before(now + self._backoff[0])
-            self._held = held.looked_at_next(min(held.stale_at, now + self._check_every))
+                cached = cached.not_before(now + self._backoff[0])
+            self._cached = cached.check_again(min(cached.stale_at, now + self._check_every))
             self._failure = None
             self._pause.reset()
-            self._land(took_off)
-        self._history.succeeded(old, held.credentials, self._wall())
+            self._finish(started_at)
+        self._history.succeeded(old, cached.credentials, self._wall())
 
-    def _fail(self, took_off: float, failure: CredentialsError) -> None:
+    def _fail(self, started_at: float, failure: CredentialsError) -> None:
         with self._lock:
-            if self._flight_at != took_off:
+            if self._started_at != started_at:
                 return
             now = self._clock()
             self._failure = copy(failure)
             self._pause.extend(now)
-            held = self._held
-            if now < held.ends_at:
-                held = held.stale_from(now).looked_at_next(min(self._pause.until, now + self._check_every))
-                self._held = held
-            self._land(took_off)
-        self._history.failed(failure, held.state(now), None if held is _NOTHING else held.credentials)
+            cached = self._cached
+            if now < cached.ends_at:
+                cached = cached.stale_from(now).check_again(min(self._pause.until, now + self._check_every))
+                self._cached = cached
+            self._finish(started_at)
+        self._history.failed(failure, cached.state(now), None if cached is _NOTHING else cached.credentials)
 
     # --- forks and pickles --------------------------------------------------------------------------------
 
     def after_fork(self) -> None:
-        """Forget the parent's lock and flight; its credentials stay good."""
+        """Forget the parent's lock and fetch; its credentials stay good."""
         self._lock = threading.RLock()
-        self._flight = None
-        self._flight_at = -math.inf
-        if self._held is not _NOTHING:
-            self._held = self._held.looked_at_next(-math.inf)
+        self._running = None
+        self._started_at = -math.inf
+        if self._cached is not _NOTHING:
+            self._cached = self._cached.check_again(-math.inf)
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What a look at a source came to: credentials, or why there are none, told without secrets.
+"""Result of asking a source: credentials, or the reason why there are none, without secrets.
 
 A failure is a value until the last moment, so that the frames which hold answers, tokens and forms have returned
 before anything is raised and no traceback can show them.
@@ -39,9 +39,9 @@ class SourceFailure:
         http_status: The status of the answer, if there was one.
         transient: Whether the same request may succeed a moment later.
         reached: Whether anything answered at all.
-        wait: Seconds that the server asked to wait.
-        offset: Seconds that the server's clock is ahead of ours, if it told its time.
-        told_whole: Whether the reason has the status and the ids in it already.
+        wait: Seconds that the server asked to wait, None if it did not.
+        offset: Seconds that the server's clock is ahead of ours, None if unknown.
+        complete: Whether the reason names the status and the ids already.
         refused: Whether the source failed; if not, this process stopped it before it could answer.
     """
 
@@ -55,7 +55,7 @@ class SourceFailure:
     reached: bool = True
     wait: float | None = None
     offset: float | None = None
-    told_whole: bool = False
+    complete: bool = False
     refused: bool = True
 
     @property
@@ -68,7 +68,7 @@ class SourceFailure:
         details = [f"HTTP {self.http_status}"] if self.http_status not in {None, 200} else []
         details += [f"request {self.request_id}"] if self.request_id else []
         details += [f"see {self.recommend}"] if self.recommend else []
-        text = self.reason if self.told_whole or not details else f"{self.reason} ({', '.join(details)})"
+        text = self.reason if self.complete or not details else f"{self.reason} ({', '.join(details)})"
         failed = CredentialsRefused if self.refused else CredentialsError
         error = failed(text) if self.applies else CredentialsUnavailable(text)
         error.http_status = self.http_status
@@ -86,26 +86,26 @@ def missing(reason: str) -> SourceFailure:
     return SourceFailure(reason, applies=False)
 
 
-def hand_out(outcome: Found | SourceFailure | CredentialsError) -> Found:
-    """Return what was found, or raise why nothing was.
+def unwrap(result: Found | SourceFailure | CredentialsError) -> Found:
+    """Return what was found, or raise the failure.
 
     Raises:
         CredentialsUnavailable: If the source is not configured here.
         CredentialsRefused: If it is and failed.
         CredentialsError: If a warnings filter of this process stopped it.
     """
-    if isinstance(outcome, SourceFailure):
-        raise outcome.error()
-    if isinstance(outcome, CredentialsError):
-        raise outcome
-    return outcome
+    if isinstance(result, SourceFailure):
+        raise result.error()
+    if isinstance(result, CredentialsError):
+        raise result
+    return result
 
 
-def asked_within(where: str, ask: Callable[[], Credentials]) -> Credentials | SourceFailure:
+def ask_nested(where: str, ask: Callable[[], Credentials]) -> Credentials | SourceFailure:
     """Ask a source that something configured relies on.
 
-    Its failure is told with the place that relies on it, and is never that the source does not apply: what is
-    configured and fails must not make a chain drift to another identity.
+    Its failure names the place that relies on it. It never means "not configured": what is configured and fails must
+    not make a chain switch to another identity.
     """
     try:
         return ask()
@@ -118,13 +118,13 @@ def asked_within(where: str, ask: Callable[[], Credentials]) -> Credentials | So
             recommend=known.get("recommend", ""),
             http_status=error.http_status,
             transient=known.get("transient", False),
-            told_whole=True,
+            complete=True,
             refused=type(error) is not CredentialsError,
         )
 
 
-def told(text: object, secrets: Iterable[str | None] = (), *, limit: int = 300) -> str:
-    """Make a text from elsewhere fit for an error message.
+def safe_text(text: object, secrets: Iterable[str | None] = (), *, limit: int = 300) -> str:
+    """Return a text from elsewhere in a form that an error message may show.
 
     Args:
         text: What a server or a program said.
@@ -146,16 +146,16 @@ def told(text: object, secrets: Iterable[str | None] = (), *, limit: int = 300) 
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def told_code(value: object) -> str:
+def safe_code(value: object) -> str:
     """Return an error code if it looks like one, else nothing."""
     return value if isinstance(value, str) and _CODE.fullmatch(value) and not _OPAQUE.search(value) else ""
 
 
-def told_request_id(value: object) -> str:
+def safe_request_id(value: object) -> str:
     """Return a request id if it looks like one, else nothing."""
     return value if isinstance(value, str) and _REQUEST_ID.fullmatch(value) else ""
 
 
-def told_link(value: object, secrets: Iterable[str | None] = ()) -> str:
+def safe_link(value: object, secrets: Iterable[str | None] = ()) -> str:
     """Return a link to the server's documentation if it is one, else nothing."""
-    return told(value, secrets, limit=200) if isinstance(value, str) and value.startswith("https://") else ""
+    return safe_text(value, secrets, limit=200) if isinstance(value, str) and value.startswith("https://") else ""

@@ -1,4 +1,4 @@
-"""Temporary credentials in a file that the processes of one user on one machine share."""
+"""Temporary credentials in a file that the processes of one user share, under a file lock."""
 
 from __future__ import annotations
 
@@ -18,14 +18,97 @@ from typing import Any
 
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.expiry import refresh_window, same_keys
-from ots_config.credentials.lock import FileLock
 from ots_config.credentials.provider import Provider
+from ots_config.credentials.single_flight import reset_after_fork
 from ots_config.errors import CredentialsRefused
 
 logger = logging.getLogger("ots_config.credentials")
 
 _VERSION = 1
-_LARGEST = 1 << 16  # bytes; credentials are a few hundred
+_MAX_BYTES = 1 << 16  # bytes; credentials are a few hundred
+
+
+_PAUSE = 0.02  # seconds between two tries
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+    def _unlock(descriptor: int) -> None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+class FileLock:
+    """One holder at a time, among threads and processes.
+
+    Args:
+        path: The file; it is made if need be, stays, and holds nothing.
+        wait: Seconds to wait for another holder.
+        sleep: How to wait.
+    """
+
+    def __init__(
+        self,
+        path: os.PathLike[str],
+        *,
+        wait: float,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._path = path
+        self._wait = wait
+        self._sleep = sleep
+        self._descriptor: int | None = None
+        self._held = False
+        reset_after_fork(self)
+
+    def acquire(self) -> bool:
+        """Take the lock.
+
+        Returns:
+            Whether it was free in time.
+
+        Raises:
+            OSError: If the file cannot be made or the file system knows no locks.
+        """
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        self._descriptor = os.open(self._path, flags, 0o600)
+        for _ in range(max(1, int(self._wait / _PAUSE))):
+            try:
+                _try_lock(self._descriptor)
+            except (BlockingIOError, PermissionError):
+                self._sleep(_PAUSE)
+            except OSError:
+                self.after_fork()
+                raise
+            else:
+                self._held = True
+                return True
+        return False
+
+    def release(self) -> None:
+        """Release the lock, if it is held."""
+        if self._descriptor is not None and self._held:
+            _unlock(self._descriptor)
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Close the file: a child that kept it open would keep the lock after its parent's death."""
+        descriptor, self._descriptor, self._held = self._descriptor, None, False
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def cache_directory() -> Path:
@@ -40,14 +123,14 @@ def cache_directory() -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class _CachedFile:
     """Credentials and when they were fetched, in seconds since 1970."""
 
     credentials: Credentials
     fetched_at: float
 
     def is_fresh(self, now: float) -> bool:
-        """Tell whether they are not yet so old that whoever holds them would look for newer ones."""
+        """Return whether they are not yet so old that a refresh is due."""
         ends = self.credentials.expires_at
         if ends is None or self.fetched_at > now + 60:  # the clock was set back: the end cannot be trusted
             return False
@@ -61,13 +144,13 @@ class SharedCache(Provider):
     it. A file that is damaged, belongs to someone else or can be read by others is not believed, which is logged
     once. If nothing can be kept, each process fetches for itself.
 
-    Credentials that this object has handed out before are not taken from the file again: whoever asks once more
-    wants newer ones.
+    Credentials that this object has returned before are not taken from the file again: whoever asks once more
+    needs newer ones.
 
     Args:
         source: A provider whose credentials expire.
         directory: Where the files lie; the user's cache directory by default.
-        identity: What tells this source's credentials from those of any other, without secrets; by default what
+        identity: What distinguishes this source's credentials from any other's, without secrets; by default what
             ``source.describe()`` says.
         wait: Seconds to wait for another process that is fetching, before this one fetches all the same.
         sleep: How to wait for it.
@@ -95,12 +178,8 @@ class SharedCache(Provider):
         self._warned = False
 
     def fetch_credentials(self) -> Credentials:
-        """Return what another process has fetched in the meantime, or fetch and leave it to the others.
-
-        Raises:
-            CredentialsError: If the source raises it.
-        """
-        who = self._who()  # once: what a source tells of itself may change while it fetches
+        """Return what another process has fetched in the meantime, or fetch and leave it to the others."""
+        who = self._who()  # once: a source's description may change while it fetches
         path = self._path_of(who)
         found = self._usable(path, who)
         if found is None:
@@ -137,7 +216,7 @@ class SharedCache(Provider):
             raise CredentialsRefused(f"{self.name}: the source returned {type(credentials).__name__}, no Credentials")
         if credentials.expires_at is not None:  # permanent keys are not ours to spread
             try:
-                _write(path, _Entry(credentials, self._wall()), who)
+                _write(path, _CachedFile(credentials, self._wall()), who)
             except OSError as error:
                 self._warn(path, f"cannot be written ({error.strerror})")
         return credentials
@@ -150,14 +229,14 @@ class SharedCache(Provider):
             return None
         return entry.credentials
 
-    def _read(self, path: Path, who: str) -> _Entry | None:
+    def _read(self, path: Path, who: str) -> _CachedFile | None:
         try:
             found = _read(path, who)
         except FileNotFoundError:
             return None
         except OSError as error:
             found = f"cannot be read ({error.strerror})"
-        if isinstance(found, _Entry):
+        if isinstance(found, _CachedFile):
             return found
         self._warn(path, found)
         return None
@@ -185,7 +264,7 @@ class SharedCache(Provider):
             logger.warning("%s: the shared credentials in %s are not used: the file %s", self.name, path, reason)
 
 
-def _read(path: Path, who: str) -> _Entry | str:
+def _read(path: Path, who: str) -> _CachedFile | str:
     """Return what a file holds, or why it is not believed."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as file:
@@ -197,25 +276,25 @@ def _read(path: Path, who: str) -> _Entry | str:
                 return "belongs to another user"
             if stat.S_IMODE(status.st_mode) & 0o077:
                 return "can be read or written by others"
-        content = file.read(_LARGEST + 1)
-    entry = _parse(content, who) if len(content) <= _LARGEST else None
+        content = file.read(_MAX_BYTES + 1)
+    entry = _parse(content, who) if len(content) <= _MAX_BYTES else None
     return entry or "is damaged"
 
 
-def _parse(content: bytes, who: str) -> _Entry | None:
+def _parse(content: bytes, who: str) -> _CachedFile | None:
     try:
         fields = json.loads(content)
         if fields["version"] != _VERSION or fields["who"] != who:
             return None
         expires_at = datetime.fromtimestamp(float(fields["expires_at"]), UTC)
         keys = fields["access_key_id"], fields["access_key_secret"], fields["sts_token"]
-        return _Entry(Credentials(*keys, expires_at, str(fields["source"])), float(fields["fetched_at"]))
+        return _CachedFile(Credentials(*keys, expires_at, str(fields["source"])), float(fields["fetched_at"]))
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError, RecursionError):
         return None
 
 
-def _write(path: Path, entry: _Entry, who: str) -> None:
-    """Replace the file at one stroke; no moment shows half of it, and none shows it to others."""
+def _write(path: Path, entry: _CachedFile, who: str) -> None:
+    """Replace the file atomically; it is never readable by others."""
     credentials = entry.credentials
     content = json.dumps(
         {

@@ -1,20 +1,45 @@
-"""One piece of work that any number of threads and tasks wait for, and the one thread that does such work."""
+"""Work that is done once for any number of callers, the thread that does it, and what a forked child forgets."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from contextlib import suppress
 from copy import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+from weakref import WeakSet
 
-from ots_config.credentials.forking import reset_after_fork
 from ots_config.errors import CredentialsError, CredentialsRefused, OTSConfigError, raised_at, stopped_by_filter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ots_config.credentials.credentials import Credentials
+
+
+class Forkable(Protocol):
+    """Something with locks or threads of its own."""
+
+    def after_fork(self) -> None:
+        """Make new locks and forget work in progress; only the forking thread exists."""
+
+
+_forkables: WeakSet[Forkable] = WeakSet()
+
+
+def reset_after_fork(forkable: Forkable) -> None:
+    """Call ``forkable.after_fork()`` in every forked child, for as long as the object is alive."""
+    _forkables.add(forkable)
+
+
+def _reset_all() -> None:
+    for forkable in list(_forkables):
+        forkable.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_all)
 
 
 def translated(error: BaseException, name: str) -> CredentialsError:
@@ -35,58 +60,58 @@ def translated(error: BaseException, name: str) -> CredentialsError:
     )
 
 
-class Flight:
-    """Work that is done once and whose result, or failure, everyone who waits is handed.
+class SingleFlight:
+    """A fetch that is done once, and whose result or failure every caller gets.
 
     Attributes:
-        name: Whose work it is, for messages.
-        hurried: Whether a thread is about to take it on.
+        name: The provider's name, for messages.
+        urgent: Whether a thread is about to run it because somebody waits.
     """
 
-    __slots__ = ("_callbacks", "_claimed", "_done", "_error", "_lock", "_owner", "_result", "_work", "hurried", "name")
+    __slots__ = ("_callbacks", "_done", "_error", "_fetch", "_lock", "_result", "_started", "_thread", "name", "urgent")
 
-    def __init__(self, work: Callable[[], Credentials], name: str) -> None:
+    def __init__(self, fetch: Callable[[], Credentials], name: str) -> None:
         self.name = name
-        self.hurried = False
-        self._work: Callable[[], Credentials] | None = work
+        self.urgent = False
+        self._fetch: Callable[[], Credentials] | None = fetch
         self._lock = threading.Lock()
-        self._claimed = False
-        self._owner: int | None = None
+        self._started = False
+        self._thread: int | None = None
         self._done = threading.Event()
         self._callbacks: list[Callable[[], None]] = []
         self._result: Credentials | None = None
         self._error: CredentialsError | None = None
 
     @property
-    def claimed(self) -> bool:
-        """Whether a thread has taken the work on."""
-        return self._claimed
+    def started(self) -> bool:
+        """Whether a thread runs it or has run it."""
+        return self._started
 
     def run(self) -> None:
-        """Do the work in this thread, unless another has taken it on."""
+        """Fetch in this thread, unless another has started."""
         with self._lock:
-            work = self._work
-            if self._claimed or work is None:
+            fetch = self._fetch
+            if self._started or fetch is None:
                 return
-            self._claimed = True
-        self._owner = threading.get_ident()
+            self._started = True
+        self._thread = threading.get_ident()
         try:
-            self._result = work()
-        except Exception as error:  # noqa: BLE001 - whatever went wrong, those who wait must be told
+            self._result = fetch()
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, those who wait must learn of it
             self._error = translated(error, self.name)
         except BaseException:
             self._error = CredentialsRefused(f"{self.name}: interrupted")
             raise
         finally:
-            # The work refers to its provider: a finished flight must not keep that alive.
-            self._work = work = None
+            # The function refers to its provider: what is finished must not keep that alive.
+            self._fetch = fetch = None
             with self._lock:
                 self._done.set()
                 callbacks, self._callbacks = self._callbacks, []
             for callback in callbacks:
                 callback()
 
-    def result(self, timeout: float | None) -> Credentials:
+    def wait(self, timeout: float | None) -> Credentials:
         """Wait for the end.
 
         Args:
@@ -95,49 +120,49 @@ class Flight:
         Raises:
             CredentialsError: The failure, a new object for each caller; or that it took too long.
         """
-        if self._owner == threading.get_ident() and not self._done.is_set():
+        if self._thread == threading.get_ident() and not self._done.is_set():
             raise CredentialsRefused(f"{self.name}: the source asks itself for credentials")
         if not self._done.wait(timeout):
             raise self._late(timeout)
-        return self._answer()
+        return self._unwrap()
 
-    async def result_async(self, timeout: float | None) -> Credentials:  # noqa: ASYNC109 - as result() has it
-        """Wait for the end without blocking the event loop; see ``result``."""
+    async def wait_async(self, timeout: float | None) -> Credentials:  # noqa: ASYNC109 - as wait() has it
+        """Wait for the end without blocking the event loop; see ``wait``."""
         import asyncio
 
         loop = asyncio.get_running_loop()
-        landed = loop.create_future()
+        done = loop.create_future()
 
-        def land() -> None:
-            if not landed.done():
-                landed.set_result(None)
+        def finish() -> None:
+            if not done.done():
+                done.set_result(None)
 
         def wake() -> None:
             with suppress(RuntimeError):  # the loop may be closed by now
-                loop.call_soon_threadsafe(land)
+                loop.call_soon_threadsafe(finish)
 
         with self._lock:
-            flying = not self._done.is_set()
-            if flying:
+            running = not self._done.is_set()
+            if running:
                 self._callbacks.append(wake)
-        if flying:
+        if running:
             try:
                 async with asyncio.timeout(timeout):
-                    await landed
+                    await done
             except TimeoutError:
                 late = self._late(timeout)
             else:
-                return self._answer()
+                return self._unwrap()
             raise late
-        return self._answer()
+        return self._unwrap()
 
     def _late(self, timeout: float | None) -> CredentialsRefused:
-        return CredentialsRefused(f"{self.name}: no answer within {timeout:.3g} s; it is still being waited for")
+        return CredentialsRefused(f"{self.name}: no answer within {timeout:.3g} s; the request goes on")
 
-    def _answer(self) -> Credentials:
+    def _unwrap(self) -> Credentials:
         if self._error is not None:
             raise copy(self._error)
-        if self._result is None:  # pragma: no cover - a flight lands with one or the other
+        if self._result is None:  # pragma: no cover - run() sets one or the other
             raise CredentialsRefused(f"{self.name}: no credentials")
         return self._result
 
@@ -145,7 +170,7 @@ class Flight:
 class Background:
     """The thread of the process that refreshes credentials: started when first needed, gone when idle.
 
-    Work that somebody waits for never queues behind other work: if the thread is busy, it gets one of its own.
+    A fetch that somebody waits for never queues behind others: if the thread is busy, it gets one of its own.
     """
 
     def __init__(self, idle: float = 10.0) -> None:
@@ -157,47 +182,47 @@ class Background:
     def after_fork(self) -> None:
         """Forget the thread and its queue: they stayed in the parent."""
         self._wake = threading.Condition()
-        self._queue: deque[Flight] = deque()
+        self._queue: deque[SingleFlight] = deque()
         self._thread: threading.Thread | None = None
         self._busy = False
 
-    def submit(self, flight: Flight, *, urgent: bool) -> None:
-        """Have a flight flown; it may be handed in more than once.
+    def submit(self, fetch: SingleFlight, *, urgent: bool) -> None:
+        """Run a fetch; it may be submitted more than once.
 
         Args:
-            flight: What to do.
+            fetch: The fetch.
             urgent: Whether somebody waits for it.
         """
-        if flight.claimed:
+        if fetch.started:
             return
         if urgent and getattr(self._here, "working", False):
-            flight.run()  # credentials needed to get credentials: this thread would wait for itself
+            fetch.run()  # credentials needed to get credentials: this thread would wait for itself
             return
         try:
             with self._wake:
-                if flight.hurried:
+                if fetch.urgent:
                     return
-                flight.hurried = urgent
+                fetch.urgent = urgent
                 if urgent and (self._busy or self._queue):
-                    self._start(self._fly, flight)
+                    self._start(self._run, fetch)
                     return
-                if flight not in self._queue:
-                    self._queue.append(flight)
+                if fetch not in self._queue:
+                    self._queue.append(fetch)
                 if self._thread is None:
                     self._thread = self._start(self._serve)
                 self._wake.notify()
         except RuntimeError:  # no thread can be had: the system's limit, or the interpreter is going down
-            flight.run()
+            fetch.run()
 
-    def _start(self, target: Callable[..., None], *args: Flight) -> threading.Thread:
+    def _start(self, target: Callable[..., None], *args: SingleFlight) -> threading.Thread:
         thread = threading.Thread(target=target, args=args, name="ots-config-credentials", daemon=True)
         thread.start()
         return thread
 
-    def _fly(self, flight: Flight) -> None:
+    def _run(self, fetch: SingleFlight) -> None:
         self._here.working = True
-        with suppress(BaseException):  # those who wait have been told
-            flight.run()
+        with suppress(BaseException):  # those who wait have got the error
+            fetch.run()
 
     def _serve(self) -> None:
         while True:
@@ -208,9 +233,9 @@ class Background:
                         self._thread = None
                         return
                 self._busy = True
-                flight = self._queue.popleft()
-            self._fly(flight)
-            del flight  # an idle thread must not keep a provider alive
+                fetch = self._queue.popleft()
+            self._run(fetch)
+            del fetch  # an idle thread must not keep a provider alive
 
 
 BACKGROUND = Background()

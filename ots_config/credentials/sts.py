@@ -1,35 +1,23 @@
-"""The Security Token Service: its address, one signed or unsigned call with its retries, and roles assumed with it."""
+"""The Security Token Service: its address, its rules for roles, one call with its retries, and whose keys they are."""
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
 from ots_config.backoff import backoff_delay
-from ots_config.credentials.http import Fetch, Reply, Timeouts, ask, fault_of_url, keys_in
-from ots_config.credentials.provider import Provider
-from ots_config.credentials.providers.external import adapted
-from ots_config.credentials.result import SourceFailure, hand_out
-from ots_config.credentials.role import Role, role_of
+from ots_config.credentials.environment_names import STS_ENDPOINT, STS_REGION, STS_VPC, switched_on, variable
+from ots_config.credentials.http import Fetch, JSONReply, Timeouts, ask, keys_in, url_problem
+from ots_config.credentials.result import SourceFailure, unwrap
 from ots_config.credentials.rpc_signature import sign_rpc
-from ots_config.credentials.variables import (
-    ROLE_ARN,
-    ROLE_DURATION,
-    ROLE_EXTERNAL_ID,
-    ROLE_POLICY,
-    ROLE_SESSION_NAME,
-    STS_ENDPOINT,
-    STS_REGION,
-    STS_VPC,
-    switched_on,
-    variable,
-)
-from ots_config.errors import CredentialsUnavailable, SettingsError, SettingsProblem
+from ots_config.errors import SettingsError, SettingsProblem
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -38,8 +26,113 @@ if TYPE_CHECKING:
 
 STS = "STS"
 _VERSION = "2015-04-01"
-_WRONG_KEYS = ("InvalidAccessKeyId", "InvalidSecurityToken", "SignatureDoesNotMatch", "Forbidden.AccessKey")
 _WRONG_TIME = ("InvalidTimeStamp", "IllegalTimestamp")
+
+SESSION_NAME = "ots-config"
+MIN_DURATION, MAX_DURATION, DEFAULT_DURATION = 900, 43200, 3600
+
+_SESSION_NAME = re.compile(r"[a-zA-Z0-9.@_-]{2,64}")
+_EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
+_ARN = re.compile(r"acs:ram:[\w-]*:\d+:role/\S+", re.ASCII)
+_MAX_POLICY = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A role to assume.
+
+    Attributes:
+        arn: Which role, ``acs:ram::<account>:role/<name>``.
+        session_name: The name in the audit log, 2 to 64 letters, digits and ``.@_-``. The default is constant, so that
+            processes of the same configuration can share credentials.
+        duration: Seconds that the keys live, 900 to 43200 and no more than the role allows.
+        policy: A policy that narrows what the keys may do; its text or the object it says.
+        external_id: What the role's trust policy asks of callers from other accounts.
+    """
+
+    arn: str
+    session_name: str = SESSION_NAME
+    duration: int = DEFAULT_DURATION
+    policy: str | None = field(default=None, repr=False)
+    external_id: str | None = field(default=None, repr=False)
+
+    def form(self) -> dict[str, str]:
+        """Return the parameters of the request."""
+        form = {
+            "RoleArn": self.arn,
+            "RoleSessionName": self.session_name,
+            "DurationSeconds": str(self.duration),
+        }
+        if self.policy is not None:
+            form["Policy"] = self.policy
+        if self.external_id is not None:
+            form["ExternalId"] = self.external_id
+        return form
+
+    def __str__(self) -> str:
+        """Return everything that makes one role's keys differ from another's; a digest stands for what is private."""
+        text = f"role {self.arn} as {self.session_name} for {self.duration} s"
+        narrowed = {"policy": self.policy, "external id": self.external_id}
+        if any(narrowed.values()):
+            from hashlib import sha256
+
+            names = " and ".join(name for name, value in narrowed.items() if value)
+            mark = sha256(repr((self.policy, self.external_id)).encode()).hexdigest()[:12]
+            text += f" with {names} {mark}"
+        return text
+
+
+def role_of(
+    arn: object,
+    *,
+    session_name: object = None,
+    duration: object = None,
+    policy: object = None,
+    external_id: object = None,
+    origin: str = "argument",
+) -> Role:
+    """Return a role whose values follow the service's rules, checked before anything is sent.
+
+    Args:
+        arn: The role.
+        session_name: See ``Role``; empty is the default name.
+        duration: A number or its digits; empty or 0 is an hour.
+        policy: Text or an object; empty is none.
+        external_id: Text; empty is none.
+        origin: Where the values came from, for messages.
+
+    Raises:
+        SettingsError: If a value is not what the service takes, all problems together.
+    """
+    problems: list[SettingsProblem] = []
+
+    def problem(name: str, reason: str, hint: str) -> None:
+        problems.append(SettingsProblem(f"role.{name}", reason, origin, hint))
+
+    name = str(session_name or SESSION_NAME)
+    text = json.dumps(policy) if isinstance(policy, Mapping) else str(policy or "")
+    outside = str(external_id or "")
+    seconds = _whole(duration or DEFAULT_DURATION)
+    if not isinstance(arn, str) or not _ARN.fullmatch(arn):
+        problem("arn", "is not a valid role ARN", "Write acs:ram::<account id>:role/<role name>.")
+    if not _SESSION_NAME.fullmatch(name):
+        problem("session_name", "STS refuses it", "Use 2 to 64 letters, digits, dots, @, _ and -.")
+    if seconds is None or not MIN_DURATION <= seconds <= MAX_DURATION:
+        problem("duration", "STS refuses it", f"Use {MIN_DURATION} to {MAX_DURATION} seconds.")
+    if len(text) > _MAX_POLICY:
+        problem("policy", f"it has {len(text)} characters", f"Use at most {_MAX_POLICY}.")
+    if outside and not _EXTERNAL_ID.fullmatch(outside):
+        problem("external_id", "STS refuses it", "Use 2 to 1224 letters, digits and +=,.@:/-_.")
+    if problems:
+        raise SettingsError(*problems)
+    return Role(str(arn), name, seconds or DEFAULT_DURATION, text or None, outside or None)
+
+
+def _whole(value: Any) -> int | None:
+    try:
+        return int(value) if not isinstance(value, bool) and float(value).is_integer() else None
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +143,11 @@ class STSAddress:
         endpoint: A host or URL, used as it is; ``http`` only on loopback.
         region: The region whose STS is asked, ``cn-hangzhou``; without one, the central one is.
         vpc: Whether to ask the address inside a VPC; it needs a region.
-        environ: The environment; None is this process's.
     """
 
     endpoint: str | None = None
     region: str | None = None
     vpc: bool | None = None
-    environ: Mapping[str, str] | None = None
 
     def url(self) -> str:
         """Return the URL to post to, which ends in a slash.
@@ -64,11 +155,11 @@ class STSAddress:
         Raises:
             SettingsError: If what was given makes no address that may be used.
         """
-        endpoint = self.endpoint or variable(self.environ, *STS_ENDPOINT)
+        endpoint = self.endpoint or variable(*STS_ENDPOINT)
         if endpoint:
             origin = "argument" if self.endpoint else f"environment variable {STS_ENDPOINT[0]} or {STS_ENDPOINT[1]}"
             url = endpoint if "://" in endpoint else f"https://{endpoint}"
-            reason = fault_of_url(url)
+            reason = url_problem(url)
             if not reason and (urlsplit(url).path.strip("/") or urlsplit(url).query):
                 reason = "it must be a host, without path or query"
             if reason:
@@ -78,8 +169,8 @@ class STSAddress:
                     )
                 )
             return url.rstrip("/") + "/"
-        region = self.region or variable(self.environ, *STS_REGION)
-        vpc = switched_on(self.environ, *STS_VPC) if self.vpc is None else self.vpc
+        region = self.region or variable(*STS_REGION)
+        vpc = switched_on(*STS_VPC) if self.vpc is None else self.vpc
         if vpc and not region:
             raise SettingsError(
                 SettingsProblem(
@@ -88,7 +179,7 @@ class STSAddress:
             )
         if region and not region.replace("-", "").isalnum():
             raise SettingsError(
-                SettingsProblem("sts_region", "it is no region", "argument or environment", "Write cn-hangzhou.")
+                SettingsProblem("sts_region", "it is not a region", "argument or environment", "Write cn-hangzhou.")
             )
         host = f"sts-vpc.{region}" if vpc else f"sts.{region}" if region else "sts"
         return f"https://{host}.aliyuncs.com/"
@@ -96,13 +187,13 @@ class STSAddress:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How hard one call tries; numbers first, the library that follows them last.
+    """How often and how long one call is tried.
 
     Attributes:
-        attempts: How often at most.
+        attempts: The most attempts.
         seconds: No further attempt starts after so many.
         sleep: Waits.
-        clock: Our time, as ``time.time`` tells it.
+        clock: Our time, in seconds since 1970.
         timeouts: Of each attempt.
     """
 
@@ -126,7 +217,7 @@ def call_sts(
     *,
     signer: Credentials | None,
     pace: Pace,
-) -> Reply | SourceFailure:
+) -> JSONReply | SourceFailure:
     """Post one action to STS and return what it answered.
 
     Everything travels in the body, so that tokens are in no access log. Throttling, 5xx and a network that fails are
@@ -142,7 +233,7 @@ def call_sts(
     """
     import tenacity
 
-    attempt = _Attempt(fetch, url, {**parameters, "Action": action}, signer, pace)
+    attempt = _STSCall(fetch, url, {**parameters, "Action": action}, signer, pace)
 
     def wait(state: RetryCallState) -> float:
         return pace.wait(state.attempt_number, state.outcome.result() if state.outcome else SourceFailure(""))
@@ -154,12 +245,12 @@ def call_sts(
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         sleep=pace.sleep,
     )
-    outcome: Reply | SourceFailure = retrying(attempt)
-    return outcome
+    result: JSONReply | SourceFailure = retrying(attempt)
+    return result
 
 
-class _Attempt:
-    """One call of STS, again and again: each with its own nonce, date and signature."""
+class _STSCall:
+    """One call of STS; each attempt has its own nonce, date and signature."""
 
     def __init__(
         self, fetch: Fetch, url: str, parameters: dict[str, str], signer: Credentials | None, pace: Pace
@@ -171,19 +262,19 @@ class _Attempt:
         self._pace = pace
         self._offset = 0.0
 
-    def __call__(self) -> Reply | SourceFailure:
-        outcome = self._post()
+    def __call__(self) -> JSONReply | SourceFailure:
+        result = self._post()
         if (
-            isinstance(outcome, SourceFailure)
-            and outcome.code.startswith(_WRONG_TIME)
-            and outcome.offset is not None
+            isinstance(result, SourceFailure)
+            and result.code.startswith(_WRONG_TIME)
+            and result.offset is not None
             and not self._offset
         ):
-            self._offset = outcome.offset
-            outcome = self._post()
-        return outcome
+            self._offset = result.offset
+            result = self._post()
+        return result
 
-    def _post(self) -> Reply | SourceFailure:
+    def _post(self) -> JSONReply | SourceFailure:
         signer = self._signer
         secrets = [self._parameters.get("OIDCToken")]
         secrets += [signer.get_access_key_secret(), signer.get_security_token()] if signer else []
@@ -223,7 +314,7 @@ class _Attempt:
         return f"<{self._parameters['Action']} at {self._url}>"
 
 
-def role_keys(reply: Reply, role: Role, *, source: str, now: float) -> Credentials | SourceFailure:
+def role_keys(reply: JSONReply, role: Role, *, source: str, now: float) -> Credentials | SourceFailure:
     """Return the keys in an answer to AssumeRole or AssumeRoleWithOIDC."""
     fields = reply.fields.get("Credentials")
     return keys_in(
@@ -236,142 +327,60 @@ def role_keys(reply: Reply, role: Role, *, source: str, now: float) -> Credentia
     )
 
 
-class AssumeRoleProvider(Provider):
-    """The keys of a role, assumed with the keys of another source.
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose keys they are, as STS sees it.
 
-    The source may be any provider, a role too: so roles chain. Each call of ``fetch_credentials`` asks the source and
-    then STS; keep the answer by wrapping it in ``RefreshingProvider``. Their end is told in this machine's time,
-    corrected by the ``Date`` of STS if the two differ.
-
-    Args:
-        source: Whose keys may assume the role: a provider of whatever kind, or ``Credentials``.
-        role_arn: The role.
-        fetch: The HTTP callable.
-        session_name: For the audit log; ``ALIBABA_CLOUD_ROLE_SESSION_NAME`` if not given, else ``ots-config``.
-        duration: Seconds that the keys live, 900 to 43200; an hour if not given.
-        policy: Text or object of a policy that narrows the role.
-        external_id: What the role's trust policy asks for.
-        endpoint: A host or URL of STS; ``http`` only on loopback. Without it ``OTS_STS_ENDPOINT`` and
-            ``ALIBABA_CLOUD_STS_ENDPOINT`` are looked at.
-        region: The region of STS, else ``OTS_STS_REGION``, ``ALIBABA_CLOUD_STS_REGION``, else the central STS.
-        vpc: Whether to use the region's address inside a VPC, else ``OTS_STS_VPC``,
-            ``ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED``.
-        environ: The environment; None is this process's, read at each fetch.
-        pace: How hard one fetch tries.
-        origin: Where the arguments came from, for messages.
-
-    Raises:
-        SettingsError: If an argument is not what STS takes.
+    Attributes:
+        account_id: The account.
+        arn: The account, user or assumed role.
+        identity_type: ``Account``, ``RAMUser`` or ``AssumedRoleUser``.
+        principal_id: The account, the user, or ``<role id>:<session name>``.
+        user_id: The account's or user's id; None for roles.
+        role_id: The role's id; None for accounts and users.
     """
 
-    name = "assume_role"
+    account_id: str
+    arn: str
+    identity_type: str
+    principal_id: str
+    user_id: str | None = None
+    role_id: str | None = None
 
-    def __init__(
-        self,
-        source: Any,
-        role_arn: str,
-        *,
-        fetch: Fetch,
-        session_name: str | None = None,
-        duration: float | str | None = None,
-        policy: str | Mapping[str, Any] | None = None,
-        external_id: str | None = None,
-        endpoint: str | None = None,
-        region: str | None = None,
-        vpc: bool | None = None,
-        environ: Mapping[str, str] | None = None,
-        pace: Pace | None = None,
-        origin: str = "argument",
-    ) -> None:
-        self.source = adapted(source)
-        self._fetch = fetch
-        self._role = role_of(
-            role_arn,
-            session_name=session_name,
-            duration=duration,
-            policy=policy,
-            external_id=external_id,
-            origin=origin,
-        )
-        self._session_name_given = bool(session_name)
-        self._address = STSAddress(endpoint, region, vpc, environ)
-        if endpoint or region:
-            self._address.url()
-        self._environ = environ
-        self._pace = pace or Pace()
 
-    @classmethod
-    def from_environment(
-        cls,
-        source: Any,
-        *,
-        fetch: Fetch,
-        environ: Mapping[str, str] | None = None,
-        pace: Pace | None = None,
-    ) -> AssumeRoleProvider:
-        """Wrap a source in the role that ``OTS_ROLE_ARN`` and its companions name.
+def caller_identity(
+    keys: Credentials, fetch: Fetch, address: STSAddress | None = None, *, pace: Pace | None = None
+) -> Identity:
+    """Ask STS whose keys these are; it needs no permission and proves that they work.
 
-        Raises:
-            CredentialsUnavailable: If ``OTS_ROLE_ARN`` is not set.
-            SettingsError: If one of them is not what STS takes.
-        """
-        arn = variable(environ, ROLE_ARN)
-        if not arn:
-            message = f"{ROLE_ARN} is not set"
-            raise CredentialsUnavailable(message)
-        return cls(
-            source,
-            arn,
-            fetch=fetch,
-            session_name=variable(environ, *ROLE_SESSION_NAME),
-            duration=variable(environ, ROLE_DURATION),
-            policy=variable(environ, ROLE_POLICY),
-            external_id=variable(environ, *ROLE_EXTERNAL_ID),
-            environ=environ,
-            pace=pace,
-            origin="environment variables OTS_ROLE_*",
-        )
+    Args:
+        keys: The keys.
+        fetch: The HTTP callable.
+        address: Where STS is asked.
+        pace: How hard to try.
 
-    def fetch_credentials(self) -> Credentials:
-        """Ask the source, then STS.
+    Raises:
+        CredentialsRefused: If the keys are refused, or STS cannot be reached.
+    """
+    return unwrap(_identity(keys, fetch, address or STSAddress(), pace or Pace()))
 
-        If STS no longer takes the source's keys, the source is asked to look again, and other keys are tried once.
 
-        Raises:
-            CredentialsUnavailable: If the source has no keys.
-            CredentialsRefused: If the source or STS refuses, or STS cannot be reached.
-        """
-        keys = self.source.get_credentials()
-        outcome = self._assumed(keys)
-        if isinstance(outcome, SourceFailure) and outcome.code.startswith(_WRONG_KEYS):
-            renewed = self.source.force_refresh(keys)
-            if renewed != keys:
-                outcome = self._assumed(renewed)
-        return hand_out(outcome)
-
-    def _assumed(self, keys: Credentials) -> Credentials | SourceFailure:
-        role, url = self._current()
-        if isinstance(url, SourceFailure):
-            return url
-        reply = call_sts(self._fetch, url, "AssumeRole", role.form(), signer=keys, pace=self._pace)
-        if isinstance(reply, SourceFailure):
-            return replace(reply, reason=f"{role.arn}, assumed with {keys.masked_id}: {reply.reason}")
-        return role_keys(reply, role, source=f"{self.name}/{keys.source}", now=self._pace.clock())
-
-    def _current(self) -> tuple[Role, str | SourceFailure]:
-        """Return the role and the address, with what the environment says now."""
-        role = self._role
-        name = "" if self._session_name_given else variable(self._environ, ROLE_SESSION_NAME[1])
-        try:
-            if name:
-                role = role_of(role.arn, session_name=name, origin=f"environment variable {ROLE_SESSION_NAME[1]}")
-                role = replace(self._role, session_name=role.session_name)
-            return role, self._address.url()
-        except SettingsError as error:
-            return role, SourceFailure(error.message)
-
-    def describe(self) -> str:
-        """Tell the role, the address and the source, without secrets."""
-        role, url = self._current()
-        where = "an address that cannot be used" if isinstance(url, SourceFailure) else url.rstrip("/")
-        return f"{role} at {where}, from {self.source.describe()}"
+def _identity(keys: Credentials, fetch: Fetch, address: STSAddress, pace: Pace) -> Identity | SourceFailure:
+    try:
+        url = address.url()
+    except SettingsError as error:
+        return SourceFailure(error.message)
+    reply = call_sts(fetch, url, "GetCallerIdentity", {}, signer=keys, pace=pace)
+    if isinstance(reply, SourceFailure):
+        return reply
+    fields = {name: value for name, value in reply.fields.items() if isinstance(value, str) and value}
+    if "AccountId" not in fields or "Arn" not in fields:
+        return SourceFailure(f"{STS} answered without an account and an ARN")
+    return Identity(
+        fields["AccountId"],
+        fields["Arn"],
+        fields.get("IdentityType", ""),
+        fields.get("PrincipalId", ""),
+        fields.get("UserId"),
+        fields.get("RoleId"),
+    )

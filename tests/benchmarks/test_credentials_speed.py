@@ -45,7 +45,7 @@ def test_refreshing(benchmark: Any) -> None:
 
 def test_chain_of_refreshing(benchmark: Any) -> None:
     """The same, found by a chain."""
-    measure(benchmark, ChainProvider([EnvironmentProvider({}), RefreshingProvider(Temporary())]))
+    measure(benchmark, ChainProvider([EnvironmentProvider(), RefreshingProvider(Temporary())]))
 
 
 def test_reloading(benchmark: Any, tmp_path: Path) -> None:

@@ -106,9 +106,9 @@ class Ours:
 
     def settle(self) -> None:
         """Wait until nothing goes on in the background."""
-        flight = self.provider._flight
-        if flight is not None:
-            flight._done.wait(30)
+        fetch = self.provider._running
+        if fetch is not None:
+            fetch._done.wait(30)
 
 
 class Peers:

@@ -11,7 +11,7 @@ import pytest
 
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.refresh import RefreshingProvider
-from ots_config.credentials.single_flight import BACKGROUND, Background, Flight
+from ots_config.credentials.single_flight import BACKGROUND, Background, SingleFlight
 from ots_config.errors import CredentialsRefused
 
 PATIENCE = 10.0
@@ -27,7 +27,7 @@ class Work:
         if not shut:
             self.gate.set()
         self.threads: list[threading.Thread] = []
-        self.flight = Flight(self.do, "work")
+        self.flight = SingleFlight(self.do, "work")
 
     def do(self) -> Credentials:
         """Record the thread and wait for the gate, for longer than anyone waits for the work."""
@@ -52,7 +52,7 @@ def test_urgent_work_does_not_wait_for_the_work_of_another(stuck: Work) -> None:
     assert stuck.started.wait(PATIENCE)
     urgent = Work()
     background.submit(urgent.flight, urgent=True)
-    assert urgent.flight.result(PATIENCE) is KEYS
+    assert urgent.flight.wait(PATIENCE) is KEYS
     assert urgent.threads != stuck.threads
 
 
@@ -63,9 +63,9 @@ def test_urgent_work_does_not_queue_behind_work_that_has_not_begun() -> None:
     with background._wake:  # the background thread cannot take anything yet
         background.submit(queued.flight, urgent=False)
         background.submit(urgent.flight, urgent=True)
-        assert urgent.flight.result(PATIENCE) is KEYS
-        assert not queued.flight.claimed
-    assert queued.flight.result(PATIENCE) is KEYS
+        assert urgent.flight.wait(PATIENCE) is KEYS
+        assert not queued.flight.started
+    assert queued.flight.wait(PATIENCE) is KEYS
 
 
 def test_urgent_work_takes_the_idle_thread() -> None:
@@ -74,7 +74,7 @@ def test_urgent_work_takes_the_idle_thread() -> None:
     first, second = Work(), Work()
     for work in (first, second):
         background.submit(work.flight, urgent=True)
-        work.flight.result(PATIENCE)
+        work.flight.wait(PATIENCE)
         for _ in range(int(PATIENCE * 1000)):
             if not background._busy:
                 break
@@ -88,13 +88,13 @@ def test_work_that_nobody_waits_for_queues(stuck: Work) -> None:
     background.submit(stuck.flight, urgent=False)
     assert stuck.started.wait(PATIENCE)
     done: list[str] = []
-    queued = [Flight(lambda name=name: done.append(name) or KEYS, name) for name in "abc"]
+    queued = [SingleFlight(lambda name=name: done.append(name) or KEYS, name) for name in "abc"]
     for flight in queued * 2:
         background.submit(flight, urgent=False)
     assert list(background._queue) == queued
     stuck.gate.set()
     for flight in queued:
-        assert flight.result(PATIENCE) is KEYS
+        assert flight.wait(PATIENCE) is KEYS
     assert done == ["a", "b", "c"]
 
 
@@ -106,11 +106,11 @@ def test_work_does_not_wait_for_what_is_not_urgent() -> None:
 
     def work() -> Credentials:
         background.submit(other.flight, urgent=False)
-        claimed.append(other.flight.claimed)
+        claimed.append(other.flight.started)
         return KEYS
 
-    background.submit(Flight(work, "work"), urgent=False)
-    assert other.flight.result(PATIENCE) is KEYS
+    background.submit(SingleFlight(work, "work"), urgent=False)
+    assert other.flight.wait(PATIENCE) is KEYS
     assert claimed == [False]
 
 
@@ -123,8 +123,8 @@ def test_a_child_does_not_do_its_parents_work(monkeypatch: pytest.MonkeyPatch) -
         background.submit(queued.flight, urgent=False)
     background.after_fork()  # as in a child
     background.submit(own.flight, urgent=False)
-    assert own.flight.result(PATIENCE) is KEYS
-    assert not queued.flight.claimed
+    assert own.flight.wait(PATIENCE) is KEYS
+    assert not queued.flight.started
 
 
 def test_urgent_work_is_given_one_thread_only(stuck: Work, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,9 +151,9 @@ def test_queued_work_becomes_urgent_when_somebody_waits(stuck: Work) -> None:
     background.submit(work.flight, urgent=True)
     assert work.started.wait(PATIENCE)
     stuck.gate.set()
-    assert after.flight.result(PATIENCE) is KEYS
+    assert after.flight.wait(PATIENCE) is KEYS
     work.gate.set()
-    assert work.flight.result(PATIENCE) is KEYS
+    assert work.flight.wait(PATIENCE) is KEYS
     assert len(work.threads) == 1
 
 
@@ -183,11 +183,11 @@ def test_what_the_work_itself_waits_for_is_done_on_its_thread(stuck: Work, busy:
     def outer() -> Credentials:
         threads.append(threading.current_thread())
         background.submit(inner.flight, urgent=True)
-        return inner.flight.result(PATIENCE)
+        return inner.flight.wait(PATIENCE)
 
-    flight = Flight(outer, "outer")
+    flight = SingleFlight(outer, "outer")
     background.submit(flight, urgent=True)
-    assert flight.result(PATIENCE) is KEYS
+    assert flight.wait(PATIENCE) is KEYS
     assert inner.threads == threads
 
 
@@ -199,7 +199,7 @@ def test_finished_work_is_not_kept_alive() -> None:
     del work
     gc.collect()
     assert gone() is None
-    assert flight.result(0) is KEYS
+    assert flight.wait(0) is KEYS
 
 
 def test_those_who_wait_are_told_of_an_interrupt() -> None:
@@ -208,11 +208,11 @@ def test_those_who_wait_are_told_of_an_interrupt() -> None:
     def interrupt() -> Credentials:
         raise KeyboardInterrupt
 
-    flight = Flight(interrupt, "work")
+    flight = SingleFlight(interrupt, "work")
     with pytest.raises(KeyboardInterrupt):
         flight.run()
     with pytest.raises(CredentialsRefused, match="work: interrupted"):
-        flight.result(0)
+        flight.wait(0)
 
 
 @pytest.mark.parametrize("reason", ["none yet", "ended", "refused"])
@@ -248,5 +248,5 @@ def test_a_refresh_that_nobody_waits_for_queues(
     assert stuck.started.wait(PATIENCE)
     clock.advance(3500)
     assert provider.get_credentials() is old
-    assert list(background._queue) == [provider._flight]
+    assert list(background._queue) == [provider._running]
     assert source.calls == 1

@@ -60,7 +60,7 @@ def test_the_first_that_is_configured_wins(instant: bool) -> None:
     assert (a.calls, b.calls, c.calls) == (1, 1, 0)
     assert chain.winner == "b"
     assert chain.names == ("a", "b", "c")
-    assert [attempt.outcome for attempt in chain.attempts] == ["unavailable", "found"]
+    assert [attempt.result for attempt in chain.attempts] == ["unavailable", "found"]
 
 
 def test_the_winner_is_asked_alone_from_then_on() -> None:
@@ -114,7 +114,7 @@ def test_a_refusal_stops_the_chain(instant: bool) -> None:
     assert first.startswith("b (drawer b): keyring is locked [")
     assert second == "No other source is asked: it could be another identity."
     assert third == "Not configured, before it:"
-    assert fourth.startswith("- a (drawer a): a is not configured [")
+    assert fourth.startswith("- a: not configured (a is not configured) [")
     assert vars(caught.value)["code"] == "Locked"
     assert c.calls == 0
     assert chain.winner is None
@@ -130,13 +130,13 @@ def test_half_a_pair_in_the_environment_stops_the_chain(monkeypatch: pytest.Monk
 
 def test_an_unconfigured_chain_tells_of_every_provider() -> None:
     """The report names each provider, what it looked at, why it did not apply, and how long it took."""
-    chain = ChainProvider([Fake("a", instant=True), Fake("b"), EnvironmentProvider({})])
+    chain = ChainProvider([Fake("a", instant=True), Fake("b"), EnvironmentProvider()])
     with pytest.raises(CredentialsUnavailable) as caught:
         chain.get_credentials()
     head, *lines = str(caught.value).splitlines()
     assert head.startswith("no credentials: set OTS_ACCESS_KEY_ID and OTS_ACCESS_KEY_SECRET")
-    assert [line.split(" ")[1] for line in lines] == ["a", "b", "environment"]
-    assert lines[1].startswith("- b (drawer b): b is not configured [")
+    assert [line.split(" ")[1] for line in lines] == ["a:", "b:", "environment:"]
+    assert lines[1].startswith("- b: not configured (b is not configured) [")
     assert all(line.endswith(" ms]") for line in lines)
     assert chain.health().state is State.EXPIRED
     assert chain.health().last_error is not None
@@ -369,7 +369,7 @@ def test_a_pin_asks_one_provider_only() -> None:
     b.answer = CredentialsUnavailable("not here")
     for instant in (False, True):
         b.instant = instant
-        with pytest.raises(CredentialsRefused, match=r"the only source to ask is b \(drawer b\): not here"):
+        with pytest.raises(CredentialsRefused, match=r"the only source to ask is b: not configured \(not here\)"):
             ChainProvider([a, b], pin="b").get_credentials()
 
 

@@ -24,7 +24,6 @@ from ots_config import (
     create_client,
     create_provider,
 )
-from ots_config.credentials.variables import Overlaid
 from ots_config.request.transport import Fetcher
 
 ROLE = "acs:ram::1234567890123456:role/writer"
@@ -274,7 +273,7 @@ def test_roles_on_the_way_to_nothing(own: dict[str, Any]) -> None:
     """``role_via`` without ``role_arn`` is an error, as is an ARN that is none, with the setting's name."""
     with pytest.raises(SettingsError, match=r"role_via.*there is no role_arn"):
         create_provider(OTSSettings(**own, role_via=FIRST))
-    with pytest.raises(SettingsError, match="no role's ARN"):
+    with pytest.raises(SettingsError, match="is not a valid role ARN"):
         create_provider(OTSSettings(**own, role_via="role/first", role_arn=ROLE))
     for value in (7, [], [FIRST, 7], f"{FIRST},,"):
         with pytest.raises(SettingsError, match="role_via"):
@@ -404,7 +403,7 @@ def test_a_program_that_is_forbidden(emulator: Emulator, monkeypatch: pytest.Mon
     """ALIBABA_CLOUD_DISABLE_EXTERNAL_PROCESS is stronger than the setting, and no other identity takes its place."""
     monkeypatch.setenv("ALIBABA_CLOUD_DISABLE_EXTERNAL_PROCESS", "1")
     monkeypatch.setenv("ALIBABA_CLOUD_CREDENTIALS_URI", f"{emulator.endpoint}/credentials")
-    with pytest.raises(CredentialsRefused, match="forbids to run"):
+    with pytest.raises(CredentialsRefused, match="forbids running"):
         create_client(endpoint=emulator.endpoint, instance_name="demo", credentials_process=command(emulator))
     assert emulator.log() == []
 
@@ -583,20 +582,3 @@ def test_a_named_source_is_not_outdone_by_the_environment(emulator: Emulator, mo
     monkeypatch.setenv("OTS_ACCESS_KEY_ID", "ours")
     monkeypatch.setenv("OTS_ACCESS_KEY_SECRET", "secret")
     assert create_provider(OTSSettings(**named)).get_credentials().access_key_id == "ours"
-
-
-# --- the environment under the settings ---------------------------------------------------------------------------
-
-
-def test_the_environment_under_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What settings say hides a variable; every other one is seen as it is at each look, also in a copy."""
-    monkeypatch.setenv("ALIBABA_CLOUD_PROFILE", "theirs")
-    environ = Overlaid({"ALIBABA_CLOUD_PROFILE": "ours", "ALIBABA_CLOUD_CONFIG_FILE": None})
-    for each in (environ, pickle.loads(pickle.dumps(environ))):
-        assert each["ALIBABA_CLOUD_PROFILE"] == "ours"
-        assert "ALIBABA_CLOUD_CONFIG_FILE" not in each
-    monkeypatch.setenv("ALIBABA_CLOUD_CONFIG_FILE", "later")
-    assert environ["ALIBABA_CLOUD_CONFIG_FILE"] == "later"
-    assert dict(environ).keys() == set(environ)
-    assert len(environ) == len(dict(environ))
-    assert "ours" not in repr(environ)

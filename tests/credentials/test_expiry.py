@@ -5,21 +5,21 @@ from typing import Any
 import pytest
 
 from ots_config.credentials.credentials import Credentials
-from ots_config.credentials.expiry import Backoff, Held, State, same_keys
+from ots_config.credentials.expiry import CachedCredentials, RetryPause, State, same_keys
 
 KEYS = Credentials("STS.EXAMPLEKEYEXAMPLE", "secret", "token")
 
 
-def held(**moments: float) -> Held:
+def held(**moments: float) -> CachedCredentials:
     """Return credentials that are stale at 100 and end at 200, but for what is given."""
-    return Held(KEYS, **{"stale_at": 100.0, "ends_at": 200.0, "look_at": 100.0, **moments})
+    return CachedCredentials(KEYS, **{"stale_at": 100.0, "ends_at": 200.0, "check_again_at": 100.0, **moments})
 
 
 def test_a_pause_is_spread_over_its_second_half() -> None:
     """Clients that failed together do not try again together: a pause is between half and all of its length."""
     moments = set()
     for _ in range(50):
-        backoff = Backoff(8.0, 30.0)
+        backoff = RetryPause(8.0, 30.0)
         backoff.extend(1000.0)
         moments.add(backoff.until)
     assert len(moments) > 40
@@ -29,7 +29,7 @@ def test_a_pause_is_spread_over_its_second_half() -> None:
 
 def test_pauses_stay_at_the_longest_for_ever() -> None:
     """After thousands of failures in a row the pause is the longest, not an overflow."""
-    backoff = Backoff(1.0, 30.0)
+    backoff = RetryPause(1.0, 30.0)
     for _ in range(3000):
         backoff.extend(0.0)
     assert 15.0 <= backoff.until <= 30.0
@@ -57,8 +57,8 @@ def test_a_state_begins_at_its_moment(now: float, state: State) -> None:
 
 def test_nothing_is_put_off_beyond_the_end() -> None:
     """Neither the next look nor the next refresh can be put off until after the credentials have ended."""
-    assert held().looked_at_next(150.0).look_at == 150.0
-    assert held().looked_at_next(300.0).look_at == 200.0
+    assert held().check_again(150.0).check_again_at == 150.0
+    assert held().check_again(300.0).check_again_at == 200.0
     assert held().not_before(150.0).stale_at == 150.0
     assert held().not_before(300.0).stale_at == 200.0
 
@@ -76,5 +76,5 @@ def test_a_refresh_begins_at_the_earlier_of_age_and_window(
 ) -> None:
     """Credentials are stale when their last quarter begins, or sooner if they have reached the greatest age."""
     monkeypatch.setattr("ots_config.credentials.expiry.random.uniform", lambda _low, high: high)
-    made = Held.until(KEYS, 1000.0, 3600.0, max_age)
-    assert (made.stale_at, made.look_at, made.ends_at) == (stale_at, stale_at, 4600.0)
+    made = CachedCredentials.until(KEYS, 1000.0, 3600.0, max_age)
+    assert (made.stale_at, made.check_again_at, made.ends_at) == (stale_at, stale_at, 4600.0)

@@ -86,16 +86,16 @@ def test_a_changed_file_is_read_again(path: Path, clock: Any, how: str) -> None:
     assert provider.get_credentials().get_access_key_secret() in {"other", "two"}
 
 
-@pytest.mark.parametrize("changed", ["st_mtime_ns", "st_ctime_ns", "st_size", "st_ino"])
+@pytest.mark.parametrize("changed", ["st_mtime_ns", "st_ctime_ns", "st_size", "st_ino", "st_dev", "st_mode"])
 def test_each_sign_of_a_change_is_enough(path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch, changed: str) -> None:
     """A file is read again if one of its times, its size or its inode differs: systems and writers differ in these."""
-    status = {"st_mtime_ns": 1, "st_ctime_ns": 1, "st_size": 1, "st_ino": 1}
+    status = dict.fromkeys(("st_mtime_ns", "st_ctime_ns", "st_size", "st_ino", "st_dev", "st_mode"), 1)
     source = LinesFile(path)
     provider = reloading(source, clock, paths=[path])
     real = os.stat
     with monkeypatch.context() as patch:
         patch.setattr(
-            "ots_config.credentials.file_watch.os.stat",
+            "ots_config.secret_files.os.stat",
             lambda of, **how: SimpleNamespace(**status) if of == path else real(of, **how),
         )
         provider.get_credentials()
@@ -195,16 +195,16 @@ def test_without_a_file_the_source_is_read_now_and_then(scripted: Any, clock: An
     source = scripted(lifetime=None)
     provider = reloading(source, clock, **options)
     old = provider.get_credentials()
-    assert provider._held.look_at == clock() + 60  # until then callers look at nothing
+    assert provider._cached.check_again_at == clock() + 60  # until then callers look at nothing
     clock.advance(59)
     assert provider.get_credentials() is old
     clock.advance(1)
     source.gate.clear()
     assert provider.get_credentials(timeout=0) is old
-    flight = provider._flight
+    flight = provider._running
     assert flight is not None
     source.gate.set()
-    flight.result(20)
+    flight.wait(20)
     assert provider.get_credentials() is not old
     assert source.calls == 2
 

@@ -166,7 +166,7 @@ def test_a_forced_refresh_keeps_to_its_timeout(scripted: Any, clock: Any) -> Non
             provider.force_refresh(refused, timeout=0)
         with pytest.raises(CredentialsRefused):
             asyncio.run(provider.force_refresh_async(refused, timeout=0.001))
-    assert provider._flight is not None  # nobody waited until the source answered
+    assert provider._running is not None  # nobody waited until the source answered
     source.gate.set()
 
 
@@ -184,5 +184,5 @@ def test_a_caller_without_a_timeout_waits_as_long_as_the_provider_says(scripted:
         provider.force_refresh(refused)
     with pytest.raises(CredentialsRefused, match="new ones have not come yet"):
         asyncio.run(provider.force_refresh_async(refused))
-    assert provider._flight is not None  # nobody waited until the source answered
+    assert provider._running is not None  # nobody waited until the source answered
     source.gate.set()

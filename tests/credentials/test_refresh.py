@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from ots_config.credentials.credentials import Credentials
+from ots_config.credentials.credentials import Credentials, MaskedCredentials
 from ots_config.credentials.expiry import AGE_CLOCK, State, refresh_window
-from ots_config.credentials.health import MaskedCredentials
 from ots_config.credentials.provider import Provider
 from ots_config.credentials.providers.external import ForeignProvider
 from ots_config.credentials.refresh import RefreshingProvider
-from ots_config.credentials.single_flight import BACKGROUND, Background, Flight
+from ots_config.credentials.single_flight import BACKGROUND, Background, SingleFlight
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable
 
 PATIENCE = 20.0
@@ -29,7 +28,7 @@ def refreshing(source: Any, **options: Any) -> RefreshingProvider:
 
 def landed(provider: RefreshingProvider) -> None:
     """Wait until no fetch is under way."""
-    flight = provider._flight
+    flight = provider._running
     if flight is not None:
         assert flight._done.wait(PATIENCE)
 
@@ -89,7 +88,7 @@ def test_a_slow_fetch_is_never_doubled(scripted: Any, together: Any) -> None:
     source.gate.clear()
     provider = refreshing(source)
     outcomes = together(64, lambda: provider.get_credentials(timeout=0.05))
-    assert {str(outcome) for outcome in outcomes} == {"scripted: no answer within 0.05 s; it is still being waited for"}
+    assert {str(outcome) for outcome in outcomes} == {"scripted: no answer within 0.05 s; the request goes on"}
     assert all(isinstance(outcome, CredentialsRefused) for outcome in outcomes)
     source.gate.set()
     assert provider.get_credentials().access_key_id == "STS.NUMBER0001KEYKEY"
@@ -104,12 +103,12 @@ def test_a_stuck_fetch_is_given_up(scripted: Any, clock: Any) -> None:
     with pytest.raises(CredentialsRefused):
         provider.get_credentials(timeout=0)
     assert source.started.wait(PATIENCE)
-    stuck = provider._flight
+    stuck = provider._running
     clock.advance(301)
     source.before = source.gate.set
     assert provider.get_credentials().access_key_id == "STS.NUMBER0002KEYKEY"
     assert stuck is not None
-    stuck.result(PATIENCE)
+    stuck.wait(PATIENCE)
     assert provider.get_credentials().access_key_id == "STS.NUMBER0002KEYKEY"
     assert source.calls == 2
 
@@ -135,7 +134,7 @@ def test_the_window_is_spread(scripted: Any, clock: Any) -> None:
     for _ in range(50):
         provider = refreshing(scripted(instant=True))
         provider.get_credentials()
-        starts.add(provider._held.stale_at - clock())
+        starts.add(provider._cached.stale_at - clock())
     assert len(starts) > 40
     assert all(3600 - 900 <= start <= 3600 - 720 for start in starts)
     assert refresh_window(900) == 225
@@ -341,7 +340,7 @@ def test_a_stuck_source_does_not_hold_up_another(scripted: Any) -> None:
         other.get_credentials(timeout=0)
     assert stuck.started.wait(PATIENCE)
     assert refreshing(well).get_credentials(timeout=PATIENCE)
-    assert other._flight is not None  # it has not answered in the meantime
+    assert other._running is not None  # it has not answered in the meantime
     stuck.gate.set()
 
 
@@ -360,7 +359,7 @@ def test_an_ended_queue_entry_is_hurried(scripted: Any, clock: Any) -> None:
     assert well.calls == 1
     clock.advance(100)
     assert provider.get_credentials(timeout=PATIENCE).access_key_id == "STS.NUMBER0002KEYKEY"
-    assert other._flight is not None  # it has not answered in the meantime
+    assert other._running is not None  # it has not answered in the meantime
     stuck.gate.set()
 
 
@@ -369,10 +368,10 @@ def test_the_thread_goes_when_idle(scripted: Any) -> None:
     background = Background(idle=0.0)
     for _ in range(2):
         source = scripted()
-        flight = Flight(source.fetch_credentials, "scripted")
+        flight = SingleFlight(source.fetch_credentials, "scripted")
         background.submit(flight, urgent=False)
         thread = background._thread
-        flight.result(PATIENCE)
+        flight.wait(PATIENCE)
         if thread is not None:
             thread.join(PATIENCE)
         assert background._thread is None

@@ -53,19 +53,19 @@ def test_outage_in_the_background(scripted: Any, clock: Any) -> None:
     source.failure = CredentialsRefused("STS is down")
     source.gate.clear()
     assert provider.get_credentials() is old
-    flight = provider._flight
+    flight = provider._running
     assert flight is not None
     source.gate.set()
     with pytest.raises(CredentialsRefused):
-        flight.result(PATIENCE)
+        flight.wait(PATIENCE)
     assert provider.get_credentials() is old
     assert provider.health().state is State.STALE
     source.failure = None
     clock.advance(1)
     assert provider.get_credentials() is old
-    flight = provider._flight
+    flight = provider._running
     if flight is not None:
-        flight.result(PATIENCE)
+        flight.wait(PATIENCE)
     assert provider.get_credentials().access_key_id == "STS.NUMBER0003KEYKEY"
 
 
@@ -254,7 +254,7 @@ def test_no_secret_is_shown(scripted: Any, clock: Any, caplog: pytest.LogCapture
                 shown.append(provider.get_credentials())
             except CredentialsError as error:
                 shown += [error, traceback.format_exception(error), pickle.dumps(error), vars(error)]
-            shown += [provider, provider.health(), repr(provider._held)]
+            shown += [provider, provider.health(), repr(provider._cached)]
     assert len(shown) > 20
     texts = "".join(f"{thing!r} {thing} {thing:}" if not isinstance(thing, list) else repr(thing) for thing in shown)
     assert mark not in texts

@@ -84,9 +84,9 @@ def test_fork_during_a_fetch_in_the_background(scripted: Any, clock: Any) -> Non
 
     def child() -> str:
         first = provider.get_credentials(timeout=0).access_key_id
-        flight = provider._flight
+        flight = provider._running
         if flight is not None:
-            flight.result(PATIENCE)
+            flight.wait(PATIENCE)
         return first + " " + provider.get_credentials(timeout=0).access_key_id
 
     assert in_a_child(child) == "STS.NUMBER0001KEYKEY STS.NUMBER0003KEYKEY"

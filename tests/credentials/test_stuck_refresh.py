@@ -61,7 +61,7 @@ def begin(provider: RefreshingProvider, source: Gated, number: int) -> Any:
     with pytest.raises(CredentialsRefused, match="no answer within"):
         provider.get_credentials(timeout=0)
     assert source.started[number].wait(PATIENCE)
-    return provider._flight
+    return provider._running
 
 
 def test_what_a_given_up_fetch_brings_is_used_until_the_next_ends(
@@ -72,11 +72,11 @@ def test_what_a_given_up_fetch_brings_is_used_until_the_next_ends(
     clock.advance(GIVEN_UP)
     second = begin(provider, source, 1)
     source.gates[0].set()
-    first.result(PATIENCE)
+    first.wait(PATIENCE)
     assert provider.get_credentials(timeout=0).access_key_id.endswith("0")
-    assert provider._flight is second
+    assert provider._running is second
     source.gates[1].set()
-    second.result(PATIENCE)
+    second.wait(PATIENCE)
     assert provider.get_credentials(timeout=0).access_key_id.endswith("1")
     assert source.calls == 2
 
@@ -89,9 +89,9 @@ def test_a_given_up_fetch_that_brings_older_keys_changes_nothing(
     clock.advance(GIVEN_UP)
     second = begin(provider, source, 1)
     source.gates[1].set()
-    second.result(PATIENCE)
+    second.wait(PATIENCE)
     source.gates[0].set()
-    first.result(PATIENCE)
+    first.wait(PATIENCE)
     assert provider.get_credentials(timeout=0).access_key_id.endswith("1")
     assert provider.health().refreshes == 1
 
@@ -104,11 +104,11 @@ def test_a_given_up_fetch_that_fails_is_no_failure(source: Gated, provider: Refr
     second = begin(provider, source, 1)
     source.gates[0].set()
     with pytest.raises(CredentialsRefused, match="call 0 fails"):
-        first.result(PATIENCE)
-    assert provider._flight is second
+        first.wait(PATIENCE)
+    assert provider._running is second
     assert (provider.health().failures, provider.health().last_error) == (0, None)
     source.gates[1].set()
-    assert second.result(PATIENCE) is provider.get_credentials(timeout=0)
+    assert second.wait(PATIENCE) is provider.get_credentials(timeout=0)
 
 
 def test_a_stuck_refresh_is_given_up_while_the_credentials_live(
@@ -119,14 +119,14 @@ def test_a_stuck_refresh_is_given_up_while_the_credentials_live(
     old = provider.get_credentials(timeout=PATIENCE)
     clock.advance(42500)
     assert provider.get_credentials(timeout=0) is old
-    stuck = provider._flight
+    stuck = provider._running
     assert stuck is not None
     clock.advance(GIVEN_UP - 2)
     assert provider.get_credentials(timeout=0) is old
-    assert provider._flight is stuck
+    assert provider._running is stuck
     clock.advance(2)
     assert provider.get_credentials(timeout=0) is old
-    assert provider._flight is not stuck
+    assert provider._running is not stuck
 
 
 def test_callers_do_not_take_turns_while_the_refresh_is_under_way(

@@ -1,4 +1,4 @@
-"""The RAM role of the ECS instance that the program runs on, told by the instance's metadata service."""
+"""The RAM role of the ECS instance that the program runs on, from the instance's metadata service."""
 
 from __future__ import annotations
 
@@ -8,18 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ots_config.credentials.http import (
-    Fetch,
-    Timeouts,
-    fault_of_url,
-    keys_in,
-    read_object,
-    refusal,
-    send,
-)
-from ots_config.credentials.provider import Provider
-from ots_config.credentials.result import SourceFailure, hand_out, missing
-from ots_config.credentials.variables import (
+from ots_config.credentials.environment_names import (
     METADATA_DISABLED,
     METADATA_ENDPOINT,
     METADATA_ROLE,
@@ -27,6 +16,17 @@ from ots_config.credentials.variables import (
     switched_on,
     variable,
 )
+from ots_config.credentials.http import (
+    Fetch,
+    Timeouts,
+    keys_in,
+    read_object,
+    refusal,
+    send,
+    url_problem,
+)
+from ots_config.credentials.provider import Provider
+from ots_config.credentials.result import SourceFailure, missing, unwrap
 from ots_config.http_headers import date_offset
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 WHO = "the metadata service"
 METADATA_ADDRESS = "http://100.100.100.200"
-# Off the cloud nothing answers: the first question must not hold up a program that has no role anyway.
+# Off the cloud nothing answers: the first request must not delay a program that has no role anyway.
 PROBE = Timeouts(connect=0.3, read=0.5)
-# Once it has given a token or keys, the service is known to be there, and deserves patience under load.
+# Once it has given a token or keys, the service is known to be there, and gets more time under load.
 KNOWN = Timeouts(connect=1.0, read=3.0)
 _TOKEN_LIFETIME = 21600
 _TOKEN_MARGIN = 300
@@ -48,9 +48,9 @@ class ECSRoleProvider(Provider):
     """The keys of the RAM role that is attached to this ECS instance.
 
     Version 2 of the metadata service is spoken: a token is fetched first, kept for almost its six hours, and sent with
-    each question. Version 1, which any request that a program can be tricked into reaches, is spoken only if
+    each request. Version 1, which any request that a program can be tricked into reaches, is spoken only if
     ``allow_v1`` says so, ``ALIBABA_CLOUD_IMDSV1_DISABLED`` does not forbid it, and the service answers that it has no
-    tokens. Off the cloud the first question is given up within a second, and the source does not apply.
+    tokens. Off the cloud the first request is given up within a second, and the source does not apply.
 
     Args:
         fetch: The HTTP callable; it must not use a proxy for this address.
@@ -59,9 +59,8 @@ class ECSRoleProvider(Provider):
         disabled: Whether the service is never asked; ``ALIBABA_CLOUD_ECS_METADATA_DISABLED`` says the same.
         endpoint: The service's URL; ``ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT`` if not given, else
             ``http://100.100.100.200``.
-        environ: The environment; None is this process's.
         probe: Timeouts until the service has shown that it is there.
-        clock: Our time, as ``time.time`` tells it.
+        clock: Our time, in seconds since 1970.
         monotonic: A clock that only goes forward.
     """
 
@@ -75,7 +74,6 @@ class ECSRoleProvider(Provider):
         allow_v1: bool = False,
         disabled: bool = False,
         endpoint: str | None = None,
-        environ: Mapping[str, str] | None = None,
         probe: Timeouts = PROBE,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -85,7 +83,6 @@ class ECSRoleProvider(Provider):
         self._allow_v1 = allow_v1
         self._disabled = disabled
         self._endpoint = endpoint
-        self._environ = environ
         self._probe = probe
         self._clock = clock
         self._monotonic = monotonic
@@ -97,35 +94,25 @@ class ECSRoleProvider(Provider):
         self._listed: str | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Let the configuration travel, and neither the token nor what was learnt on this machine."""
+        """Keep the configuration, and neither the token nor what was learnt on this machine."""
         return {**self.__dict__, "_known": False, "_token": None, "_listed": None}
 
     def fetch_credentials(self) -> Credentials:
-        """Ask the service.
-
-        Raises:
-            CredentialsUnavailable: If it is switched off, nothing that is the service can be reached, or the instance
-                has no role.
-            CredentialsRefused: If it answers anything else than keys, or was there before and now is not.
-        """
+        """Ask the service."""
         if self._disabled:
-            return hand_out(missing("it is switched off"))
-        if switched_on(self._environ, METADATA_DISABLED):
-            return hand_out(missing(f"{METADATA_DISABLED} is set"))
-        outcome = self._ask()
-        if (
-            isinstance(outcome, SourceFailure)
-            and outcome.transient
-            and (self._known or outcome.http_status is not None)
-        ):
-            outcome = self._ask()
-        return hand_out(outcome)
+            return unwrap(missing("it is switched off"))
+        if switched_on(METADATA_DISABLED):
+            return unwrap(missing(f"{METADATA_DISABLED} is set"))
+        result = self._ask()
+        if isinstance(result, SourceFailure) and result.transient and (self._known or result.http_status is not None):
+            result = self._ask()
+        return unwrap(result)
 
     def _ask(self) -> Credentials | SourceFailure:
         address = self._address()
-        if reason := fault_of_url(address, http="private"):
+        if reason := url_problem(address, http="private"):
             return SourceFailure(f"the metadata service's address cannot be used: {reason}")
-        given = self._role_name or variable(self._environ, METADATA_ROLE)
+        given = self._role_name or variable(METADATA_ROLE)
         role = given or self._listed or self._list(address)
         if isinstance(role, SourceFailure):
             return role
@@ -168,7 +155,7 @@ class ECSRoleProvider(Provider):
         return names[0]
 
     def _get(self, address: str, path: str) -> FetchResponse | SourceFailure:
-        """Ask one question with a token; a token that is no longer taken is replaced once."""
+        """Send one request with a token; a token that is no longer taken is replaced once."""
         headers = self._headers(address)
         if isinstance(headers, SourceFailure):
             return headers
@@ -194,12 +181,12 @@ class ECSRoleProvider(Provider):
         return {"x-aliyun-ecs-metadata-token": self._token[0]}
 
     def _without_token(self, status: int) -> dict[str, str] | SourceFailure:
-        if self._allow_v1 and not switched_on(self._environ, METADATA_V1_DISABLED):
+        if self._allow_v1 and not switched_on(METADATA_V1_DISABLED):
             return {}
         # Somewhere else than on an instance, anything may live at this address: what has never behaved like the
         # service, and was not asked for by name, is not taken for it.
         reason = f"{WHO} gave no token, and version 1 without tokens is not allowed"
-        named = self._role_name or self._endpoint or variable(self._environ, METADATA_ROLE, METADATA_ENDPOINT)
+        named = self._role_name or self._endpoint or variable(METADATA_ROLE, METADATA_ENDPOINT)
         return SourceFailure(reason, applies=self._known or bool(named), http_status=status, transient=status >= 500)
 
     def _send(self, method: str, url: str, headers: Mapping[str, str]) -> FetchResponse | SourceFailure:
@@ -210,9 +197,9 @@ class ECSRoleProvider(Provider):
         return replace(answer, applies=self._known) if isinstance(answer, SourceFailure) else answer
 
     def _address(self) -> str:
-        return (self._endpoint or variable(self._environ, METADATA_ENDPOINT) or METADATA_ADDRESS).rstrip("/")
+        return (self._endpoint or variable(METADATA_ENDPOINT) or METADATA_ADDRESS).rstrip("/")
 
     def describe(self) -> str:
-        """Tell the address and the role."""
-        role = self._role_name or variable(self._environ, METADATA_ROLE)
+        """Return the address and the role."""
+        role = self._role_name or variable(METADATA_ROLE)
         return f"{f'role {role}' if role else 'the role of this ECS instance'} at {self._address()}"

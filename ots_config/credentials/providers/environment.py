@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.provider import Provider
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Family(NamedTuple):
@@ -42,26 +39,17 @@ class EnvironmentProvider(Provider):
 
     One family of variables is used whole or not at all: a key of one is never joined to a token of another. A
     variable that is empty counts as unset.
-
-    Args:
-        environ: The environment; None is this process's.
     """
 
     name = "environment"
     instant = True
     cached = True
 
-    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
-        self._environ = environ
+    def __init__(self) -> None:
         self._last: tuple[Family, Credentials] | None = None
 
     def fetch_credentials(self) -> Credentials:
-        """Read the variables; as long as they stay the same, so does the snapshot.
-
-        Raises:
-            CredentialsUnavailable: If none of them is set.
-            CredentialsRefused: If a family is set by half, or to what cannot be used.
-        """
+        """Read the variables; as long as they stay the same, so does the snapshot."""
         for family in FAMILIES:
             found = self._read(family)
             if isinstance(found, Credentials):
@@ -76,7 +64,7 @@ class EnvironmentProvider(Provider):
 
         Nothing is raised here: a traceback would show the variables.
         """
-        environ = os.environ if self._environ is None else self._environ
+        environ = os.environ
         key_id = environ.get(family.access_key_id, "").strip()
         secret = environ.get(family.access_key_secret, "").strip()
         token = environ.get(family.token, "").strip()
@@ -104,8 +92,8 @@ class EnvironmentProvider(Provider):
         return found
 
     def describe(self) -> str:
-        """Tell which variables are read."""
+        """Return the variables that are read."""
         return "variables " + ", ".join(family.access_key_id for family in FAMILIES)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_environ": self._environ, "_last": None}
+        return {"_last": None}

@@ -11,7 +11,7 @@ from ots_config.credentials.http import parse_expiry
 from ots_config.credentials.provider import Provider, in_thread
 from ots_config.credentials.providers.static import StaticProvider
 from ots_config.credentials.refresh import RefreshingProvider
-from ots_config.credentials.result import SourceFailure, hand_out
+from ots_config.credentials.result import SourceFailure, unwrap
 from ots_config.credentials.single_flight import translated
 from ots_config.errors import CredentialsError, CredentialsUnavailable
 
@@ -90,13 +90,8 @@ class CallableProvider(Provider):
         self.name = name
 
     def fetch_credentials(self) -> Credentials:
-        """Call the function once.
-
-        Raises:
-            CredentialsUnavailable: If the function raises it.
-            CredentialsRefused: If the function fails or returns something else.
-        """
-        return hand_out(_asked(self._function, self.describe(), self.name))
+        """Call the function once."""
+        return unwrap(_asked(self._function, self.describe(), self.name))
 
     def describe(self) -> str:
         """Return the function's name."""
@@ -134,34 +129,29 @@ class ForeignProvider(Provider):
         self._last: tuple[Any, Credentials | None] = (None, None)
 
     def fetch_credentials(self) -> Credentials:
-        """Ask the provider once.
-
-        Raises:
-            CredentialsUnavailable: If it raises it.
-            CredentialsRefused: If it fails or gives something else.
-        """
+        """Ask the provider once."""
         return self.get_credentials()
 
     def get_credentials(self, timeout: float | None = None) -> Credentials:
         """Ask the provider once; see ``fetch_credentials``."""
-        return hand_out(self._asked(self._get, timeout))
+        return unwrap(self._asked(self._get, timeout))
 
     async def get_credentials_async(self, timeout: float | None = None) -> Credentials:  # noqa: ASYNC109
         """Ask the provider without blocking the event loop."""
         if self._get_async is not None:
-            return hand_out(await self._awaited(self._get_async, timeout))
+            return unwrap(await self._awaited(self._get_async, timeout))
         return await super().get_credentials_async(timeout)
 
     def force_refresh(self, rejected: Credentials, timeout: float | None = None) -> Credentials:
         """Ask the provider for other credentials, in the way that it has."""
         if self._force is None:
             return self.get_credentials(timeout)
-        return hand_out(self._asked(self._force, timeout, rejected))
+        return unwrap(self._asked(self._force, timeout, rejected))
 
     async def force_refresh_async(self, rejected: Credentials, timeout: float | None = None) -> Credentials:  # noqa: ASYNC109
         """Ask the provider for other credentials without blocking the event loop."""
         if self._force_async is not None:
-            return hand_out(await self._awaited(self._force_async, timeout, rejected))
+            return unwrap(await self._awaited(self._force_async, timeout, rejected))
         if self._force is None:
             return await self.get_credentials_async(timeout)
         if self.instant:
@@ -181,7 +171,7 @@ class ForeignProvider(Provider):
     def __setstate__(self, state: tuple[Any, str, bool | None]) -> None:
         self.__init__(state[0], name=state[1], instant=state[2])  # type: ignore[misc]
 
-    def _asked(self, method: _Method | None, timeout: float | None, *arguments: Any) -> _Result:
+    def _asked(self, method: _Method | None, timeout: float | None, *arguments: Any) -> _Answer:
         if method is None:
             return SourceFailure(f"{self.name} is no credentials provider: it has no get_credentials()")
         try:
@@ -190,7 +180,7 @@ class ForeignProvider(Provider):
             return translated(error, self.name)
         return self._snapshot(found)
 
-    async def _awaited(self, method: _Method, timeout: float | None, *arguments: Any) -> _Result:  # noqa: ASYNC109
+    async def _awaited(self, method: _Method, timeout: float | None, *arguments: Any) -> _Answer:  # noqa: ASYNC109
         try:
             found = await method(timeout, *arguments)
         except Exception as error:  # noqa: BLE001 - whatever foreign code raises
@@ -212,7 +202,7 @@ class ForeignProvider(Provider):
 
 
 _Method = Callable[..., Any]
-_Result = Credentials | SourceFailure | CredentialsError
+_Answer = Credentials | SourceFailure | CredentialsError
 
 
 def _timed(method: Callable[..., Any] | None) -> _Method | None:
@@ -221,7 +211,7 @@ def _timed(method: Callable[..., Any] | None) -> _Method | None:
         return None
     try:
         wanted = "timeout" in inspect.signature(method).parameters
-    except (TypeError, ValueError):  # not every callable can tell
+    except (TypeError, ValueError):  # not every callable has a signature
         wanted = False
     if wanted:
         return lambda timeout, *arguments: method(*arguments, timeout=timeout)
@@ -233,7 +223,7 @@ def _name_of(given: Any) -> str:
     return name if isinstance(name, str) and name else type(given).__name__
 
 
-def _asked(function: Callable[[], Any], who: str, source: str) -> _Result:
+def _asked(function: Callable[[], Any], who: str, source: str) -> _Answer:
     try:
         value = function()
     except Exception as error:  # noqa: BLE001 - whatever foreign code raises

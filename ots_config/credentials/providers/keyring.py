@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ots_config.credentials.http import keys_in
 from ots_config.credentials.provider import Provider
-from ots_config.credentials.result import SourceFailure, hand_out, missing
+from ots_config.credentials.result import SourceFailure, missing, unwrap
 from ots_config.errors import CredentialsError, CredentialsRefused
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Keychain:
     ``expires_at``: one entry, so that id and secret can never be of two different keys.
 
     Each call runs in a thread of its own and is given up after ``timeout``: a keychain that waits for a password
-    nobody is there to type must not hold up a program.
+    must not block a program.
 
     Args:
         service: The service's name.
@@ -65,7 +65,7 @@ class Keychain:
             CredentialsUnavailable: If there is no keychain, or no such entry in it.
             CredentialsRefused: If the entry holds no keys.
         """
-        return hand_out(self._read(profile))
+        return unwrap(self._read(profile))
 
     def store(self, credentials: Credentials, profile: str = "default") -> None:
         """Store keys as a profile, in place of what is there.
@@ -82,7 +82,7 @@ class Keychain:
             if profile not in names:
                 backend.set_password(self.service, INDEX, json.dumps(sorted({*names, profile})))
 
-        hand_out(self._call("storing", put))
+        unwrap(self._call("storing", put))
 
     def delete(self, profile: str = "default") -> bool:
         """Delete a profile.
@@ -109,7 +109,7 @@ class Keychain:
                     backend.delete_password(self.service, INDEX)
             return there
 
-        return hand_out(self._call("deleting", remove))
+        return unwrap(self._call("deleting", remove))
 
     def list(self) -> list[str]:
         """Return the names of the profiles that were stored here and are still there.
@@ -123,7 +123,7 @@ class Keychain:
             known = _index(backend, self.service)
             return [name for name in known if backend.get_password(self.service, name) is not None]
 
-        return hand_out(self._call("listing", names))
+        return unwrap(self._call("listing", names))
 
     def backend(self) -> str:
         """Return the name of the keychain that is used.
@@ -131,7 +131,7 @@ class Keychain:
         Raises:
             CredentialsUnavailable: If there is none.
         """
-        return hand_out(self._call("looking", lambda backend: type(backend).__module__ + "." + type(backend).__name__))
+        return unwrap(self._call("looking", lambda backend: type(backend).__module__ + "." + type(backend).__name__))
 
     def _read(self, profile: str) -> Credentials | SourceFailure:
         text = self._call("reading", lambda backend: backend.get_password(self.service, profile))
@@ -193,28 +193,18 @@ class KeyringProvider(Provider):
         self.period = period
         self._monotonic = monotonic
         self._kept: tuple[Credentials, float] | None = None
-        self._troubled = False
+        self._failing = False
 
     def __getstate__(self) -> dict[str, Any]:
-        """Let the configuration travel, and not the keys."""
-        return {**self.__dict__, "_kept": None, "_troubled": False}
+        """Keep the configuration, and not the keys."""
+        return {**self.__dict__, "_kept": None, "_failing": False}
 
     def fetch_credentials(self) -> Credentials:
-        """Read the keychain.
-
-        Raises:
-            CredentialsUnavailable: If there is no keychain, or no such entry in it.
-            CredentialsRefused: If the entry holds no keys.
-        """
+        """Read the keychain."""
         return self.keychain.read(self.profile)
 
     def get_credentials(self, timeout: float | None = None) -> Credentials:  # noqa: ARG002 - the keychain has its own
-        """Return what was read within the period, else read the keychain.
-
-        Raises:
-            CredentialsUnavailable: As ``fetch_credentials``, if nothing was read before.
-            CredentialsRefused: As ``fetch_credentials``, if nothing was read before.
-        """
+        """Return what was read within the period, else read the keychain."""
         kept, now = self._kept, self._monotonic()
         if kept is not None and now < kept[1]:
             return kept[0]
@@ -223,17 +213,17 @@ class KeyringProvider(Provider):
         except CredentialsError as error:
             if kept is None:
                 raise
-            if not self._troubled:
+            if not self._failing:
                 logger.warning("%s: %s; what was read before stays in use", self.name, error)
-            self._troubled = True
+            self._failing = True
             self._kept = (kept[0], now + self.period)
             return kept[0]
-        self._troubled = False
+        self._failing = False
         self._kept = (found, now + self.period)
         return found
 
     def describe(self) -> str:
-        """Name the entry."""
+        """Return the entry."""
         return f"entry {self.profile} of service {self.keychain.service} in the keychain"
 
 
@@ -252,9 +242,9 @@ def _done(doing: str, work: Callable[[KeyringBackend], Found], *, allow_plaintex
         backend = _choose(allow_plaintext=allow_plaintext)
         return backend if isinstance(backend, SourceFailure) else work(backend)
     except Exception as error:  # noqa: BLE001 - a backend raises what its system does, and its text may hold anything
-        reason = next((told for kind, told in reasons.items() if isinstance(error, kind)), "")
-        told = f"{doing} in the keychain failed with {type(error).__name__}"
-        return SourceFailure(told) if not reason and isinstance(error, errors.KeyringError) else missing(reason or told)
+        reason = next((text for kind, text in reasons.items() if isinstance(error, kind)), "")
+        text = f"{doing} in the keychain failed with {type(error).__name__}"
+        return SourceFailure(text) if not reason and isinstance(error, errors.KeyringError) else missing(reason or text)
 
 
 def _choose(*, allow_plaintext: bool) -> KeyringBackend | SourceFailure:
@@ -275,7 +265,7 @@ def _choose(*, allow_plaintext: bool) -> KeyringBackend | SourceFailure:
     if safe:
         return safe[0]
     names = ", ".join(type(backend).__name__ for backend in candidates) or "none"
-    return missing(f"the only keychain here is not safe ({names}): allow it in words, or {_HINT}")
+    return missing(f"the only keychain here is not safe ({names}): allow it (keyring_plaintext), or {_HINT}")
 
 
 def _is_plain(backend: KeyringBackend) -> bool:

@@ -7,24 +7,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ots_config.credentials.provider import Provider
-from ots_config.credentials.result import SourceFailure, hand_out, missing
-from ots_config.credentials.role import Role, role_of
-from ots_config.credentials.sts import Pace, STSAddress, call_sts, role_keys
-from ots_config.credentials.variables import (
+from ots_config.credentials.environment_names import (
     OIDC_PROVIDER_ARN,
     OIDC_ROLE_ARN,
     OIDC_TOKEN_FILE,
     ROLE_SESSION_NAME,
     variable,
 )
+from ots_config.credentials.provider import Provider
+from ots_config.credentials.result import SourceFailure, missing, unwrap
+from ots_config.credentials.sts import Pace, Role, STSAddress, call_sts, role_keys, role_of
 from ots_config.errors import SettingsError
+from ots_config.secret_files import read_bounded
 
 if TYPE_CHECKING:
     from ots_config.credentials.credentials import Credentials
     from ots_config.credentials.http import Fetch
 
-_SHORTEST_TOKEN, _LONGEST_TOKEN = 4, 20000
+_MIN_TOKEN, _MAX_TOKEN = 4, 20000
 
 
 class OIDCRoleProvider(Provider):
@@ -46,7 +46,6 @@ class OIDCRoleProvider(Provider):
         endpoint: As for ``AssumeRoleProvider``.
         region: As for ``AssumeRoleProvider``.
         vpc: As for ``AssumeRoleProvider``.
-        environ: The environment; None is this process's.
         pace: How hard one fetch tries.
     """
 
@@ -65,7 +64,6 @@ class OIDCRoleProvider(Provider):
         endpoint: str | None = None,
         region: str | None = None,
         vpc: bool | None = None,
-        environ: Mapping[str, str] | None = None,
         pace: Pace | None = None,
     ) -> None:
         self._fetch = fetch
@@ -75,18 +73,12 @@ class OIDCRoleProvider(Provider):
         self._session_name = session_name
         self._duration = duration
         self._policy = policy
-        self._address = STSAddress(endpoint, region, vpc, environ)
-        self._environ = environ
+        self._address = STSAddress(endpoint, region, vpc)
         self._pace = pace or Pace()
 
     def fetch_credentials(self) -> Credentials:
-        """Read the token and hand it to STS.
-
-        Raises:
-            CredentialsUnavailable: If not all that is needed is set.
-            CredentialsRefused: If the token cannot be read, STS refuses it or cannot be reached.
-        """
-        return hand_out(self._assumed())
+        """Read the token and send it to STS."""
+        return unwrap(self._assumed())
 
     def _assumed(self) -> Credentials | SourceFailure:
         provider_arn, token_file = self._provider(), self._file()
@@ -108,25 +100,25 @@ class OIDCRoleProvider(Provider):
         return role_keys(reply, role, source=self.name, now=self._pace.clock())
 
     def _arn(self) -> str:
-        return self._role_arn or variable(self._environ, OIDC_ROLE_ARN)
+        return self._role_arn or variable(OIDC_ROLE_ARN)
 
     def _provider(self) -> str:
-        return self._provider_arn or variable(self._environ, OIDC_PROVIDER_ARN)
+        return self._provider_arn or variable(OIDC_PROVIDER_ARN)
 
     def _file(self) -> str:
-        return str(self._token_file or variable(self._environ, OIDC_TOKEN_FILE))
+        return str(self._token_file or variable(OIDC_TOKEN_FILE))
 
     def _role(self) -> Role:
         return role_of(
             self._arn(),
-            session_name=self._session_name or variable(self._environ, ROLE_SESSION_NAME[1]),
+            session_name=self._session_name or variable(ROLE_SESSION_NAME),
             duration=self._duration,
             policy=self._policy,
             origin=f"argument or environment variable {OIDC_ROLE_ARN}",
         )
 
     def describe(self) -> str:
-        """Tell the role, the provider, the file and the address."""
+        """Return the role, the provider, the file and the address."""
         try:
             role, where = str(self._role()), self._address.url().rstrip("/")
         except SettingsError:
@@ -136,15 +128,13 @@ class OIDCRoleProvider(Provider):
 
 
 def _read_token(path: Path) -> str | SourceFailure:
-    """Read a token and strip what editors and platforms put around it."""
+    """Read a token without the white space that editors and platforms put around it."""
     try:
-        token = path.read_text("ascii").strip()
+        token = read_bounded(path, 4 * _MAX_TOKEN)[0].decode("ascii").strip()
     except OSError as error:
         return SourceFailure(f"the OIDC token file {path} cannot be read: {error.strerror or type(error).__name__}")
     except UnicodeDecodeError:
-        return SourceFailure(f"the OIDC token file {path} holds no token: it has bytes that are not ASCII")
-    if not _SHORTEST_TOKEN <= len(token) <= _LONGEST_TOKEN or len(token.split()) != 1:
-        return SourceFailure(
-            f"the OIDC token file {path} holds no token of {_SHORTEST_TOKEN} to {_LONGEST_TOKEN} characters"
-        )
+        return SourceFailure(f"the OIDC token file {path} holds no token: it is not ASCII text")
+    if not _MIN_TOKEN <= len(token) <= _MAX_TOKEN or len(token.split()) != 1:
+        return SourceFailure(f"the OIDC token file {path} holds no token of {_MIN_TOKEN} to {_MAX_TOKEN} characters")
     return token

@@ -10,18 +10,18 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import IO, TYPE_CHECKING
 
+from ots_config.credentials.environment_names import PROCESS_DISABLED, switched_on
 from ots_config.credentials.http import keys_in
 from ots_config.credentials.provider import Provider
-from ots_config.credentials.result import SourceFailure, hand_out, missing, told
-from ots_config.credentials.variables import PROCESS_DISABLED, switched_on
+from ots_config.credentials.result import SourceFailure, missing, safe_text, unwrap
 
 if TYPE_CHECKING:
     from ots_config.credentials.credentials import Credentials
 
-LARGEST_OUTPUT = 1 << 20
+MAX_OUTPUT = 1 << 20
 # After the program has ended, what it left running may hold its output open.
 _GRACE = 2.0
 
@@ -32,14 +32,12 @@ class ProcessProvider(Provider):
     The command is split as a shell would split it, and run without one. It has a minute, after which it and what it
     started are killed. It prints one JSON object: ``mode`` (``AK`` or ``StsToken``), ``access_key_id``,
     ``access_key_secret``, ``sts_token`` and ``expiration``. Nothing of that is ever shown; of what it writes to
-    stderr, a little is, when it fails.
+    stderr, a little is, when it fails. ``ALIBABA_CLOUD_DISABLE_EXTERNAL_PROCESS`` forbids running anything.
 
     Args:
         command: A command line, or the program and its arguments.
         timeout: Seconds that the program may take.
-        environ: The program's environment; None is this process's. ``ALIBABA_CLOUD_DISABLE_EXTERNAL_PROCESS`` in it
-            forbids to run anything.
-        clock: Our time, as ``time.time`` tells it.
+        clock: Our time, in seconds since 1970.
     """
 
     name = "process"
@@ -49,35 +47,28 @@ class ProcessProvider(Provider):
         command: str | Sequence[str] | None,
         *,
         timeout: float = 60.0,
-        environ: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._command = command
         self._timeout = timeout
-        self._environ = environ
         self._clock = clock
 
     def fetch_credentials(self) -> Credentials:
-        """Run the program once.
-
-        Raises:
-            CredentialsUnavailable: If there is no command.
-            CredentialsRefused: If running programs is forbidden, or the program fails or prints no keys.
-        """
-        return hand_out(self._printed())
+        """Run the program once."""
+        return unwrap(self._printed())
 
     def _printed(self) -> Credentials | SourceFailure:
         arguments = _split(self._command)
         if isinstance(arguments, SourceFailure):
             return arguments
-        if switched_on(self._environ, PROCESS_DISABLED):
-            return SourceFailure(f"{PROCESS_DISABLED} forbids to run {arguments[0]}")
+        if switched_on(PROCESS_DISABLED):
+            return SourceFailure(f"{PROCESS_DISABLED} forbids running {arguments[0]}")
         who = f"the program {arguments[0]}"
-        output = _run(arguments, who, self._timeout, self._environ)
+        output = _run(arguments, who, self._timeout)
         return output if isinstance(output, SourceFailure) else _keys(output, who, self.name, self._clock())
 
     def describe(self) -> str:
-        """Name the program; its arguments may hold secrets, so only a mark of them is told."""
+        """Return the program; its arguments may hold secrets, so a digest stands for them."""
         arguments = _split(self._command)
         if isinstance(arguments, SourceFailure):
             return "no program"
@@ -92,7 +83,7 @@ class ProcessProvider(Provider):
 def _split(command: str | Sequence[str] | None) -> list[str] | SourceFailure:
     """Split a command line into the program and its arguments."""
     if not isinstance(command, str):
-        return list(command) if command else missing("no program is configured")
+        return list(command) if command else missing("no command is set")
     try:
         # Windows paths have backslashes, which POSIX rules would take for escapes.
         arguments = shlex.split(command, posix=os.name != "nt")
@@ -100,10 +91,10 @@ def _split(command: str | Sequence[str] | None) -> list[str] | SourceFailure:
         return SourceFailure("the program's command line has an open quotation mark")
     if os.name == "nt":
         arguments = [argument.strip('"') for argument in arguments]
-    return arguments or missing("no program is configured")
+    return arguments or missing("no command is set")
 
 
-def _run(arguments: list[str], who: str, timeout: float, environ: Mapping[str, str] | None) -> bytes | SourceFailure:
+def _run(arguments: list[str], who: str, timeout: float) -> bytes | SourceFailure:
     """Run a program and return what it printed."""
     deadline = time.monotonic() + timeout
     try:
@@ -112,7 +103,6 @@ def _run(arguments: list[str], who: str, timeout: float, environ: Mapping[str, s
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=None if environ is None else dict(environ),
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
@@ -134,11 +124,11 @@ def _run(arguments: list[str], who: str, timeout: float, environ: Mapping[str, s
         _kill(process)
         output.clear()
         raise
-    patience = min(deadline, time.monotonic() + _GRACE)
+    ends = min(deadline, time.monotonic() + _GRACE)
     for reader in readers:
-        reader.join(max(0.05, patience - time.monotonic()))
+        reader.join(max(0.05, ends - time.monotonic()))
     if status != 0:
-        said = told(bytes(errors).decode("utf-8", "replace"), _secrets_in(output), limit=200)
+        said = safe_text(bytes(errors).decode("utf-8", "replace"), _secrets_in(output), limit=200)
         ended = f"ended with status {status}" if status > 0 else f"was ended by signal {-status}"
         return SourceFailure(f"{who} {ended}{f': {said}' if said else ''}")
     return bytes(output)
@@ -148,7 +138,7 @@ def _drain(stream: IO[bytes], kept: bytearray) -> None:
     """Read a stream to its end, however long, and keep no more than credentials need."""
     with contextlib.suppress(OSError, ValueError), stream:
         while piece := stream.read1(65536):  # type: ignore[attr-defined]
-            kept += piece[: max(0, LARGEST_OUTPUT + 1 - len(kept))]
+            kept += piece[: max(0, MAX_OUTPUT + 1 - len(kept))]
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -170,7 +160,7 @@ def _secrets_in(output: bytearray) -> list[str]:
 
 def _keys(output: bytes, who: str, source: str, now: float) -> Credentials | SourceFailure:
     """Read the keys that a program printed."""
-    if len(output) > LARGEST_OUTPUT:
+    if len(output) > MAX_OUTPUT:
         return SourceFailure(f"{who} printed more than credentials need")
     try:
         fields = json.loads(output)

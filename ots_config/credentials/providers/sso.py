@@ -1,8 +1,9 @@
-"""Keys of people who signed in with a browser, as the Aliyun CLI's modes CloudSSO and OAuth keep them."""
+"""Keys from a browser sign-in, as the Aliyun CLI's modes CloudSSO and OAuth keep them."""
 
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -10,13 +11,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
 
-from ots_config.credentials.files import logger
-from ots_config.credentials.http import Fetch, Timeouts, ask, fault_of_url, keys_in, parse_expiry
+from ots_config.credentials.http import Fetch, Timeouts, ask, keys_in, parse_expiry, url_problem
 from ots_config.credentials.provider import Provider
-from ots_config.credentials.result import SourceFailure, hand_out
+from ots_config.credentials.result import SourceFailure, unwrap
 
 if TYPE_CHECKING:
     from ots_config.credentials.credentials import Credentials
+
+logger = logging.getLogger("ots_config.credentials")
 
 # The CLI's public client id and address on each of the two sites.
 OAUTH_SITES: Final = {
@@ -24,9 +26,9 @@ OAUTH_SITES: Final = {
     "intl": ("https://oauth.alibabacloud.com", "4103531455503354461"),
 }
 # An access token this near its end is replaced before it is used.
-_RENEWED_BEFORE = 1200.0
+_RENEW_BEFORE = 1200.0
 # Keys that the CLI left in the file are used while they live so much longer, then new ones are fetched.
-_KEPT_KEYS_LIVE = 1200.0
+_MIN_KEPT_LIFE = 1200.0
 
 
 class CloudSSOProvider(Provider):
@@ -37,8 +39,8 @@ class CloudSSOProvider(Provider):
     Args:
         fields: The profile, as the CLI wrote it.
         fetch: The HTTP callable.
-        timeouts: Of the one question.
-        clock: Our time, as ``time.time`` tells it.
+        timeouts: Of the one request.
+        clock: Our time, in seconds since 1970.
     """
 
     name = "cloud_sso"
@@ -57,16 +59,12 @@ class CloudSSOProvider(Provider):
         self._clock = clock
 
     def fetch_credentials(self) -> Credentials:
-        """Use the keys that the CLI left while they live, else ask the sign-in service.
-
-        Raises:
-            CredentialsRefused: If the sign-in has ended or the service gives no keys.
-        """
-        return hand_out(self._asked())
+        """Use the keys that the CLI left while they live, else ask the sign-in service."""
+        return unwrap(self._asked())
 
     def _asked(self) -> Credentials | SourceFailure:
         now = self._clock()
-        if kept := kept_keys(self._fields, self.name, now, _KEPT_KEYS_LIVE):
+        if kept := kept_keys(self._fields, self.name, now, _MIN_KEPT_LIFE):
             return kept
         fields = self._fields
         address = _origin(str(fields.get("cloud_sso_sign_in_url") or ""))
@@ -110,7 +108,7 @@ class CloudSSOProvider(Provider):
         return f"sign in again with `aliyun configure --mode CloudSSO --profile {self._fields.get('name')}`"
 
     def describe(self) -> str:
-        """Tell the account, the access configuration and the service."""
+        """Return the account, the access configuration and the service."""
         account, config = self._fields.get("cloud_sso_account_id"), self._fields.get("cloud_sso_access_config")
         address = _origin(str(self._fields.get("cloud_sso_sign_in_url") or ""))
         where = "no usable address" if isinstance(address, SourceFailure) else address
@@ -136,8 +134,8 @@ class OAuthProvider(Provider):
     Args:
         fields: The profile, as the CLI wrote it.
         fetch: The HTTP callable.
-        timeouts: Of each question.
-        clock: Our time, as ``time.time`` tells it.
+        timeouts: Of each request.
+        clock: Our time, in seconds since 1970.
     """
 
     name = "oauth"
@@ -165,46 +163,42 @@ class OAuthProvider(Provider):
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Let what the file says travel, and not the tokens fetched since."""
+        """Keep what the file says, and not the tokens fetched since."""
         return {**self.__dict__, "_tokens": self._written()}
 
     def is_of(self, fields: Mapping[str, Any]) -> bool:
-        """Tell whether a profile still holds the sign-in that this source works with."""
+        """Return whether a profile still holds the sign-in that this source works with."""
         return all(
             self._fields.get(key) == fields.get(key)
             for key in ("oauth_site_type", "oauth_refresh_token", "oauth_access_token")
         )
 
     def fetch_credentials(self) -> Credentials:
-        """Use the keys that the CLI left while they live, else exchange the access token for new ones.
-
-        Raises:
-            CredentialsRefused: If the sign-in has ended or the service gives no keys.
-        """
-        return hand_out(self._asked())
+        """Use the keys that the CLI left while they live, else exchange the access token for new ones."""
+        return unwrap(self._asked())
 
     def _asked(self) -> Credentials | SourceFailure:
         now = self._clock()
-        if kept := kept_keys(self._fields, self.name, now, _KEPT_KEYS_LIVE):
+        if kept := kept_keys(self._fields, self.name, now, _MIN_KEPT_LIFE):
             return kept
         site = OAUTH_SITES.get(str(self._fields.get("oauth_site_type") or "CN").lower())
         if site is None:
             return SourceFailure("oauth_site_type is neither CN nor INTL")
         tokens = self._tokens
-        ends_soon = tokens.ends_at is None or tokens.ends_at - now <= _RENEWED_BEFORE
+        ends_soon = tokens.ends_at is None or tokens.ends_at - now <= _RENEW_BEFORE
         renewed = False
         if tokens.refresh and (ends_soon or not tokens.access):
             failure = self._renew(site, now)
             renewed = failure is None
             if failure is not None and (not tokens.access or (tokens.ends_at or 0) <= now):
-                return kept_keys(self._fields, self.name, now, 0) or self._told(failure)
+                return kept_keys(self._fields, self.name, now, 0) or self._with_hint(failure)
         if not self._tokens.access:
-            return self._told(SourceFailure("there is no sign-in"))
-        outcome = self._exchange(site[0], now)
-        if isinstance(outcome, SourceFailure) and outcome.http_status == 401 and tokens.refresh and not renewed:
+            return self._with_hint(SourceFailure("there is no sign-in"))
+        result = self._exchange(site[0], now)
+        if isinstance(result, SourceFailure) and result.http_status == 401 and tokens.refresh and not renewed:
             failure = self._renew(site, now)
-            outcome = self._exchange(site[0], now) if failure is None else failure
-        return self._told(outcome) if isinstance(outcome, SourceFailure) else outcome
+            result = self._exchange(site[0], now) if failure is None else failure
+        return self._with_hint(result) if isinstance(result, SourceFailure) else result
 
     def _renew(self, site: tuple[str, str], now: float) -> SourceFailure | None:
         """Replace the tokens; None if that was done."""
@@ -262,14 +256,14 @@ class OAuthProvider(Provider):
             return reply
         return keys_in(reply.fields, who="the OAuth service", source=self.name, offset=reply.offset, now=now)
 
-    def _told(self, failure: SourceFailure) -> SourceFailure:
+    def _with_hint(self, failure: SourceFailure) -> SourceFailure:
         if failure.transient:
             return failure
         hint = f"sign in again with `aliyun configure --mode OAuth --profile {self._fields.get('name')}`"
         return replace(failure, reason=f"{failure.reason}; {hint}")
 
     def describe(self) -> str:
-        """Tell the site."""
+        """Return the site."""
         return f"OAuth sign-in at site {self._fields.get('oauth_site_type') or 'CN'}"
 
 
@@ -299,7 +293,7 @@ def _origin(url: str) -> str | SourceFailure:
     """Return the scheme and host of a sign-in page."""
     if not url:
         return SourceFailure("cloud_sso_sign_in_url is not set")
-    if reason := fault_of_url(url):
+    if reason := url_problem(url):
         return SourceFailure(f"cloud_sso_sign_in_url cannot be used: {reason}")
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"

@@ -33,15 +33,15 @@ class StaticProvider(Provider):
         source: str = "arguments",
     ) -> None:
         try:
-            self._credentials, fault = Credentials(access_key_id, access_key_secret, sts_token, source=source), ""
+            self._credentials, problem = Credentials(access_key_id, access_key_secret, sts_token, source=source), ""
         except ValueError as error:
-            fault = str(error)
-        if fault:
-            raise CredentialsRefused(f"{source}: {fault}")
+            problem = str(error)
+        if problem:
+            raise CredentialsRefused(f"{source}: {problem}")
 
     @classmethod
     def of(cls, credentials: Credentials) -> StaticProvider:
-        """Hand out a snapshot that is there already."""
+        """Return a provider of these credentials."""
         provider = cls.__new__(cls)
         provider._credentials = credentials  # noqa: SLF001 - it is one of ours
         return provider
@@ -51,5 +51,5 @@ class StaticProvider(Provider):
         return self._credentials
 
     def describe(self) -> str:
-        """Tell the masked key and where it came from."""
+        """Return the masked key and where it came from."""
         return f"key {self._credentials.masked_id} from {self._credentials.source}"

@@ -1,43 +1,42 @@
-"""Keys that a service of the platform hands out at a URL."""
+"""The keys that a service of the platform returns at a URL."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ots_config.credentials.environment_names import CREDENTIALS_URI, variable
 from ots_config.credentials.http import (
     Fetch,
-    Reply,
+    JSONReply,
     Timeouts,
     ask,
-    fault_of_url,
     keys_in,
     shown_url,
+    url_problem,
 )
 from ots_config.credentials.provider import Provider
-from ots_config.credentials.result import SourceFailure, hand_out, missing, told, told_code, told_request_id
-from ots_config.credentials.variables import CREDENTIALS_URI, variable
+from ots_config.credentials.result import SourceFailure, missing, safe_code, safe_request_id, safe_text, unwrap
 
 if TYPE_CHECKING:
     from ots_config.credentials.credentials import Credentials
 
 
 class URIProvider(Provider):
-    """The keys that a URL answers with.
+    """The keys that a URL returns.
 
     The answer is ``{"Code": "Success", "AccessKeyId", "AccessKeySecret", "SecurityToken", "Expiration"}``; ``Code`` may
     be left out. The URL is asked exactly as it is given, port and repeated query keys included. It must be ``https``,
     or ``http`` at an address of this machine or of a private network; a host name may be asked by ``http`` only
-    with ``allow_http``, as nobody can tell where a name leads.
+    with ``allow_http``, as a name may lead anywhere.
 
     Args:
         fetch: The HTTP callable.
         uri: The URL; ``ALIBABA_CLOUD_CREDENTIALS_URI`` if not given.
         allow_http: Whether plain ``http`` may go anywhere.
-        environ: The environment; None is this process's.
-        timeouts: Of the one question.
-        clock: Our time, as ``time.time`` tells it.
+        timeouts: Of the one request.
+        clock: Our time, in seconds since 1970.
     """
 
     name = "uri"
@@ -48,30 +47,23 @@ class URIProvider(Provider):
         fetch: Fetch,
         uri: str | None = None,
         allow_http: bool = False,
-        environ: Mapping[str, str] | None = None,
         timeouts: Timeouts | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._fetch = fetch
         self._uri = uri
         self._allow_http = allow_http
-        self._environ = environ
         self._timeouts = timeouts or Timeouts()
         self._clock = clock
 
     def fetch_credentials(self) -> Credentials:
-        """Ask the URL once.
-
-        Raises:
-            CredentialsUnavailable: If no URL is set.
-            CredentialsRefused: If it may not be asked, does not answer, or not with keys.
-        """
-        return hand_out(self._asked(self._url()))
+        """Ask the URL once."""
+        return unwrap(self._asked(self._url()))
 
     def _asked(self, url: str) -> Credentials | SourceFailure:
         if not url:
             return missing(f"{CREDENTIALS_URI} is not set")
-        if reason := fault_of_url(url, http="anywhere" if self._allow_http else "private"):
+        if reason := url_problem(url, http="anywhere" if self._allow_http else "private"):
             return SourceFailure(f"the credentials URI cannot be used: {reason}")
         who = f"the credentials URI {shown_url(url)}"
         now = self._clock()
@@ -81,21 +73,21 @@ class URIProvider(Provider):
         return _keys(reply, who, self.name, now)
 
     def _url(self) -> str:
-        return self._uri or variable(self._environ, CREDENTIALS_URI)
+        return self._uri or variable(CREDENTIALS_URI)
 
     def describe(self) -> str:
-        """Tell the URL without its query, which may hold a secret."""
+        """Return the URL without its query, which may hold a secret."""
         url = self._url()
         if not url:
             return f"{CREDENTIALS_URI}, which is not set"
-        return "a URL that cannot be used" if fault_of_url(url, http="anywhere") else shown_url(url)
+        return "a URL that cannot be used" if url_problem(url, http="anywhere") else shown_url(url)
 
 
-def _keys(reply: Reply, who: str, source: str, now: float) -> Credentials | SourceFailure:
+def _keys(reply: JSONReply, who: str, source: str, now: float) -> Credentials | SourceFailure:
     fields = reply.fields
     if fields.get("Code", "Success") != "Success":
-        code, message = told_code(fields.get("Code")), told(fields.get("Message", ""))
+        code, message = safe_code(fields.get("Code")), safe_text(fields.get("Message", ""))
         said = ": ".join(part for part in (code, message) if part) or "no reason"
-        request_id = told_request_id(fields.get("RequestId"))
+        request_id = safe_request_id(fields.get("RequestId"))
         return SourceFailure(f"{who} refused: {said}", code=code, request_id=request_id, http_status=200)
     return keys_in(fields, who=who, source=source, offset=reply.offset, token=False, now=now)

@@ -22,7 +22,8 @@ import pytest
 
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.providers.aliyun_cli import ProfileProvider
-from ots_config.credentials.sts import AssumeRoleProvider, Pace
+from ots_config.credentials.providers.assume_role import AssumeRoleProvider
+from ots_config.credentials.sts import Pace
 from ots_config.errors import ConnectFailed, ResponseLost
 
 
@@ -321,6 +322,21 @@ def shows_no_secret(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[Base
 
 
 @pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[str, str]], None]:
+    """Return what sets variables in place of those that it set before."""
+    known: list[str] = []
+
+    def put(variables: Mapping[str, str]) -> None:
+        for name in known:
+            monkeypatch.delenv(name)
+        known[:] = variables
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return put
+
+
+@pytest.fixture
 def assume(cloud: Any, fetch: Any, pace: Pace, source: Credentials) -> Any:
     """Return what makes a provider that asks the cloud."""
 
@@ -352,7 +368,7 @@ def write(path: Path) -> Any:
 
 
 @pytest.fixture
-def cli(fetch: Any, pace: Pace, tmp_path: Path, cloud: Any) -> Any:
+def cli(fetch: Any, pace: Pace, tmp_path: Path, cloud: Any, environment: Any) -> Any:
     """Return what makes a provider in that home, whose STS and sign-in services are the cloud's."""
 
     def diverted(method: str, url: str, **options: Any) -> Any:
@@ -361,7 +377,7 @@ def cli(fetch: Any, pace: Pace, tmp_path: Path, cloud: Any) -> Any:
         return fetch(method, url, **options)
 
     def make(**options: Any) -> ProfileProvider:
-        environ = {"ALIBABA_CLOUD_STS_ENDPOINT": cloud.url, **options.pop("environ", {})}
-        return ProfileProvider(fetch=diverted, pace=pace, home=tmp_path, environ=environ, **options)
+        environment({"ALIBABA_CLOUD_STS_ENDPOINT": cloud.url, **options.pop("environ", {})})
+        return ProfileProvider(fetch=diverted, pace=pace, home=tmp_path, **options)
 
     return make

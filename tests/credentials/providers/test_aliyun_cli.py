@@ -94,10 +94,10 @@ def test_what_somebody_asked_for_must_be_there(write: Any, cli: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('{"current": "MARKED', "is no JSON: Unterminated string starting at at line 1, column 13"),
+        ('{"current": "MARKED', "is not JSON: Unterminated string starting at at line 1, column 13"),
         ("[]", "holds no JSON object"),
-        ("[" * 100_000, "is no JSON"),
-        ("", "is no JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("", "is not JSON"),
     ],
     ids=["broken", "list", "deep", "empty"],
 )
@@ -141,7 +141,7 @@ def test_a_file_that_others_can_read_is_warned_about_once(
     for _ in range(3):
         cli().describe()
     assert [record.getMessage() for record in caplog.records] == [
-        f"{written} holds secrets and other users can read or change it (mode 640): chmod 600 it"
+        f"{written} holds secrets and other users can read or change it (mode 640): chmod 600 {written}"
     ]
 
 
@@ -179,7 +179,7 @@ def test_temporary_keys(write: Any, cli: Any, mode: str) -> None:
         ({"mode": "Anonymous"}, "nobody anonymously"),
         ({"mode": "RsaKeyPair", "private_key": "MARKED"}, "key pairs are deprecated"),
         ({"mode": "Other"}, "mode Other cannot be used: no such mode is known"),
-        ({"mode": "RamRoleArn", "ram_role_arn": "x"}, "no role's ARN"),
+        ({"mode": "RamRoleArn", "ram_role_arn": "x"}, "is not a valid role ARN"),
         ({"mode": "RamRoleArn", "access_key_id": "", "access_key_secret": ""}, "holds no keys yet"),
         ({"mode": "RamRoleArn", "ram_role_arn": ROLE, "expired_seconds": 60}, "900 to 43200"),
         ({"mode": "RamRoleArn", "ram_role_arn": ROLE, "sts_endpoint": "http://example.com"}, "plain http"),
@@ -214,5 +214,5 @@ def test_what_it_says_of_itself(write: Any, cli: Any, path: Path) -> None:
     assert cli(profile="dev").describe() == f"profile dev in {path}"
     write({**AK, "access_key_id": "abcdefgh"})
     assert cli().describe() == f"profile default in {path}: key ab**** from profile"
-    assert repr(cli()) == f"<ProfileProvider: current in {path}>"
+    assert repr(cli()) == f"<ProfileProvider: {cli().describe()}>"
     assert cli(environ={"ALIBABA_CLOUD_IGNORE_PROFILE": "1"}).describe() == f"the current profile in {path}"

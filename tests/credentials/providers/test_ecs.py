@@ -77,11 +77,12 @@ def clock() -> list[float]:
 
 
 @pytest.fixture
-def ecs(fetch: Any, cloud: Any, clock: list[float]) -> Any:
+def ecs(fetch: Any, cloud: Any, clock: list[float], environment: Any) -> Any:
     """Return what makes a provider that asks this instance."""
 
     def make(**options: Any) -> ECSRoleProvider:
-        given = {"fetch": fetch, "endpoint": cloud.url, "environ": {}, "monotonic": lambda: clock[0], **options}
+        environment(options.pop("environ", {}))
+        given = {"fetch": fetch, "endpoint": cloud.url, "monotonic": lambda: clock[0], **options}
         return ECSRoleProvider(**given)
 
     return make
@@ -170,14 +171,15 @@ def test_no_role_attached(instance: Instance, ecs: Any) -> None:
 
 
 @pytest.mark.usefixtures("instance")
-def test_the_endpoint_of_the_environment(fetch: Any, cloud: Any) -> None:
+def test_the_endpoint_of_the_environment(fetch: Any, cloud: Any, environment: Any) -> None:
     """ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT replaces the address; names and public addresses need https."""
-    environ = {"ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT": f"{cloud.url}/"}
-    assert ECSRoleProvider(fetch=fetch, environ=environ).fetch_credentials().access_key_id
+    environment({"ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT": f"{cloud.url}/"})
+    assert ECSRoleProvider(fetch=fetch).fetch_credentials().access_key_id
     for url in ("http://metadata.example.com", "http://8.8.8.8", "nonsense"):
         with pytest.raises(CredentialsRefused, match="address cannot be used"):
-            ECSRoleProvider(fetch=fetch, endpoint=url, environ={}).fetch_credentials()
-    assert "http://100.100.100.200" in ECSRoleProvider(fetch=fetch, environ={}).describe()
+            ECSRoleProvider(fetch=fetch, endpoint=url).fetch_credentials()
+    environment({})
+    assert "http://100.100.100.200" in ECSRoleProvider(fetch=fetch).describe()
 
 
 def test_the_usual_address_may_be_asked() -> None:
@@ -189,7 +191,7 @@ def test_the_usual_address_may_be_asked() -> None:
         raise OSError
 
     with pytest.raises(CredentialsUnavailable, match="the metadata service gave no answer"):
-        ECSRoleProvider(fetch=looking, environ={}).fetch_credentials()
+        ECSRoleProvider(fetch=looking).fetch_credentials()
     ((method, url, patience),) = seen
     assert (method, url) == ("PUT", "http://100.100.100.200/latest/api/token")
     assert patience < 1.0
@@ -206,7 +208,7 @@ def test_off_the_cloud(fetch: Any, silent: str, shows_no_secret: Any) -> None:
     """Where nothing answers, or only silence, the source does not apply, after one question."""
     probe = Timeouts(connect=0.05, read=0.05)
     for address in ("http://127.0.0.1:1", silent):
-        provider = ECSRoleProvider(fetch=fetch, endpoint=address, environ={}, probe=probe)
+        provider = ECSRoleProvider(fetch=fetch, endpoint=address, probe=probe)
         with pytest.raises(CredentialsUnavailable, match="the metadata service gave no answer") as caught:
             provider.fetch_credentials()
         shows_no_secret(caught.value)
@@ -245,7 +247,7 @@ def test_a_copy_forgets_the_token(ecs: Any) -> None:
         ({"Code": "Success"}, "gave no access key id"),
         (b"<html>MARKED</html>", "a web page"),
         (b"", "the body is empty"),
-        (b"MARKED", "no JSON"),
+        (b"MARKED", "not JSON"),
     ],
     ids=["code", "no-keys", "html", "empty", "text"],
 )
@@ -288,10 +290,10 @@ def test_something_else_at_the_address(cloud: Any, fetch: Any, reply: Any, shows
 
     cloud.next = [cloud.answer(*reply)] * 2
     with pytest.raises(CredentialsUnavailable, match="gave no token") as caught:
-        ECSRoleProvider(fetch=gateway, environ={}).fetch_credentials()
+        ECSRoleProvider(fetch=gateway).fetch_credentials()
     shows_no_secret(caught.value)
     with pytest.raises(CredentialsRefused, match="gave no token"):
-        ECSRoleProvider(fetch=gateway, role_name="worker", environ={}).fetch_credentials()
+        ECSRoleProvider(fetch=gateway, role_name="worker").fetch_credentials()
 
 
 @pytest.mark.usefixtures("instance")

@@ -147,7 +147,7 @@ def test_no_entry() -> None:
         ('["MARKED"]', "is not of the form"),
         ('{"access_key_id": "MARKED"}', "gave no access key secret"),
         ('{"access_key_id": "a b", "access_key_secret": "MARKED"}', "cannot be used: access_key_id"),
-        ('{"access_key_id": "a", "access_key_secret": "MARKED", "expires_at": "MARKED"}', "no time that can be read"),
+        ('{"access_key_id": "a", "access_key_secret": "MARKED", "expires_at": "MARKED"}', "not a time"),
     ],
     ids=["text", "list", "half", "space", "end"],
 )
@@ -221,7 +221,7 @@ def test_plaintext_is_refused_unless_allowed(use: Any) -> None:
     use(backend)
     for act in (lambda: Keychain().store(KEYS), lambda: Keychain().read()):
         with pytest.raises(
-            CredentialsUnavailable, match=r"not safe \(PlaintextKeyring\): allow it in words, or install"
+            CredentialsUnavailable, match=r"not safe \(PlaintextKeyring\): allow it \(keyring_plaintext\), or install"
         ):
             act()
     assert not backend.entries

@@ -25,29 +25,28 @@ def token_file(tmp_path: Path, marked: Any) -> Path:
 
 
 @pytest.fixture
-def environ(token_file: Path, cloud: Any) -> dict[str, str]:
-    """Return the variables that a platform sets."""
-    return {
-        "ALIBABA_CLOUD_ROLE_ARN": ROLE,
-        "ALIBABA_CLOUD_OIDC_PROVIDER_ARN": PROVIDER,
-        "ALIBABA_CLOUD_OIDC_TOKEN_FILE": str(token_file),
-        "ALIBABA_CLOUD_STS_ENDPOINT": cloud.url,
-    }
+def environ(token_file: Path, cloud: Any, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Set the variables that a platform sets; return what changes them."""
+    monkeypatch.setenv("ALIBABA_CLOUD_ROLE_ARN", ROLE)
+    monkeypatch.setenv("ALIBABA_CLOUD_OIDC_PROVIDER_ARN", PROVIDER)
+    monkeypatch.setenv("ALIBABA_CLOUD_OIDC_TOKEN_FILE", str(token_file))
+    monkeypatch.setenv("ALIBABA_CLOUD_STS_ENDPOINT", cloud.url)
+    return monkeypatch
 
 
 @pytest.fixture
-def oidc(fetch: Any, pace: Pace, environ: dict[str, str]) -> Any:
+def oidc(fetch: Any, pace: Pace, environ: pytest.MonkeyPatch) -> Any:
     """Return what makes a provider."""
 
     def make(**options: Any) -> OIDCRoleProvider:
-        return OIDCRoleProvider(**{"fetch": fetch, "pace": pace, "environ": environ, **options})
+        return OIDCRoleProvider(**{"fetch": fetch, "pace": pace, **options})
 
     return make
 
 
-def test_the_token_is_posted_unsigned(cloud: Any, oidc: Any, environ: dict[str, str], marked: Any) -> None:
+def test_the_token_is_posted_unsigned(cloud: Any, oidc: Any, environ: pytest.MonkeyPatch, marked: Any) -> None:
     """The request has no key and no signature; the token, without its line end, is in the body and in no address."""
-    environ["ALIBABA_CLOUD_ROLE_SESSION_NAME"] = "pod-7"
+    environ.setenv("ALIBABA_CLOUD_ROLE_SESSION_NAME", "pod-7")
     keys = oidc(duration=900, policy={"Version": "1"}).fetch_credentials()
     (asked,) = cloud.asked
     assert (asked.method, asked.path) == ("POST", "/")
@@ -78,9 +77,9 @@ def test_the_token_is_read_again_at_each_fetch(cloud: Any, oidc: Any, token_file
 
 
 @pytest.mark.parametrize("absent", ["ROLE_ARN", "OIDC_PROVIDER_ARN", "OIDC_TOKEN_FILE"])
-def test_it_applies_only_if_all_is_set(oidc: Any, environ: dict[str, str], absent: str) -> None:
+def test_it_applies_only_if_all_is_set(oidc: Any, environ: pytest.MonkeyPatch, absent: str) -> None:
     """Without any one of the three variables, or with an empty one, a chain goes on and is told which it was."""
-    environ[f"ALIBABA_CLOUD_{absent}"] = ""
+    environ.setenv(f"ALIBABA_CLOUD_{absent}", "")
     with pytest.raises(CredentialsUnavailable, match=f"ALIBABA_CLOUD_{absent} is not set"):
         oidc().fetch_credentials()
 
@@ -121,7 +120,7 @@ def test_token_files_that_hold_none(
     shows_no_secret(caught.value)
 
 
-def test_refusals(cloud: Any, oidc: Any, environ: dict[str, str], marked: Any, shows_no_secret: Any) -> None:
+def test_refusals(cloud: Any, oidc: Any, environ: pytest.MonkeyPatch, marked: Any, shows_no_secret: Any) -> None:
     """An expired token, a server that repeats it, and a wrong role are refusals that do not show it."""
     cloud.next = [
         cloud.refusal(400, "AuthenticationFail.OIDCToken.Expired", "This JsonWebToken is expired."),
@@ -137,16 +136,17 @@ def test_refusals(cloud: Any, oidc: Any, environ: dict[str, str], marked: Any, s
         with pytest.raises(CredentialsRefused, match=told) as caught:
             oidc().fetch_credentials()
         shows_no_secret(caught.value)
-    environ["ALIBABA_CLOUD_ROLE_ARN"] = "nonsense"
-    with pytest.raises(CredentialsRefused, match="no role's ARN") as caught:
+    environ.setenv("ALIBABA_CLOUD_ROLE_ARN", "nonsense")
+    with pytest.raises(CredentialsRefused, match="is not a valid role ARN") as caught:
         oidc().fetch_credentials()
     shows_no_secret(caught.value)
 
 
-def test_description(oidc: Any, environ: dict[str, str], token_file: Path) -> None:
+def test_description(oidc: Any, environ: pytest.MonkeyPatch, token_file: Path) -> None:
     """It tells the role, the provider and the file, and says so if there are none."""
     told = oidc().describe()
     assert all(text in told for text in (ROLE, PROVIDER, str(token_file)))
     assert told in repr(oidc())
-    environ.clear()
+    for name in ("ROLE_ARN", "OIDC_PROVIDER_ARN", "OIDC_TOKEN_FILE", "STS_ENDPOINT"):
+        environ.delenv(f"ALIBABA_CLOUD_{name}")
     assert oidc().describe() == "no role at no address, with the token of no provider in no token file"

@@ -73,7 +73,7 @@ def test_the_address_of_a_role(
 
     write(role(marked, **fields))
     with pytest.raises(CredentialsRefused):
-        ProfileProvider(fetch=looking, path=path, environ={}, pace=pace).fetch_credentials()
+        ProfileProvider(fetch=looking, path=path, pace=pace).fetch_credentials()
     assert set(asked) == {f"https://{host}/"}
 
 
@@ -168,5 +168,5 @@ def test_credentials_uri_and_external(write: Any, cli: Any, cloud: Any) -> None:
     text = "import json; print(json.dumps({'mode': 'AK', 'access_key_id': 'x', 'access_key_secret': 's'}))"
     write({"name": "default", "mode": "External", "process_command": f'"{sys.executable}" -S -c "{text}"'})
     assert cli().fetch_credentials().source == "profile default/process"
-    with pytest.raises(CredentialsRefused, match="forbids to run"):
+    with pytest.raises(CredentialsRefused, match="forbids running"):
         cli(environ={"ALIBABA_CLOUD_DISABLE_EXTERNAL_PROCESS": "1"}).fetch_credentials()

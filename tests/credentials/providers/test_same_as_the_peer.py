@@ -17,12 +17,12 @@ from alibabacloud_credentials.provider import (
 )
 
 from ots_config.credentials.credentials import Credentials
-from ots_config.credentials.identity import Identity, caller_identity
+from ots_config.credentials.providers.assume_role import AssumeRoleProvider
 from ots_config.credentials.providers.ecs import ECSRoleProvider
-from ots_config.credentials.providers.external import ForeignProvider
+from ots_config.credentials.providers.external import ForeignProvider, adapted
 from ots_config.credentials.providers.oidc import OIDCRoleProvider
 from ots_config.credentials.providers.uri import URIProvider
-from ots_config.credentials.sts import AssumeRoleProvider, Pace
+from ots_config.credentials.sts import Identity, Pace, STSAddress, caller_identity
 from ots_config.emulator import Emulator
 from ots_config.errors import CredentialsRefused
 from ots_config.request.transport import Fetcher
@@ -44,7 +44,7 @@ def who(emulator: Any, pace: Pace) -> Any:
     """Return what tells whose keys a provider hands out, as the emulator's STS sees it."""
 
     def ask(provider: Any) -> Identity:
-        return caller_identity(provider, FETCH, endpoint=emulator.endpoint, pace=pace)
+        return caller_identity(adapted(provider).get_credentials(), FETCH, STSAddress(emulator.endpoint), pace=pace)
 
     return ask
 

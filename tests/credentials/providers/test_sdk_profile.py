@@ -24,12 +24,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ini(fetch: Any, pace: Pace, tmp_path: Path, cloud: Any) -> Any:
+def ini(fetch: Any, pace: Pace, tmp_path: Path, cloud: Any, environment: Any) -> Any:
     """Return what makes a provider in that home."""
 
     def make(**options: Any) -> INIProvider:
-        environ = {"ALIBABA_CLOUD_STS_ENDPOINT": cloud.url, **options.pop("environ", {})}
-        return INIProvider(fetch=fetch, pace=pace, home=tmp_path, environ=environ, **options)
+        environment({"ALIBABA_CLOUD_STS_ENDPOINT": cloud.url, **options.pop("environ", {})})
+        return INIProvider(fetch=fetch, pace=pace, home=tmp_path, **options)
 
     return make
 
@@ -128,7 +128,7 @@ def test_what_does_not_apply(folder: Path, ini: Any) -> None:
         ("[default]\ntype = rsa_key_pair\nprivate_key_file = MARKED\n", "key pairs are deprecated"),
         ("[default]\ntype = bearer\nbearer_token = MARKED\n", "no bearer tokens"),
         ("[default]\ntype = other\n", "no such type is known"),
-        ("[default]\ntype = ram_role_arn\naccess_key_id = a\naccess_key_secret = MARKED\n", "no role's ARN"),
+        ("[default]\ntype = ram_role_arn\naccess_key_id = a\naccess_key_secret = MARKED\n", "is not a valid role ARN"),
         (f"[default]\ntype = ram_role_arn\nrole_arn = {ROLE}\n", "access_key_id and access_key_secret are empty"),
         (
             f"[default]\ntype=ram_role_arn\nrole_arn={ROLE}\naccess_key_id=a\naccess_key_secret=MARKED\n"  # noqa: ISC004
@@ -138,8 +138,8 @@ def test_what_does_not_apply(folder: Path, ini: Any) -> None:
         ("[default]\ntype = oidc_role_arn\nrole_arn = x\n", "oidc_provider_arn and oidc_token_file_path are empty"),
         ("access_key_secret = MARKED\n", "no section is open at line 1"),
         ("[default]\naccess_key_id = a\nMARKED\n", "line 3 is neither"),
-        ("[default]\naccess_key_id = a\naccess_key_id = MARKED\n", "line 3 says again"),
-        ("[default]\naccess_key_id = a\n[default]\n", "line 3 says again"),
+        ("[default]\naccess_key_id = a\naccess_key_id = MARKED\n", "line 3 repeats"),
+        ("[default]\naccess_key_id = a\n[default]\n", "line 3 repeats"),
     ],
 )
 def test_sections_that_yield_no_keys(folder: Path, ini: Any, text: str, told: str, shows_no_secret: Any) -> None:
@@ -250,7 +250,7 @@ def test_a_file_that_others_can_read_is_warned_about_once(
     (record,) = caplog.records
     assert record.name == "ots_config.credentials"
     assert record.getMessage() == (
-        f"{path} holds secrets and other users can read or change it (mode 644): chmod 600 it"
+        f"{path} holds secrets and other users can read or change it (mode 644): chmod 600 {path}"
     )
 
 
@@ -260,6 +260,6 @@ def test_what_it_says_of_itself(folder: Path, ini: Any) -> None:
     write(folder / "credentials", "[default]\naccess_key_id = abcdefgh\naccess_key_secret = MARKED\n")
     assert ini().describe() == f"[default] in {folder}/credentials: key ab**** from ini"
     assert "MARKED" not in repr(ini())
-    provider = INIProvider(fetch=None, home=folder.parent, environ={})  # type: ignore[arg-type]
+    provider = INIProvider(fetch=None, home=folder.parent)  # type: ignore[arg-type]
     provider.fetch_credentials()
     assert b"MARKED" not in pickle.dumps(provider)

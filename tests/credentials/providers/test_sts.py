@@ -11,9 +11,9 @@ import pytest
 
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.http import Timeouts
-from ots_config.credentials.identity import Identity, caller_identity
-from ots_config.credentials.sts import AssumeRoleProvider, Pace, STSAddress
-from ots_config.errors import CredentialsRefused, CredentialsUnavailable, SettingsError
+from ots_config.credentials.providers.assume_role import AssumeRoleProvider
+from ots_config.credentials.sts import Identity, Pace, STSAddress, caller_identity
+from ots_config.errors import CredentialsRefused, SettingsError
 
 ROLE = "acs:ram::1234567890123:role/firstrole"
 POLICY = {"Version": "1", "Statement": [{"Action": ["ots:*"], "Effect": "Allow", "Resource": ["*"]}]}
@@ -173,17 +173,19 @@ def test_allowed_durations(cloud: Any, assume: Any, duration: Any) -> None:
         ({"endpoint": "http://localhost:80"}, {}, "http://localhost:80/"),
     ],
 )
-def test_address(address: dict[str, Any], environ: dict[str, str], url: str) -> None:
+def test_address(address: dict[str, Any], environ: dict[str, str], url: str, environment: Any) -> None:
     """An endpoint goes before a region and a region before the central service; arguments before the environment."""
-    assert STSAddress(**address, environ=environ).url() == url
+    environment(environ)
+    assert STSAddress(**address).url() == url
 
 
-def test_a_vpc_address_needs_a_region(fetch: Any, source: Credentials) -> None:
+def test_a_vpc_address_needs_a_region(fetch: Any, source: Credentials, environment: Any) -> None:
     """To ask for the VPC address without a region is an error, not silently the public address."""
     with pytest.raises(SettingsError, match="region"):
-        STSAddress(vpc=True, environ={}).url()
+        STSAddress(vpc=True).url()
+    environment({"OTS_STS_VPC": "true"})
     with pytest.raises(CredentialsRefused, match="region"):
-        AssumeRoleProvider(source, ROLE, fetch=fetch, environ={"OTS_STS_VPC": "true"}).fetch_credentials()
+        AssumeRoleProvider(source, ROLE, fetch=fetch).fetch_credentials()
 
 
 def test_the_environment_is_read_at_each_fetch(
@@ -198,27 +200,6 @@ def test_the_environment_is_read_at_each_fetch(
     monkeypatch.setenv("ALIBABA_CLOUD_ROLE_SESSION_NAME", "not allowed")
     with pytest.raises(CredentialsRefused, match="ALIBABA_CLOUD_ROLE_SESSION_NAME"):
         provider.fetch_credentials()
-
-
-def test_a_role_from_the_environment(cloud: Any, fetch: Any, pace: Pace, source: Credentials) -> None:
-    """OTS_ROLE_ARN and its companions say everything about a role."""
-    environ = {
-        "OTS_ROLE_ARN": ROLE,
-        "OTS_ROLE_SESSION_NAME": "worker",
-        "ALIBABA_CLOUD_ROLE_SESSION_NAME": "other",
-        "OTS_ROLE_DURATION": "900",
-        "OTS_ROLE_POLICY": '{"Version": "1"}',
-        "OTS_ROLE_EXTERNAL_ID": "outside",
-        "OTS_STS_ENDPOINT": cloud.url,
-    }
-    AssumeRoleProvider.from_environment(source, fetch=fetch, environ=environ, pace=pace).fetch_credentials()
-    form = cloud.asked[0].form
-    assert (form["RoleArn"], form["RoleSessionName"], form["DurationSeconds"]) == (ROLE, "worker", "900")
-    assert (form["Policy"], form["ExternalId"]) == ('{"Version": "1"}', "outside")
-    with pytest.raises(SettingsError, match="OTS_ROLE"):
-        AssumeRoleProvider.from_environment(source, fetch=fetch, environ={**environ, "OTS_ROLE_DURATION": "5"})
-    with pytest.raises(CredentialsUnavailable, match="OTS_ROLE_ARN is not set"):
-        AssumeRoleProvider.from_environment(source, fetch=fetch, environ={})
 
 
 # --- what it says of itself ---------------------------------------------------------------------------------------
@@ -263,9 +244,9 @@ def test_a_pace_is_plain_numbers() -> None:
 
 def test_caller_identity(cloud: Any, fetch: Any, assume: Any, pace: Pace, source: Credentials) -> None:
     """GetCallerIdentity tells the account and the role, of plain keys and of a provider's."""
-    identity = caller_identity(source, fetch, endpoint=cloud.url, pace=pace)
+    identity = caller_identity(source, fetch, STSAddress(cloud.url), pace=pace)
     assert identity == Identity("1234567890123", ROLE, "AssumedRoleUser", "300:session", None, "300")
-    assert caller_identity(assume(), fetch, endpoint=cloud.url, pace=pace) == identity
+    assert caller_identity(assume().get_credentials(), fetch, STSAddress(cloud.url), pace=pace) == identity
     assert cloud.asked[-1].form["SecurityToken"] == cloud.known["STS.Handed1"][1]
 
 
@@ -273,13 +254,13 @@ def test_caller_identity_of_wrong_keys(cloud: Any, fetch: Any, pace: Pace, marke
     """Wrong keys, a wrong address and an odd answer are refusals that tell nothing secret."""
     wrong = Credentials("nobody", marked.SECRET)
     with pytest.raises(CredentialsRefused, match=r"InvalidAccessKeyId\.NotFound") as caught:
-        caller_identity(wrong, fetch, endpoint=cloud.url, pace=pace)
+        caller_identity(wrong, fetch, STSAddress(cloud.url), pace=pace)
     shows_no_secret(caught.value)
     with pytest.raises(CredentialsRefused, match="plain http"):
-        caller_identity(wrong, fetch, endpoint="http://sts.example.com", pace=pace)
+        caller_identity(wrong, fetch, STSAddress("http://sts.example.com"), pace=pace)
     cloud.next = [cloud.answer(200, {"Arn": "MARKED"})]
     with pytest.raises(CredentialsRefused, match="without an account") as caught:
-        caller_identity(wrong, fetch, endpoint=cloud.url, pace=pace)
+        caller_identity(wrong, fetch, STSAddress(cloud.url), pace=pace)
     shows_no_secret(caught.value)
 
 

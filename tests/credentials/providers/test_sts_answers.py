@@ -9,7 +9,8 @@ import pytest
 
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.http import in_our_time, parse_expiry
-from ots_config.credentials.sts import AssumeRoleProvider, Pace
+from ots_config.credentials.providers.assume_role import AssumeRoleProvider
+from ots_config.credentials.sts import Pace
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable
 
 ROLE = "acs:ram::1234567890123:role/firstrole"
@@ -98,10 +99,10 @@ def test_nobody_there(fetch: Any, source: Credentials, pace: Pace, shows_no_secr
         ((200, b"<html><form>sign in</form></html>"), "a web page instead of JSON"),
         ((200, b"<!doctype html>", {"Content-Type": "text/html; charset=utf-8"}), "a web page"),
         ((200, b""), "the body is empty"),
-        ((200, b"MARKED no json"), "no JSON"),
-        ((200, b"[1]"), "no object"),
+        ((200, b"MARKED no json"), "not JSON"),
+        ((200, b"[1]"), "not an object"),
         ((200, b'{"a":' + b" " * (1 << 20) + b"1}"), "far more than credentials need"),
-        ((200, b"[" * 100_000), "no JSON"),
+        ((200, b"[" * 100_000), "not JSON"),
         ((302, b"", {"Location": "https://elsewhere.example.com/"}), "a redirect, which is never followed"),
         ((200, {}), "gave no access key id and no access key secret and no token"),
         ((200, {"Credentials": None}), "gave no access key id"),
@@ -126,9 +127,9 @@ def test_nobody_there(fetch: Any, source: Credentials, pace: Pace, shows_no_secr
                     }
                 },
             ),
-            "no time that can be read",
+            "not a time",
         ),
-        ((403, b"MARKED forbidden"), "no JSON"),
+        ((403, b"MARKED forbidden"), "not JSON"),
         ((403, {"Message": "MARKED0123456789abcdefghijklmnop"}), r"STS refused: \*\*\*\*"),
     ],
 )
@@ -249,7 +250,7 @@ def test_no_end(value: Any) -> None:
 )
 def test_ends_that_cannot_be_read(value: Any) -> None:
     """Anything else is an error of one kind, which does not repeat it."""
-    with pytest.raises(ValueError, match=r"^the expiration is no time that can be read$"):
+    with pytest.raises(ValueError, match=r"^the expiration is not a time$"):
         parse_expiry(value)
 
 

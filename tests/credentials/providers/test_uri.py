@@ -19,14 +19,11 @@ def served(cloud: Any) -> Any:
 
 
 @pytest.mark.parametrize("by", ["argument", "variable"])
-def test_keys_of_a_url(served: Any, fetch: Any, marked: Any, by: str) -> None:
+def test_keys_of_a_url(served: Any, fetch: Any, marked: Any, by: str, environment: Any) -> None:
     """The URL given, or that of ALIBABA_CLOUD_CREDENTIALS_URI, answers with temporary keys."""
     uri = f"{served.url}/keys"
-    provider = (
-        URIProvider(fetch=fetch, uri=uri, environ={})
-        if by == "argument"
-        else URIProvider(fetch=fetch, environ={"ALIBABA_CLOUD_CREDENTIALS_URI": uri})
-    )
+    environment({"ALIBABA_CLOUD_CREDENTIALS_URI": uri} if by == "variable" else {})
+    provider = URIProvider(fetch=fetch, uri=uri) if by == "argument" else URIProvider(fetch=fetch)
     keys = provider.fetch_credentials()
     assert (keys.get_access_key_secret(), keys.get_security_token(), keys.source) == (
         marked.NEW_SECRET,
@@ -46,7 +43,7 @@ def test_the_url_is_asked_as_it_is(served: Any, fetch: Any) -> None:
 
 def test_not_set(fetch: Any) -> None:
     """Without a URL the source does not apply, and says which variable it looked at."""
-    provider = URIProvider(fetch=fetch, environ={})
+    provider = URIProvider(fetch=fetch)
     with pytest.raises(CredentialsUnavailable, match="ALIBABA_CLOUD_CREDENTIALS_URI is not set"):
         provider.fetch_credentials()
     assert "not set" in provider.describe()
@@ -107,7 +104,7 @@ def test_http_anywhere_if_the_user_says_so() -> None:
             r"refused: Denied: not you \(request R-7\)",
         ),
         ((403, {"Code": "Denied", "Message": "not you"}), r"refused: Denied: not you \(HTTP 403\)"),
-        ((404, b"MARKED"), "no JSON"),
+        ((404, b"MARKED"), "not JSON"),
         ((200, b"<html>MARKED"), "a web page"),
         ((200, b""), "the body is empty"),
         ((200, {"Code": "Success"}), "gave no access key id and no access key secret"),

@@ -1,0 +1,97 @@
+"""Files with secrets: reads them within bounds, notices changes, and says which ones other users can read."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import stat
+import time
+from pathlib import Path
+from typing import Final
+
+MAX_BYTES: Final = 4 << 20
+MAX_SECONDS: Final = 10.0
+
+_warned: set[str] = set()
+
+Fingerprint = tuple[int, ...] | None
+"""What differs between two contents of a file; None if there is no such file."""
+
+
+def fingerprint(path: str | os.PathLike[str]) -> Fingerprint:
+    """Return what changes whenever the file does; the change time reveals writers that restore the old mtime."""
+    try:
+        return fingerprint_of(os.stat(path))  # noqa: PTH116 - called once a second for each file: a microsecond counts
+    except (OSError, ValueError):
+        return None
+
+
+def fingerprint_of(status: os.stat_result) -> tuple[int, ...]:
+    """Return the fingerprint of a file whose status is known."""
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_dev, status.st_mode
+
+
+def read_bounded(path: Path, limit: int = MAX_BYTES, seconds: float = MAX_SECONDS) -> tuple[bytes, os.stat_result]:
+    """Read a file, or a pipe that a shell put in its place.
+
+    Args:
+        path: The file.
+        limit: How many bytes it may have.
+        seconds: How long whoever writes into a pipe may take.
+
+    Returns:
+        The content and the file's status.
+
+    Raises:
+        OSError: If it cannot be read; EFBIG if it is too large, ETIMEDOUT if nothing more came in time.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode) or os.name == "nt":
+            content = file.read(limit + 1)
+        else:
+            content = _read_pipe(descriptor, limit + 1, seconds)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"it is larger than {limit} bytes")
+    return content, status
+
+
+def _read_pipe(descriptor: int, limit: int, seconds: float) -> bytes:
+    import select
+
+    ends, content = time.monotonic() + seconds, bytearray()
+    while len(content) < limit:
+        ready, _, _ = select.select([descriptor], [], [], max(0.0, ends - time.monotonic()))
+        if not ready:
+            raise OSError(errno.ETIMEDOUT, f"nothing more came within {seconds:g} s")
+        piece = os.read(descriptor, min(65536, limit - len(content)))
+        if not piece:
+            break
+        content += piece
+    return bytes(content)
+
+
+def warn_if_exposed(path: Path, logger: logging.Logger) -> None:
+    """Log once for each file with secrets that other users can read or change it."""
+    if str(path) in _warned:
+        return
+    try:
+        warning = exposure(path, path.stat())
+    except OSError:
+        return
+    if warning:
+        _warned.add(str(path))
+        logger.warning("%s", warning)
+
+
+def exposure(path: str | os.PathLike[str], status: os.stat_result) -> str:
+    """Return a warning if users other than the owner can read or change a file with secrets, else ``""``."""
+    if os.name != "posix" or not status.st_mode & 0o066 or not stat.S_ISREG(status.st_mode):
+        return ""
+    # A secret mounted into a container is read-only: nobody there can change its mode.
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return ""
+    mode = stat.S_IMODE(status.st_mode)
+    return f"{path} holds secrets and other users can read or change it (mode {mode:03o}): chmod 600 {path}"
