@@ -11,7 +11,7 @@ from typing import Any
 from ots_config.emulator.cloud.access_keys import AccessKeys
 from ots_config.emulator.cloud.sts import SecurityTokenService
 from ots_config.emulator.faults import Faults, OrderInvalid
-from ots_config.emulator.messages import HTTPRequest, HTTPResponse
+from ots_config.emulator.messages import EmulatorRequest, EmulatorResponse
 from ots_config.emulator.request_log import RequestLog
 
 _PREFIX = "/_emulator/"
@@ -50,7 +50,7 @@ class ControlSurface:
             "reset": {"POST": self._reset},
         }
 
-    def respond(self, request: HTTPRequest) -> HTTPResponse:
+    def respond(self, request: EmulatorRequest) -> EmulatorResponse:
         """Respond to a request; an invalid order changes nothing."""
         if not _is_local(request.peer):
             return _json(403, {"error": "the control surface is for this machine only"})
@@ -125,7 +125,7 @@ def _is_local(peer: str) -> bool:
     return (mapped or address).is_loopback
 
 
-def _read(request: HTTPRequest) -> Mapping[str, Any]:
+def _read(request: EmulatorRequest) -> Mapping[str, Any]:
     try:
         order = json.loads(request.body or b"{}")
     except (ValueError, RecursionError):
@@ -148,5 +148,5 @@ def _text(order: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _json(status: int, body: Any) -> HTTPResponse:
-    return HTTPResponse(status, {"Content-Type": "application/json"}, json.dumps(body).encode() + b"\n")
+def _json(status: int, body: Any) -> EmulatorResponse:
+    return EmulatorResponse(status, {"Content-Type": "application/json"}, json.dumps(body).encode() + b"\n")

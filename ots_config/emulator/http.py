@@ -1,4 +1,4 @@
-"""HTTP on aiohttp's low-level server: from sockets to `HTTPRequest`, and from `HTTPResponse` back.
+"""HTTP on aiohttp's low-level server: from sockets to `EmulatorRequest`, and from `EmulatorResponse` back.
 
 aiohttp parses, keeps connections alive and writes responses. Added here is what it does not do: a time limit for a head
 and for each part of a body, ``Expect``, clients that end their side before they have read, responses that are cut or
@@ -23,7 +23,7 @@ from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from ots_config.emulator import sockets
-from ots_config.emulator.messages import Ending, HTTPRequest, HTTPResponse, text_response
+from ots_config.emulator.messages import EmulatorRequest, EmulatorResponse, Ending, text_response
 
 _logger = logging.getLogger("ots_config.emulator")
 _BETWEEN = 0.02  # seconds; the next of several requests that came together begins sooner
@@ -47,13 +47,13 @@ class ServerLimits:
     request: float = 20.0
 
 
-RequestHandler = Callable[[HTTPRequest], HTTPResponse | Coroutine[Any, Any, HTTPResponse]]
+RequestHandler = Callable[[EmulatorRequest], EmulatorResponse | Coroutine[Any, Any, EmulatorResponse]]
 """Responds to a request, at once or (when a fault delays it) later; it never blocks."""
 
 _format_date = lru_cache(maxsize=8)(lambda second: formatdate(second, usegmt=True))
 
 
-class _Connection(web.RequestHandler):
+class _ServerConnection(web.RequestHandler):
     """One client's connection."""
 
     __slots__ = ("busy", "ended", "head_since", "idle_since", "stalled_since")
@@ -237,13 +237,13 @@ class HTTPServer:
         if self._server is not None:
             await self._server.shutdown(timeout=0.01)
 
-    def _connect(self) -> _Connection:
+    def _connect(self) -> _ServerConnection:
         assert self._server is not None  # noqa: S101  there is one while it listens
-        return _Connection(self._server, asyncio.get_running_loop(), self._limits)
+        return _ServerConnection(self._server, asyncio.get_running_loop(), self._limits)
 
-    def _connections(self) -> list[_Connection]:
+    def _connections(self) -> list[_ServerConnection]:
         found = () if self._server is None else self._server.connections
-        return [connection for connection in found if isinstance(connection, _Connection)]
+        return [connection for connection in found if isinstance(connection, _ServerConnection)]
 
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
@@ -261,14 +261,14 @@ class HTTPServer:
 
     async def _respond(self, received: web.BaseRequest) -> web.StreamResponse:
         connection = received.protocol
-        assert isinstance(connection, _Connection)  # noqa: S101  start() makes no other
+        assert isinstance(connection, _ServerConnection)  # noqa: S101  start() makes no other
         connection.busy = True
         connection.head_since = None
         try:
             refusal = _refusal(received)
             if refusal is not None:
                 return _send(refusal, keep_alive=False)
-            request = HTTPRequest(received.method, received.raw_path, _headers(received))
+            request = EmulatorRequest(received.method, received.raw_path, _headers(received))
             request.peer = received.remote or ""
             await self._read_body(received, request)
             response = await self._handle(request)
@@ -283,7 +283,7 @@ class HTTPServer:
             connection.busy = False
             connection.idle_since = asyncio.get_running_loop().time()
 
-    async def _read_body(self, received: web.BaseRequest, request: HTTPRequest) -> None:
+    async def _read_body(self, received: web.BaseRequest, request: EmulatorRequest) -> None:
         """Read a body within the limits."""
         limits, content, declared = self._limits, received.content, received.content_length or 0
         transport = received.transport
@@ -305,10 +305,10 @@ class HTTPServer:
         else:
             request.body = bytes(body)
 
-    async def _handle(self, request: HTTPRequest) -> HTTPResponse:
+    async def _handle(self, request: EmulatorRequest) -> EmulatorResponse:
         try:
             response = self._handler(request)
-            if isinstance(response, HTTPResponse):
+            if isinstance(response, EmulatorResponse):
                 return response
             task = asyncio.ensure_future(response)
             self._delayed.add(task)
@@ -319,7 +319,7 @@ class HTTPServer:
             return text_response(500, "The emulator failed.\n")
 
 
-def _refusal(received: web.BaseRequest) -> HTTPResponse | None:
+def _refusal(received: web.BaseRequest) -> EmulatorResponse | None:
     """Return the response to a request that the library accepts and the emulator does not."""
     if received.version > HttpVersion11:
         return text_response(505, "only HTTP/1.1 and HTTP/1.0 are supported\n")
@@ -349,7 +349,7 @@ def _without_surrogates(value: str) -> str:
     return value
 
 
-def _send(response: HTTPResponse, *, keep_alive: bool) -> web.Response:
+def _send(response: EmulatorResponse, *, keep_alive: bool) -> web.Response:
     if response.at is not None:
         response.headers["Date"] = _format_date(int(response.at))
     sent = web.Response(status=response.status, headers=response.headers, body=response.body)
@@ -359,7 +359,7 @@ def _send(response: HTTPResponse, *, keep_alive: bool) -> web.Response:
     return sent
 
 
-async def _break_off(received: web.BaseRequest, response: HTTPResponse) -> web.StreamResponse:
+async def _break_off(received: web.BaseRequest, response: EmulatorResponse) -> web.StreamResponse:
     """Send nothing, or half of the body (of the status line if there is no body), and end the connection."""
     transport = received.transport
     sent = web.StreamResponse(status=response.status or 200, headers=response.headers)

@@ -9,7 +9,7 @@ from enum import Enum
 _AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/?#]*")
 
 
-class HTTPRequest:
+class EmulatorRequest:
     """One request.
 
     Args:
@@ -51,7 +51,7 @@ class Ending(Enum):
 
 
 @dataclass(slots=True)
-class HTTPResponse:
+class EmulatorResponse:
     """One response.
 
     Attributes:
@@ -69,6 +69,6 @@ class HTTPResponse:
     at: float | None = None
 
 
-def text_response(status: int, text: str, *, kind: str = "text/plain; charset=utf-8") -> HTTPResponse:
+def text_response(status: int, text: str, *, kind: str = "text/plain; charset=utf-8") -> EmulatorResponse:
     """Return a response with a text."""
-    return HTTPResponse(status, {"Content-Type": kind}, text.encode())
+    return EmulatorResponse(status, {"Content-Type": kind}, text.encode())

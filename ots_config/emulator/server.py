@@ -14,9 +14,9 @@ from ots_config.emulator.cloud.openapi import ApiError, error_response, read_cal
 from ots_config.emulator.cloud.sts import SecurityTokenService
 from ots_config.emulator.control import ControlSurface
 from ots_config.emulator.faults import Fault, Faults
-from ots_config.emulator.messages import Ending, HTTPRequest, HTTPResponse, text_response
+from ots_config.emulator.messages import EmulatorRequest, EmulatorResponse, Ending, text_response
 from ots_config.emulator.request_log import LogEntry, RequestLog
-from ots_config.emulator.tablestore.authentication import INSTANCE_NAME, Authenticator
+from ots_config.emulator.tablestore.authentication import INSTANCE_NAME, RequestAuthentication
 from ots_config.emulator.tablestore.compression import decompress
 from ots_config.emulator.tablestore.errors import WORDINGS, MessageStyle, TablestoreError
 from ots_config.emulator.tablestore.model import Instance
@@ -24,7 +24,7 @@ from ots_config.emulator.tablestore.service import execute
 
 _MAX_NAME = 200
 
-Response = HTTPResponse | Coroutine[Any, Any, HTTPResponse]
+Response = EmulatorResponse | Coroutine[Any, Any, EmulatorResponse]
 """A response, or a coroutine that returns it after a delay."""
 
 
@@ -40,14 +40,14 @@ class _Subject(NamedTuple):
 class _Outcome(NamedTuple):
     """The response to a request, its error code, and whether the operation took effect."""
 
-    response: HTTPResponse
+    response: EmulatorResponse
     code: str | None
     applied: bool
 
 
 _Perform = Callable[[Fault | None, float], _Outcome]
 """Carries a request out under a fault, with a clock that is wrong by so many seconds."""
-_Refuse = Callable[[Fault], HTTPResponse]
+_Refuse = Callable[[Fault], EmulatorResponse]
 """Responds with the error of a fault."""
 
 
@@ -90,7 +90,7 @@ class EmulatorServer:
         self.log = RequestLog()
         self.sts = SecurityTokenService(self.keys)
         self._metadata = MetadataService(self.keys, v1=metadata_v1)
-        self._authenticator = Authenticator(self.keys)
+        self._authenticator = RequestAuthentication(self.keys)
         self._control = ControlSurface(faults=self.faults, log=self.log, keys=self.keys, sts=self.sts, reset=self.reset)
         self._wording = WORDINGS[messages]
         self._require_transaction_flag = require_transaction_flag
@@ -132,7 +132,7 @@ class EmulatorServer:
 
     # --- requests ---------------------------------------------------------------------------------------------
 
-    def __call__(self, request: HTTPRequest) -> Response:
+    def __call__(self, request: EmulatorRequest) -> Response:
         """Respond to a request."""
         path = request.path
         if path == "/":
@@ -145,7 +145,7 @@ class EmulatorServer:
             return self._respond_plain(request, "metadata", self._metadata.respond)
         return self._respond_tablestore(request)
 
-    def _respond_tablestore(self, request: HTTPRequest) -> Response:
+    def _respond_tablestore(self, request: EmulatorRequest) -> Response:
         headers = request.headers
         operation = request.path[1:]
         get = headers.get
@@ -158,13 +158,13 @@ class EmulatorServer:
         def perform(fault: Fault | None, skew: float) -> _Outcome:
             return self._operate(request, operation, fault, skew)
 
-        def refuse(fault: Fault) -> HTTPResponse:
+        def refuse(fault: Fault) -> EmulatorResponse:
             error = TablestoreError(fault.code, fault.message or None, fault.status)
             return self._authenticator.error_response(request.path, headers, error, self.clock())
 
         return self._under_fault(self.faults.choose(operation), subject, perform, refuse)
 
-    def _operate(self, request: HTTPRequest, operation: str, fault: Fault | None, skew: float) -> _Outcome:
+    def _operate(self, request: EmulatorRequest, operation: str, fault: Fault | None, skew: float) -> _Outcome:
         now = self.clock() + skew
         path, headers = request.path, request.headers
         kind = None if fault is None else fault.kind
@@ -186,7 +186,7 @@ class EmulatorServer:
         )
         return _Outcome(response, result.code, result.applied)
 
-    def _admit(self, request: HTTPRequest, now: float) -> tuple[Instance, bytes]:
+    def _admit(self, request: EmulatorRequest, now: float) -> tuple[Instance, bytes]:
         """Return the instance that a request may work on, and its body."""
         if request.method != "POST":
             raise TablestoreError("OTSMethodNotAllowed")
@@ -198,7 +198,7 @@ class EmulatorServer:
             raise TablestoreError("OTSAuthFailed", "The instance is not found.")
         return instance, decompress(request.headers, request.body)
 
-    def _respond_sts(self, request: HTTPRequest) -> Response:
+    def _respond_sts(self, request: EmulatorRequest) -> Response:
         call = read_call(request)
 
         def perform(_: Fault | None, skew: float) -> _Outcome:
@@ -208,7 +208,7 @@ class EmulatorServer:
             except ApiError as error:
                 return _Outcome(error_response(error, now), error.code, applied=False)
 
-        def refuse(fault: Fault) -> HTTPResponse:
+        def refuse(fault: Fault) -> EmulatorResponse:
             return error_response(ApiError(fault.code, fault.message or None, fault.status), self.clock())
 
         fault = self.faults.choose(call.action, "sts") if self.faults else None
@@ -216,7 +216,10 @@ class EmulatorServer:
         return self._under_fault(fault, subject, perform, refuse)
 
     def _respond_plain(
-        self, request: HTTPRequest, service: str, respond: Callable[[HTTPRequest, float, float], HTTPResponse]
+        self,
+        request: EmulatorRequest,
+        service: str,
+        respond: Callable[[EmulatorRequest, float, float], EmulatorResponse],
     ) -> Response:
         def perform(_: Fault | None, skew: float) -> _Outcome:
             if request.unread:
@@ -224,7 +227,7 @@ class EmulatorServer:
             response = respond(request, self.clock(), skew)
             return _Outcome(response, None, response.status == 200)
 
-        def refuse(fault: Fault) -> HTTPResponse:
+        def refuse(fault: Fault) -> EmulatorResponse:
             error = {"Code": fault.code, "Message": fault.message or fault.code}
             return text_response(fault.status or 500, json.dumps(error) + "\n", kind="application/json")
 
@@ -240,7 +243,7 @@ class EmulatorServer:
         elif kind == "delay":
             return self._perform_later(fault.seconds, subject, perform)
         elif kind == "reset_before":
-            outcome = _Outcome(HTTPResponse(0, ending=Ending.RESET), None, applied=False)
+            outcome = _Outcome(EmulatorResponse(0, ending=Ending.RESET), None, applied=False)
         elif kind == "status":
             outcome = _Outcome(text_response(fault.status or 500, fault.body, kind="text/html"), None, applied=False)
         elif kind == "error":
@@ -248,13 +251,13 @@ class EmulatorServer:
         else:
             outcome = perform(fault, fault.seconds if kind == "skew" else 0.0)
             if kind == "reset_after":
-                outcome = _Outcome(HTTPResponse(0, ending=Ending.RESET), None, outcome.applied)
+                outcome = _Outcome(EmulatorResponse(0, ending=Ending.RESET), None, outcome.applied)
             elif kind == "truncate":
                 outcome.response.ending = Ending.TRUNCATED
         self._log_outcome(subject, outcome)
         return outcome.response
 
-    async def _perform_later(self, seconds: float, subject: _Subject, perform: _Perform) -> HTTPResponse:
+    async def _perform_later(self, seconds: float, subject: _Subject, perform: _Perform) -> EmulatorResponse:
         await asyncio.sleep(seconds)
         outcome = perform(None, 0.0)
         self._log_outcome(subject, outcome)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ots_config.emulator import ServerLimits
 from ots_config.emulator.http import HTTPServer
-from ots_config.emulator.messages import HTTPRequest, HTTPResponse, text_response
+from ots_config.emulator.messages import EmulatorRequest, EmulatorResponse, text_response
 
 GET = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -55,7 +55,7 @@ class RecordingTransport(asyncio.Transport):
         self.paused = False
 
 
-def echo(request: HTTPRequest) -> HTTPResponse:
+def echo(request: EmulatorRequest) -> EmulatorResponse:
     """Respond with the request as it was understood."""
     shown = [request.method, request.path, request.query, len(request.body), request.body.hex()]
     return text_response(200, json.dumps(shown))
@@ -69,7 +69,7 @@ async def settle() -> None:
 
 def run(
     play: Callable[[Any, RecordingTransport], Awaitable[None]],
-    handler: Callable[[HTTPRequest], Any] = echo,
+    handler: Callable[[EmulatorRequest], Any] = echo,
     **limits: float,
 ) -> RecordingTransport:
     """Run a play with a new connection; return its transport."""
@@ -150,15 +150,15 @@ def test_random_bytes_are_answered_or_waited_for(parts: list[bytes]) -> None:
 def test_an_error_of_the_handler_is_answered_with_500(caplog: pytest.LogCaptureFixture) -> None:
     """A bug of the emulator, at once or after a delay, is logged and answered, and the connection goes on."""
 
-    async def fail_later() -> HTTPResponse:
+    async def fail_later() -> EmulatorResponse:
         raise ValueError
 
-    def fail(_: HTTPRequest) -> HTTPResponse:
+    def fail(_: EmulatorRequest) -> EmulatorResponse:
         raise ValueError
 
     handlers = iter([fail, lambda _: fail_later(), echo])
 
-    def handle(request: HTTPRequest) -> Any:
+    def handle(request: EmulatorRequest) -> Any:
         return next(handlers)(request)
 
     async def play(connection: Any, _: RecordingTransport) -> None:
@@ -230,5 +230,5 @@ def test_dates_are_english() -> None:
     async def play(connection: Any, _: RecordingTransport) -> None:
         connection.data_received(GET)
 
-    transport = run(play, lambda _: HTTPResponse(200, at=784_111_777.9))
+    transport = run(play, lambda _: EmulatorResponse(200, at=784_111_777.9))
     assert b"\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n" in transport.written

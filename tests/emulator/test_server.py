@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ots_config.credentials.credentials import Credentials
 from ots_config.emulator import Emulator
-from ots_config.emulator.messages import HTTPRequest, HTTPResponse
+from ots_config.emulator.messages import EmulatorRequest, EmulatorResponse
 from ots_config.emulator.server import EmulatorServer
 from ots_config.emulator.tablestore.service import IMPLEMENTED
 from ots_config.request.operations import OPERATIONS
@@ -136,10 +136,10 @@ def test_a_hundred_clients_at_once(emulator: Emulator) -> None:
 def test_the_control_surface_is_for_this_machine(server: EmulatorServer) -> None:
     """A client elsewhere is refused; one here is not, whatever form its address has."""
     for peer, status in {"10.0.0.1": 403, "": 403, "::1": 200, "127.0.0.9": 200, "::ffff:127.0.0.1": 200}.items():
-        request = HTTPRequest("GET", "/_emulator/log", {})
+        request = EmulatorRequest("GET", "/_emulator/log", {})
         request.peer = peer
         answer = server(request)
-        assert isinstance(answer, HTTPResponse)
+        assert isinstance(answer, EmulatorResponse)
         assert answer.status == status
 
 
@@ -193,11 +193,11 @@ def test_random_requests_to_every_path_are_answered(
 ) -> None:
     """Whatever is asked of whom, there is an answer, and never one that says that the emulator failed."""
     sent = signed("/" + path, body) if honest else {}
-    request = HTTPRequest(method, f"/{path}?{query}", {**sent, **headers})
+    request = EmulatorRequest(method, f"/{path}?{query}", {**sent, **headers})
     request.body = body
     request.peer = "127.0.0.1"
     answer = server(request)
-    assert isinstance(answer, HTTPResponse)
+    assert isinstance(answer, EmulatorResponse)
     assert 200 <= answer.status < 500
 
 
@@ -205,10 +205,10 @@ def test_random_requests_to_every_path_are_answered(
 @given(st.sampled_from(IMPLEMENTED), st.binary())
 def test_random_bodies_of_signed_requests_are_answered(server: EmulatorServer, operation: str, body: bytes) -> None:
     """A body that is no message, from a client that may send one, is the client's fault."""
-    request = HTTPRequest("POST", "/" + operation, signed("/" + operation, body))
+    request = EmulatorRequest("POST", "/" + operation, signed("/" + operation, body))
     request.body = body
     answer = server(request)
-    assert isinstance(answer, HTTPResponse)
+    assert isinstance(answer, EmulatorResponse)
     assert answer.status in {200, 400, 404}
 
 

@@ -9,7 +9,7 @@ import secrets
 from ots_config.emulator.cloud.access_keys import AccessKey, AccessKeys
 from ots_config.emulator.cloud.openapi import write_timestamp
 from ots_config.emulator.cloud.sts import credentials
-from ots_config.emulator.messages import HTTPRequest, HTTPResponse, text_response
+from ots_config.emulator.messages import EmulatorRequest, EmulatorResponse, text_response
 
 ROLE = "emulator-role"
 INSTANCE_ID = "i-bp1emulator0000000001"
@@ -44,13 +44,13 @@ class MetadataService:
         self._tokens: dict[str, float] = {}
         self._issued: dict[str, tuple[AccessKey, float, float | None]] = {}
 
-    def respond(self, request: HTTPRequest, now: float, skew: float = 0.0) -> HTTPResponse:
+    def respond(self, request: EmulatorRequest, now: float, skew: float = 0.0) -> EmulatorResponse:
         """Respond to a request to ``/latest/...``, by a clock that is wrong by `skew`."""
         response = self._token(request, now) if request.path == "/latest/api/token" else self._data(request, now, skew)
         response.at = now + skew
         return response
 
-    def credentials_uri(self, request: HTTPRequest, now: float, skew: float = 0.0) -> HTTPResponse:
+    def credentials_uri(self, request: EmulatorRequest, now: float, skew: float = 0.0) -> EmulatorResponse:
         """Respond to a request to the credentials URI."""
         if request.method not in {"GET", "HEAD"}:
             response = text_response(405, "Method Not Allowed\n")
@@ -59,7 +59,7 @@ class MetadataService:
         response.at = now + skew
         return response
 
-    def _token(self, request: HTTPRequest, now: float) -> HTTPResponse:
+    def _token(self, request: EmulatorRequest, now: float) -> EmulatorResponse:
         if request.method != "PUT":
             return text_response(405, "Method Not Allowed\n")
         ttl = request.headers.get("x-aliyun-ecs-metadata-token-ttl-seconds", "")
@@ -72,7 +72,7 @@ class MetadataService:
         self._tokens[token] = now + int(ttl)
         return text_response(200, token)
 
-    def _data(self, request: HTTPRequest, now: float, skew: float) -> HTTPResponse:
+    def _data(self, request: EmulatorRequest, now: float, skew: float) -> EmulatorResponse:
         if request.method not in {"GET", "HEAD"}:
             return text_response(405, "Method Not Allowed\n")
         token = request.headers.get("x-aliyun-ecs-metadata-token")
@@ -87,10 +87,10 @@ class MetadataService:
             return text_response(200, text)
         return text_response(404, "<html><body><h1>404 - Not Found</h1></body></html>\n", kind="text/html")
 
-    def _credentials(self, session: str, now: float, skew: float) -> HTTPResponse:
+    def _credentials(self, session: str, now: float, skew: float) -> EmulatorResponse:
         key, updated = self._current(session, now)
         body = {"Code": "Success", "LastUpdated": write_timestamp(updated + skew), **credentials(key, skew)}
-        return HTTPResponse(200, {"Content-Type": "application/json"}, json.dumps(body).encode())
+        return EmulatorResponse(200, {"Content-Type": "application/json"}, json.dumps(body).encode())
 
     def _current(self, session: str, now: float) -> tuple[AccessKey, float]:
         """Return the current key, which as on an instance is replaced halfway through its lifetime."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from ots_config.credentials.rpc_signature import percent_encode, sign_rpc
-from ots_config.emulator.messages import HTTPRequest, HTTPResponse
+from ots_config.emulator.messages import EmulatorRequest, EmulatorResponse
 
 ERRORS: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
     {
@@ -99,7 +99,7 @@ class RPCCall:
     verify: Callable[[str], bool]
 
 
-def read_call(request: HTTPRequest) -> RPCCall:
+def read_call(request: EmulatorRequest) -> RPCCall:
     """Read the parameters of a request, in the query, the form or the headers."""
     parameters = _pairs(request.query)
     if request.method == "POST" and not request.headers.get("content-type", "").startswith("application/json"):
@@ -159,7 +159,7 @@ def sign_acs3(
     return hmac.digest(secret.encode(), text.encode(), "sha256").hex()
 
 
-def _read_acs3(request: HTTPRequest, parameters: dict[str, str]) -> RPCCall:
+def _read_acs3(request: EmulatorRequest, parameters: dict[str, str]) -> RPCCall:
     headers = request.headers
     parts = _ACS3_PARTS.search(headers["authorization"])
     key_id, signed, signature = parts.groups() if parts else ("", "", "")
@@ -204,15 +204,15 @@ def write_timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def json_response(status: int, body: Mapping[str, Any], now: float) -> HTTPResponse:
+def json_response(status: int, body: Mapping[str, Any], now: float) -> EmulatorResponse:
     """Return a response with JSON and a request id."""
     request_id = str(uuid.uuid4()).upper()
     text = json.dumps({"RequestId": request_id, **body}, separators=(",", ":"))
     headers = {"Content-Type": "application/json;charset=utf-8", "x-acs-request-id": request_id}
-    return HTTPResponse(status, headers, text.encode(), at=now)
+    return EmulatorResponse(status, headers, text.encode(), at=now)
 
 
-def error_response(error: ApiError, now: float) -> HTTPResponse:
+def error_response(error: ApiError, now: float) -> EmulatorResponse:
     """Return the response for an error."""
     body = {"HostId": "sts.aliyuncs.com", "Code": error.code, "Message": error.message}
     return json_response(error.status, body, now)

@@ -19,7 +19,7 @@ from ots_config.emulator.cloud.openapi import (
     write_timestamp,
     wrong,
 )
-from ots_config.emulator.messages import HTTPRequest, HTTPResponse
+from ots_config.emulator.messages import EmulatorRequest, EmulatorResponse
 
 ACTIONS = ("AssumeRole", "AssumeRoleWithOIDC", "GetCallerIdentity")
 VERSION = "2015-04-01"
@@ -44,7 +44,7 @@ class SecurityTokenService:
         self._nonces: dict[tuple[str, str], float] = {}
         self.reject: str | None = None
 
-    def respond(self, request: HTTPRequest, call: RPCCall, now: float, skew: float = 0.0) -> HTTPResponse:
+    def respond(self, request: EmulatorRequest, call: RPCCall, now: float, skew: float = 0.0) -> EmulatorResponse:
         """Respond to a request, by a clock that shows `now` and is wrong by `skew`.
 
         Raises:

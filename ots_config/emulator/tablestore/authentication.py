@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import count
 
 from ots_config.emulator.cloud.access_keys import AccessKey, AccessKeys
-from ots_config.emulator.messages import HTTPResponse
+from ots_config.emulator.messages import EmulatorResponse
 from ots_config.emulator.tablestore.errors import TablestoreError, invalid
 from ots_config.emulator.tablestore.wire import error_body
 from ots_config.request.signing import (
@@ -38,7 +38,7 @@ def _refused(message: str) -> TablestoreError:
     return TablestoreError("OTSAuthFailed", message)
 
 
-class Authenticator:
+class RequestAuthentication:
     """Checks requests and signs the responses to them."""
 
     def __init__(self, keys: AccessKeys) -> None:
@@ -117,7 +117,7 @@ class Authenticator:
         *,
         md5: str | None = None,
         signature: str | None = None,
-    ) -> HTTPResponse:
+    ) -> EmulatorResponse:
         """Return a response of the service, signed with the key that signed the request.
 
         Args:
@@ -150,9 +150,11 @@ class Authenticator:
             lines = [f"{name}:{value}" for name, value in sent.items()]
             signature = signature or sign_response(signing_key, path, lines)
             sent["Authorization"] = f"OTS {headers['x-ots-accesskeyid']}:{signature}"
-        return HTTPResponse(status, sent, body, at=now)
+        return EmulatorResponse(status, sent, body, at=now)
 
-    def error_response(self, path: str, headers: Mapping[str, str], error: TablestoreError, now: float) -> HTTPResponse:
+    def error_response(
+        self, path: str, headers: Mapping[str, str], error: TablestoreError, now: float
+    ) -> EmulatorResponse:
         """Return the response for an error."""
         return self.response(path, headers, error.status, error_body(path[1:], error.code, error.message), now)
 

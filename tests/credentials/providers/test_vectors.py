@@ -9,7 +9,7 @@ import pytest
 
 from ots_config.credentials.rpc_signature import percent_encode, sign_rpc, string_to_sign
 from ots_config.emulator.cloud.openapi import read_call, sign_acs3
-from ots_config.emulator.messages import HTTPRequest
+from ots_config.emulator.messages import EmulatorRequest
 
 V1 = {
     "AccessKeyId": "testid",
@@ -141,7 +141,7 @@ def test_the_newer_signature(target: str, headers: dict[str, str], signature: st
     sent = {**A1, **headers}
     names = ";".join(sorted(sent))
     sent["authorization"] = f"ACS3-HMAC-SHA256 Credential=YourAccessKeyId,SignedHeaders={names},Signature={signature}"
-    call = read_call(HTTPRequest("POST", target, sent))
+    call = read_call(EmulatorRequest("POST", target, sent))
     assert call.verify("YourAccessKeySecret")
     assert not call.verify("AnotherAccessKeySecret")
 

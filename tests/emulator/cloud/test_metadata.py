@@ -12,7 +12,7 @@ import pytest
 from ots_config.emulator import Emulator
 from ots_config.emulator.cloud.access_keys import AccessKeys
 from ots_config.emulator.cloud.metadata import MetadataService
-from ots_config.emulator.messages import HTTPRequest
+from ots_config.emulator.messages import EmulatorRequest
 from ots_config.sdk import tablestore
 
 TOKEN = "/latest/api/token"
@@ -96,9 +96,9 @@ def test_version_1_needs_no_token(emulator: Emulator) -> None:
 def test_version_1_can_be_refused() -> None:
     """A hardened instance answers only for a token."""
     metadata = MetadataService(AccessKeys(), v1=False)
-    assert metadata.respond(HTTPRequest("GET", ROLES, {}), 0).status == 403
-    mark = metadata.respond(HTTPRequest("PUT", TOKEN, {TTL.lower(): "10"}), 0).body.decode()
-    request = HTTPRequest("GET", ROLES, {"x-aliyun-ecs-metadata-token": mark})
+    assert metadata.respond(EmulatorRequest("GET", ROLES, {}), 0).status == 403
+    mark = metadata.respond(EmulatorRequest("PUT", TOKEN, {TTL.lower(): "10"}), 0).body.decode()
+    request = EmulatorRequest("GET", ROLES, {"x-aliyun-ecs-metadata-token": mark})
     assert metadata.respond(request, 9).status == 200
     assert metadata.respond(request, 10).status == 401
 
@@ -128,7 +128,7 @@ def test_the_key_is_replaced_before_it_ends() -> None:
     metadata = MetadataService(keys)
 
     def key(now: float) -> str:
-        answer = metadata.respond(HTTPRequest("GET", ROLES + "emulator-role", {}), now)
+        answer = metadata.respond(EmulatorRequest("GET", ROLES + "emulator-role", {}), now)
         return str(json.loads(answer.body)["AccessKeyId"])
 
     first = key(0)
@@ -164,14 +164,14 @@ def test_tokens_are_not_kept_for_ever() -> None:
     """A client that asks for a token with each request does not fill the memory, nor lose the newest."""
     metadata = MetadataService(AccessKeys())
     for _ in range(10_000):
-        mark = metadata.respond(HTTPRequest("PUT", TOKEN, {TTL.lower(): "60"}), 0).body.decode()
+        mark = metadata.respond(EmulatorRequest("PUT", TOKEN, {TTL.lower(): "60"}), 0).body.decode()
     assert len(metadata._tokens) <= 4096
-    assert metadata.respond(HTTPRequest("GET", ROLES, {"x-aliyun-ecs-metadata-token": mark}), 1).status == 200
+    assert metadata.respond(EmulatorRequest("GET", ROLES, {"x-aliyun-ecs-metadata-token": mark}), 1).status == 200
 
 
 def test_a_body_that_is_too_large_is_refused(emulator: Emulator) -> None:
     """The metadata service takes no more than the others."""
-    request = HTTPRequest("PUT", TOKEN, {TTL.lower(): "60"})
+    request = EmulatorRequest("PUT", TOKEN, {TTL.lower(): "60"})
     request.unread = 413
     answer = emulator.server(request)
     assert getattr(answer, "status", None) == 413

@@ -4,7 +4,7 @@ import pytest
 
 from ots_config.emulator.cloud.access_keys import AccessKeys
 from ots_config.emulator.cloud.openapi import read_call
-from ots_config.emulator.messages import HTTPRequest
+from ots_config.emulator.messages import EmulatorRequest
 
 V1 = (
     "/?AccessKeyId=testid&Action=AssumeRole&Format=JSON&RoleArn=acs%3Aram%3A%3A1234567890123%3Arole%2Ffirstrole"
@@ -16,12 +16,12 @@ V1 = (
 
 def test_the_older_signature_follows_the_published_vector() -> None:
     """A request signed by HMAC-SHA1, as the service's documentation prints it, is recognised."""
-    read = read_call(HTTPRequest("GET", V1, {}))
+    read = read_call(EmulatorRequest("GET", V1, {}))
     assert (read.action, read.access_key_id) == ("AssumeRole", "testid")
     assert read.verify("testsecret")
     assert not read.verify("another")
-    assert not read_call(HTTPRequest("POST", V1, {})).verify("testsecret")
-    assert not read_call(HTTPRequest("GET", V1.replace("client", "server"), {})).verify("testsecret")
+    assert not read_call(EmulatorRequest("POST", V1, {})).verify("testsecret")
+    assert not read_call(EmulatorRequest("GET", V1.replace("client", "server"), {})).verify("testsecret")
 
 
 def test_the_newer_signature_follows_the_published_vector() -> None:
@@ -38,11 +38,11 @@ def test_the_newer_signature_follows_the_published_vector() -> None:
         "Signature=06563a9e1b43f5dfe96b81484da74bceab24a1d853912eee15083a6f0f3283c0",
     }
     target = "/?RegionId=cn-shanghai&ImageId=win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd"
-    read = read_call(HTTPRequest("POST", target, headers))
+    read = read_call(EmulatorRequest("POST", target, headers))
     assert (read.action, read.access_key_id) == ("RunInstances", "YourAccessKeyId")
     assert read.verify("YourAccessKeySecret")
     assert not read.verify("another")
-    changed = HTTPRequest("POST", target, headers)
+    changed = EmulatorRequest("POST", target, headers)
     changed.body = b"changed"
     assert not read_call(changed).verify("YourAccessKeySecret")
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ots_config.emulator.messages import HTTPRequest, HTTPResponse
+from ots_config.emulator.messages import EmulatorRequest, EmulatorResponse
 from ots_config.emulator.server import EmulatorServer
 from ots_config.request.signing import (
     content_md5,
@@ -46,7 +46,7 @@ def make_request(
     sort: Callable[[list[str]], list[str]] = list,
     without: str = "",
     **changes: str,
-) -> HTTPRequest:
+) -> EmulatorRequest:
     """Return a signed request; headers are changed or left out before they are signed."""
     headers = {
         "x-ots-date": date(),
@@ -66,15 +66,15 @@ def make_request(
         key = derive_v4_key(secret, headers.get("x-ots-signdate", ""), headers.get("x-ots-signregion", ""))
         headers["x-ots-signaturev4"] = sign_v4(key, path, lines)
     headers.pop(without, None)
-    request = HTTPRequest("POST", path, headers)
+    request = EmulatorRequest("POST", path, headers)
     request.body = body
     return request
 
 
-def ask(server: EmulatorServer, request: HTTPRequest) -> tuple[int, str, str]:
+def ask(server: EmulatorServer, request: EmulatorRequest) -> tuple[int, str, str]:
     """Return status, code and message of the answer."""
     answer = server(request)
-    assert isinstance(answer, HTTPResponse)
+    assert isinstance(answer, EmulatorResponse)
     if answer.status == 200:
         return 200, "", ""
     error = ERROR.FromString(answer.body)
@@ -83,7 +83,7 @@ def ask(server: EmulatorServer, request: HTTPRequest) -> tuple[int, str, str]:
 
 def headers_of(answer: object) -> dict[str, str]:
     """Return the headers of an answer, names in lower case."""
-    assert isinstance(answer, HTTPResponse)
+    assert isinstance(answer, EmulatorResponse)
     return {name.lower(): value for name, value in answer.headers.items()}
 
 
@@ -119,7 +119,7 @@ def test_version_4_needs_its_scope(server: EmulatorServer, name: str) -> None:
 
 def test_the_first_missing_header_is_told() -> None:
     """Headers are looked for in the documented order, so a request without any lacks its date."""
-    assert ask(EmulatorServer(), HTTPRequest("POST", "/PutRow", {}))[2] == "Missing header: 'x-ots-date'."
+    assert ask(EmulatorServer(), EmulatorRequest("POST", "/PutRow", {}))[2] == "Missing header: 'x-ots-date'."
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_an_unknown_operation_is_told_signed(server: EmulatorServer) -> None:
     request = make_request("/PutRows")
     assert ask(server, request) == (400, "OTSParameterInvalid", "Unsupported operation: 'PutRows'.")
     answer = server(request)
-    assert isinstance(answer, HTTPResponse)
+    assert isinstance(answer, EmulatorResponse)
     verify_response(
         "/PutRows", 400, headers_of(answer), answer.body, access_key_id="testid", key=b"testsecret", now=NOW
     )
@@ -238,7 +238,7 @@ def test_an_unknown_operation_is_told_signed(server: EmulatorServer) -> None:
 def test_only_post_is_an_operation(server: EmulatorServer) -> None:
     """Any other method is answered with 405, whatever else is wrong with the request."""
     for method in ("GET", "HEAD", "PUT", "OPTIONS"):
-        assert ask(server, HTTPRequest(method, "/PutRow", {})) == (
+        assert ask(server, EmulatorRequest(method, "/PutRow", {})) == (
             405,
             "OTSMethodNotAllowed",
             "Only POST method for requests is supported.",
@@ -259,7 +259,7 @@ def test_a_temporary_key_needs_its_token() -> None:
     key = server.keys.issue(now, 60, role="worker", session="one")
     unknown = (403, "OTSAuthFailed", "The AccessKeyID does not exist.")
 
-    def with_token(token: str | None) -> HTTPRequest:
+    def with_token(token: str | None) -> EmulatorRequest:
         given = {} if token is None else {"ststoken": token}
         return make_request(accesskeyid=key.id, secret=key.secret, **given)
 
@@ -282,7 +282,7 @@ def test_every_answer_is_signed(server: EmulatorServer, region: str | None, path
     """Answers are signed with the key of the request under HMAC-SHA1, under version 4 too, whatever their status."""
     request = make_request(path, region=region)
     answer = server(request)
-    assert isinstance(answer, HTTPResponse)
+    assert isinstance(answer, EmulatorResponse)
     headers = headers_of(answer)
     key = b"testsecret" if region is None else derive_v4_key("testsecret", "20260922", region)
     verify_response(path, answer.status, headers, answer.body, access_key_id="testid", key=key, now=NOW)

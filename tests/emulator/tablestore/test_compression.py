@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ots_config.credentials.credentials import Credentials
-from ots_config.emulator.messages import HTTPRequest, HTTPResponse
+from ots_config.emulator.messages import EmulatorRequest, EmulatorResponse
 from ots_config.emulator.server import EmulatorServer
 from ots_config.emulator.tablestore.compression import MAX_INFLATED, decompress
 from ots_config.emulator.tablestore.errors import TablestoreError
@@ -30,10 +30,10 @@ def test_a_compressed_request_is_carried_out() -> None:
     signer = Signer("demo", extra_headers={KIND: "deflate", SIZE: str(len(message))})
     headers = signer.sign("/CreateTable", body, Credentials("testid", "testsecret"), time.time())[0]
     assert headers[KIND] == "deflate"
-    request = HTTPRequest("POST", "/CreateTable", headers)
+    request = EmulatorRequest("POST", "/CreateTable", headers)
     request.body = body
     answer = server(request)
-    assert isinstance(answer, HTTPResponse)
+    assert isinstance(answer, EmulatorResponse)
     assert answer.status == 200
 
 
