@@ -140,7 +140,7 @@ class ChainProvider(Provider):
         raise failure
 
     def force_refresh(self, rejected: Credentials, timeout: float | None = None) -> Credentials:
-        """Have the provider renew credentials that the service refused; see ``RefreshingProvider.force_refresh``."""
+        """Refresh credentials that the service refused; see ``RefreshingProvider.force_refresh``."""
         winner = self._winner
         if winner is None:
             return self.get_credentials(timeout)
@@ -151,7 +151,7 @@ class ChainProvider(Provider):
         raise failure
 
     async def force_refresh_async(self, rejected: Credentials, timeout: float | None = None) -> Credentials:  # noqa: ASYNC109
-        """Have the provider renew credentials that the service refused; see ``force_refresh``."""
+        """Refresh credentials that the service refused; see ``force_refresh``."""
         winner = self._winner
         if winner is None:
             return await self.get_credentials_async(timeout)
