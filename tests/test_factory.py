@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,6 @@ from ots_config.sdk import tablestore as ts
 from tablestore.credentials import StaticCredentialsProvider  # isort: skip
 
 ROLE = "acs:ram::1234567890123456:role/writer"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Emulator]:
-    """One emulator for this module."""
-    with Emulator() as emulator:
-        yield emulator
 
 
 @pytest.fixture

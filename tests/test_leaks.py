@@ -86,13 +86,6 @@ class Secrets:
         assert kinds == set()
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Emulator]:
-    """One emulator for this module."""
-    with Emulator() as emulator:
-        yield emulator
-
-
 @pytest.fixture
 def emulator(running: Emulator) -> Iterator[Emulator]:
     """Return the emulator with the empty table ``t``."""

@@ -39,17 +39,11 @@ from ots_config.credentials.expiry import State
 from ots_config.credentials.sts import Pace
 from ots_config.request.transport import Fetcher
 from ots_config.sdk import tablestore as ts
+from ots_config.testing.clock import ManualClock
 
 ROLE = "acs:ram::1234567890123456:role/writer"
 PATIENCE = 30.0  # seconds until a test that hangs fails
 OLD, NEW = ("old-key-of-ours", "old-secret-of-ours"), ("new-key-of-ours", "new-secret-of-ours")
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Emulator]:
-    """Run one emulator for this module."""
-    with Emulator() as emulator:
-        yield emulator
 
 
 @pytest.fixture
@@ -414,20 +408,9 @@ def test_the_roles_own_key_is_replaced(
 # --- an outage of STS -----------------------------------------------------------------------------------------------
 
 
-class Clock:
-    """An age clock that stands still until it is put ahead."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def __call__(self) -> float:
-        """Return the age."""
-        return 5000.0 + self.ahead
-
-
 def test_an_outage_with_life_left(emulator: Emulator, base: dict[str, Any]) -> None:
     """While STS is down and the token lives, 50 calls succeed, few attempts are made, and then it rotates."""
-    clock = Clock()
+    clock = ManualClock()
     source = AssumeRoleProvider(
         Credentials(*OLD),
         ROLE,
@@ -440,7 +423,7 @@ def test_an_outage_with_life_left(emulator: Emulator, base: dict[str, Any]) -> N
     with create_client(**base, credentials_provider=provider) as client:
         emulator.fault(operation="sts", kind="status", status=503, body="down")
         emulator.clear_log()
-        clock.ahead += 760
+        clock.age += 760
         for _ in range(50):
             client.list_table()
         until(lambda: provider.health().failures, "the refresh fails")
@@ -450,7 +433,7 @@ def test_an_outage_with_life_left(emulator: Emulator, base: dict[str, Any]) -> N
         assert provider.health().state is State.STALE
         assert "HTTP 503" in str(provider.health().last_error)
         emulator.clear_faults()
-        clock.ahead += 40
+        clock.age += 40
         client.list_table()
         until(lambda: provider.health().refreshes == 2, "it rotates after the outage")
     assert {entry["status"] for entry in entries(emulator, "ListTable")} == {200}
@@ -458,7 +441,7 @@ def test_an_outage_with_life_left(emulator: Emulator, base: dict[str, Any]) -> N
 
 def test_an_outage_after_the_end(emulator: Emulator, base: dict[str, Any]) -> None:
     """When the token has ended and STS is still down, the calls tell so at once, and work again when it is back."""
-    clock = Clock()
+    clock = ManualClock()
     source = AssumeRoleProvider(
         Credentials(*OLD), ROLE, fetch=Fetcher(), endpoint=emulator.endpoint, pace=Pace(sleep=lambda _: None)
     )
@@ -466,14 +449,14 @@ def test_an_outage_after_the_end(emulator: Emulator, base: dict[str, Any]) -> No
     with create_client(**base, credentials_provider=provider) as client:
         emulator.fault(operation="sts", kind="status", status=503, body="down")
         emulator.clear_log()
-        clock.ahead += 3601
+        clock.age += 3601
         for _ in range(50):
             with pytest.raises(CredentialsError, match="503"):
                 client.list_table()
         assert len(entries(emulator, "sts")) == 4
         assert entries(emulator, "ListTable") == []
         emulator.clear_faults()
-        clock.ahead += 40
+        clock.age += 40
         client.list_table()
 
 
@@ -526,14 +509,14 @@ def in_a_child(call: Callable[[], str]) -> str:
 @pytest.mark.parametrize("age", [3000, 3601], ids=["stale", "ended"])
 def test_fork_during_a_refresh(emulator: Emulator, base: dict[str, Any], age: float) -> None:
     """A child that is forked while its parent refreshes can call at once; so can the parent when it is done."""
-    clock, fetch = Clock(), GatedFetch()
+    clock, fetch = ManualClock(), GatedFetch()
     source = AssumeRoleProvider(Credentials(*OLD), ROLE, fetch=fetch, endpoint=emulator.endpoint)
     provider = RefreshingProvider(source, clock=clock)
     with create_client(**base, credentials_provider=provider) as client:
         client.list_table()
         fetch.gate.clear()
         fetch.waiting.clear()
-        clock.ahead += age
+        clock.age += age
         caller = threading.Thread(target=client.list_table, daemon=True)
         caller.start()
         assert fetch.waiting.wait(PATIENCE)

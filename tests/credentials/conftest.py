@@ -10,30 +10,10 @@ import pytest
 
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.provider import Provider
+from ots_config.testing.clock import ManualClock
 
 MARK = "S3cr3tM4rk"
 PATIENCE = 20.0  # seconds until a test that hangs fails
-
-
-class ManualClock:
-    """An age clock and a time of day; called, it tells the age."""
-
-    def __init__(self) -> None:
-        self.age = 5000.0
-        self.since_1970 = 1_795_000_000.0
-
-    def __call__(self) -> float:
-        """Return the age."""
-        return self.age
-
-    def wall(self) -> float:
-        """Return the time of day."""
-        return self.since_1970
-
-    def advance(self, seconds: float) -> None:
-        """Let both run on."""
-        self.age += seconds
-        self.since_1970 += seconds
 
 
 class ScriptedSource(Provider):

@@ -49,20 +49,6 @@ class Recorder:
         return self._fetch(method, url, **options)
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Emulator]:
-    """Run one emulator for this module."""
-    with Emulator() as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def emulator(running: Emulator) -> Emulator:
-    """Give the emulator, fresh."""
-    running.reset()
-    return running
-
-
 @pytest.fixture
 def fetch() -> Recorder:
     """Give a fetch that keeps what was asked."""

@@ -146,9 +146,9 @@ def test_a_stepped_time_of_day_changes_nothing(scripted: Any, clock: Any) -> Non
     source = scripted(instant=True)
     provider = refreshing(source)
     first = provider.get_credentials()
-    clock.since_1970 += 86400
+    clock.now += 86400
     assert provider.get_credentials() is first
-    clock.since_1970 -= 2 * 86400
+    clock.now -= 2 * 86400
     clock.age += 3600
     assert provider.get_credentials() is not first
     assert source.calls == 2

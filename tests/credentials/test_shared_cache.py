@@ -131,7 +131,7 @@ def test_an_entry_from_the_future_is_not_used(scripted: Any, clock: Any, tmp_pat
     """After the clock was set back by hours, the end of an entry says nothing."""
     source = scripted()
     shared(source, tmp_path).fetch_credentials()
-    clock.since_1970 -= 7200
+    clock.now -= 7200
     shared(source, tmp_path).fetch_credentials()
     assert source.calls == 2
 

@@ -4,7 +4,6 @@ import hashlib
 import http.client
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,20 +11,6 @@ import pytest
 from ots_config.emulator import Emulator
 from ots_config.emulator.request_log import LogEntry, RequestLog
 from ots_config.sdk import tablestore
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Emulator]:
-    """Run an emulator for this file's tests."""
-    with Emulator() as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def emulator(running: Emulator) -> Emulator:
-    """Return the emulator as it was at the start."""
-    running.reset()
-    return running
 
 
 def order(emulator: Emulator, method: str, path: str, body: Any = None) -> tuple[int, Any]:

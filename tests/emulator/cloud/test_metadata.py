@@ -3,7 +3,6 @@
 import http.client
 import json
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -18,20 +17,6 @@ from ots_config.sdk import tablestore
 TOKEN = "/latest/api/token"
 ROLES = "/latest/meta-data/ram/security-credentials/"
 TTL = "X-aliyun-ecs-metadata-token-ttl-seconds"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Emulator]:
-    """Run an emulator for this file's tests."""
-    with Emulator() as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def emulator(running: Emulator) -> Emulator:
-    """Return the emulator as it was at the start."""
-    running.reset()
-    return running
 
 
 def fetch(emulator: Emulator, method: str, target: str, **headers: str) -> tuple[int, str]:

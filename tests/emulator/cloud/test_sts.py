@@ -5,7 +5,7 @@ import http.client
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import repeat
 from typing import Any
@@ -20,20 +20,6 @@ from ots_config.sdk import tablestore
 ROLE = "acs:ram::1234567890123456:role/Worker"
 PROVIDER = "acs:ram::1234567890123456:oidc-provider/ack"
 USER = ("testid", "testsecret", "")
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Emulator]:
-    """Run an emulator for this file's tests."""
-    with Emulator() as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def emulator(running: Emulator) -> Emulator:
-    """Return the emulator as it was at the start."""
-    running.reset()
-    return running
 
 
 def timestamp(offset: float = 0) -> str:

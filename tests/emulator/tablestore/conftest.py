@@ -10,21 +10,7 @@ from ots_config.emulator.tablestore.errors import WORDINGS
 from ots_config.emulator.tablestore.model import Instance
 from ots_config.emulator.tablestore.service import execute
 from ots_config.sdk import tablestore
-
-
-class ManualClock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1_790_000_000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
-
-    def ms(self) -> int:
-        """Return the time as cells carry it."""
-        return int(self.now * 1000)
+from ots_config.testing.clock import ManualClock
 
 
 class DirectClient(tablestore.OTSClient):
@@ -32,8 +18,8 @@ class DirectClient(tablestore.OTSClient):
 
     def __init__(self, *, messages: str = "docs", **options: Any) -> None:
         super().__init__("http://127.0.0.1:1", "id", "secret", "demo")
-        self.clock = ManualClock()
-        self.instance = Instance(clock=self.clock, wording=WORDINGS[messages], **options)
+        self.clock = ManualClock(1_790_000_000.0)
+        self.instance = Instance(clock=self.clock.wall, wording=WORDINGS[messages], **options)
         self.row_fault: Callable[[], tuple[str, str] | None] | None = None
         self.suffix = b""  # put behind each request: protobuf fields that the official encoder lacks
 

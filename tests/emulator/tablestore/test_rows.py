@@ -49,7 +49,7 @@ def test_values_of_every_type_come_back(client: Any) -> None:
     consumed, row, token = client.get_row("t", key)
     assert (units(consumed), token) == ((1, 0), b"")
     assert row.primary_key == key
-    assert row.attribute_columns == [(name, value, client.clock.ms()) for name, value in columns]
+    assert row.attribute_columns == [(name, value, int(client.clock.now * 1000)) for name, value in columns]
 
 
 def test_put_takes_the_place_of_the_whole_row(client: Any, table: str) -> None:
@@ -165,7 +165,7 @@ def test_a_read_selects_columns_and_filters(client: Any, table: str) -> None:
 def test_versions_are_kept_and_read_as_asked(client: Any) -> None:
     """A table of three versions answers the newest, all, a range of time, or one version."""
     client.make_table("t", ("a", "INTEGER"), options=TableOptions(-1, 3))
-    now = client.clock.ms()
+    now = int(client.clock.now * 1000)
     for number in range(5):
         client.update_row("t", Row([("a", 1)], {"PUT": [("x", number, now + number)]}), None)
     key = [("a", 1)]
@@ -221,7 +221,7 @@ def test_the_columns_come_back_as_an_update_left_them(client: Any, table: str) -
     message.return_content.return_column_names.extend(["n", "none"])
     body = client.send("UpdateRow", message.SerializeToString())
     (_, row), _ = client.protocol.decoder.decode_response("UpdateRow", body, "")
-    assert row.attribute_columns == [("n", 42, client.clock.ms())]
+    assert row.attribute_columns == [("n", 42, int(client.clock.now * 1000))]
     message.row_change = client.encoded(
         "UpdateRow", table, Row([("a", 9), ("b", "")], {"DELETE_ALL": ["n"]}), None, None, None
     ).row_change
