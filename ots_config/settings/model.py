@@ -8,7 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from pydantic import PrivateAttr, SerializerFunctionWrapHandler, field_serializer
+from pydantic import (
+    GetCoreSchemaHandler,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_serializer,
+)
+from pydantic_core import CoreSchema, core_schema
 from pydantic_settings import SettingsConfigDict
 
 from ots_config.errors import SettingsError, SettingsProblem, mask
@@ -17,7 +24,7 @@ from ots_config.settings.build import build
 from ots_config.settings.context import DEFAULT_ENV_FILE, Context, FileNames, Inputs, Where
 from ots_config.settings.cross_checks import DERIVED
 from ots_config.settings.fields import Fields
-from ots_config.settings.problems import UNKNOWN, refuse_change, warn
+from ots_config.settings.problems import FILLING, UNKNOWN, refuse_change, warn
 from ots_config.settings.provenance import DEFAULT, Explanation, layout, mask_proxies, show
 from ots_config.settings.sources import all_sources, explicit_sources
 
@@ -195,6 +202,19 @@ class OTSSettings(Fields):
 
     def __hash__(self) -> int:
         return hash((type(self), self.endpoint, self.instance_name, self.region, self.access_key_id, self.retry))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the schema of a field of a user's own model; what pydantic itself refuses, it would show."""
+        return core_schema.with_info_before_validator_function(cls._as_field, handler(source))
+
+    @classmethod
+    def _as_field(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.context is FILLING:
+            return value
+        given = [value]
+        del value
+        return cls.model_validate(given.pop())
 
     @classmethod
     def model_validate(cls, obj: Any, **_: Any) -> Self:

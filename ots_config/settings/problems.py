@@ -102,10 +102,14 @@ def _explained(error: ErrorDetails, field: str, known: Collection[str]) -> Probl
     return Problem(field, reason, f"Did you mean {near}?" if near else hint)
 
 
+FILLING = object()
+"""pydantic's context while a model of ours gets values that the sources found, not those of a user's own model."""
+
+
 def fill(model: BaseModel, values: dict[str, Any], known: Collection[str]) -> list[Problem]:
     """Give a new model its values, or return what is wrong with them."""
     try:
-        BaseModel.__init__(model, **values)
+        model.__pydantic_validator__.validate_python(values, self_instance=model, context=FILLING)
     except ValidationError as error:
         return explain(error, known)
     return []

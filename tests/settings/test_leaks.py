@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, TypeAdapter
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ots_config.errors import SettingsError
 from ots_config.settings import OTSSettings, RetrySettings, SettingsWarning, TLSSettings
@@ -212,6 +214,67 @@ def test_other_ways_in() -> None:
             if isinstance(shape, dict):
                 shape.pop("self", None)
             assert not hold(shape), shape
+
+
+class Outer(BaseModel):
+    """A user's model with our settings as fields."""
+
+    ots: OTSSettings
+    spare: OTSSettings | None = None
+    retry: RetrySettings | None = None
+
+
+class OuterSettings(BaseSettings):
+    """A user's settings with ours as a field."""
+
+    model_config = SettingsConfigDict(env_prefix="MY_", env_nested_delimiter="__")
+
+    ots: OTSSettings
+
+
+@pytest.mark.parametrize(
+    "ots",
+    [
+        {**BASE, "access_key_secret": f"{MARK}\n"},
+        {**BASE, "access_key_secret": MARK, "max_connection": 0},
+        {**BASE, "acess_key_secret": MARK},
+        {**BASE, MARK: 1},
+        {**BASE, "proxies": f"http://user:{MARK}@proxy:x"},
+        MARK,
+        [MARK],
+        {1: MARK},
+        None,
+    ],
+    ids=["wrong", "beside", "misspelt", "name", "url", "text", "list", "key", "absent"],
+)
+@pytest.mark.parametrize("field", ["ots", "spare"])
+def test_inside_a_users_own_model(ots: Any, field: str) -> None:
+    """As a field, in Python or JSON: the error is ours, not one of pydantic's that shows what was given."""
+    good = {**BASE, "access_key_secret": "s"}
+    values = {"ots": good, "retry": {"policy": "write"}, field: ots}
+    ways: list[Callable[[], object]] = [lambda: Outer.model_validate(values), lambda: Outer(**values)]
+    if ots is None:
+        if field == "spare":
+            return
+    elif not isinstance(ots, dict) or 1 not in ots:
+        ways.append(lambda: Outer.model_validate_json(json.dumps(values)))
+    ways.append(lambda: TypeAdapter(OTSSettings).validate_python(ots))
+    for way in ways:
+        with pytest.raises(SettingsError) as caught:
+            way()
+        check(caught.value)
+
+
+def test_inside_a_users_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a field of a user's settings, filled from variables, and a part alone as a field."""
+    monkeypatch.setenv("MY_OTS__ENDPOINT", BASE["endpoint"])
+    monkeypatch.setenv("MY_OTS__ACCESS_KEY_SECRET", MARK)
+    with pytest.raises(SettingsError, match="access_key_id: is not set") as caught:
+        OuterSettings()
+    check(caught.value)
+    with pytest.raises(SettingsError, match="is not one of") as caught:
+        Outer.model_validate({"ots": {**BASE, "access_key_secret": "s"}, "retry": {"policy": MARK}})
+    check(caught.value)
 
 
 def test_good_settings(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
