@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -111,6 +112,9 @@ class Fields(BaseSettings):
     )
     sts_token: Annotated[SecretStr | None, BeforeValidator(validators.sts_token)] = Field(
         default=None, description="The STS token of temporary keys."
+    )
+    sts_expiration: Annotated[datetime | None, BeforeValidator(validators.expiration)] = Field(
+        default=None, description="When temporary keys end: 2026-01-31T08:00:00Z, or seconds since 1970."
     )
     encoding: Annotated[str, BeforeValidator(validators.encoding)] = Field(
         default="utf8", description="How the text in requests is encoded."

@@ -161,11 +161,23 @@ def entries(directory: Path) -> dict[str, Path]:
 # --- ots.toml -----------------------------------------------------------------------------------------------
 
 
-def profile_places() -> tuple[Path, ...]:
-    """Return where ots.toml is looked for if no variable names it, best first."""
+def profile_places() -> list[tuple[Path, bool]]:
+    """Return where ots.toml is looked for if no variable names it, best first, and whether it is only discovered.
+
+    The one in the working directory is, unless that is the user's configuration directory.
+    """
     roaming = os.environ.get("APPDATA") if os.name == "nt" else os.environ.get("XDG_CONFIG_HOME")
     home = Path(roaming) if roaming else expand("~/.config")
-    return Path("ots.toml"), home / "ots-config" / "ots.toml", home / "ots.toml"
+    own = (home / "ots-config" / "ots.toml", home / "ots.toml")
+    here = Path("ots.toml")
+    return [(here, not any(_same(here, path) for path in own)), *((path, False) for path in own)]
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):
+        return False
 
 
 def profiles(path: Path, text: str) -> dict[str, Any]:

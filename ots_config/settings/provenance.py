@@ -18,6 +18,23 @@ MASK = "********"
 DEFAULT = "default"
 
 
+class Origin(NamedTuple):
+    """Where a value was found.
+
+    Attributes:
+        text: The place, as errors name it: ``prod.env line 3``.
+        source: What a key, its secret and its token must have in common: one file, one directory, the environment.
+        discovered: Whether it is a file that nobody named, and that was read because it is in the working directory.
+    """
+
+    text: str
+    source: str = ""
+    discovered: bool = False
+
+
+NOT_FOUND = Origin(DEFAULT)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class FoundValue:
     """One value that one source gave.
@@ -26,13 +43,11 @@ class FoundValue:
         field: The setting, nested with dots.
         value: The value as found; a secret is wrapped already.
         origin: Where it was found.
-        rank: The place of its source in the precedence, 0 is the highest.
     """
 
     field: str
     value: Any = dataclasses.field(repr=False)
-    origin: str = DEFAULT
-    rank: int = 0
+    origin: Origin = NOT_FOUND
 
 
 class Explanation(NamedTuple):
@@ -110,6 +125,7 @@ class Layout(NamedTuple):
         controls: The variables that the sources read themselves, by what they name.
         aliases: The field of each validation alias, which only a subclass's own fields have.
         prefix: What the variables begin with.
+        case_sensitive: Whether only the usual spelling of a variable counts.
     """
 
     leaves: dict[str, Leaf]
@@ -119,15 +135,17 @@ class Layout(NamedTuple):
     controls: dict[str, str]
     aliases: dict[str, str]
     prefix: str
+    case_sensitive: bool
 
-    @property
-    def unprefixed(self) -> list[str]:
-        """The variables that do not begin with the prefix."""
-        return [
-            name
-            for name in (*self.variables, *self.controls.values())
-            if not self.prefix or not name.startswith(self.prefix)
-        ]
+    def spell(self, variable: str) -> str:
+        """Return a variable's name in its usual spelling: upper case, unless the class says that case matters."""
+        return variable if self.case_sensitive else variable.upper()
+
+    def reads(self, variable: str) -> bool:
+        """Whether a variable of the environment may set something, or seems to be meant to."""
+        spelt, prefix = self.spell(variable), self.prefix.upper()
+        known = spelt in self.variables or spelt in self.controls.values()
+        return known or bool(prefix and variable.upper().startswith(prefix))
 
     def field(self, name: str) -> str:
         """Return the field that has this name or this validation alias."""
@@ -177,7 +195,7 @@ def layout(model: type[BaseModel]) -> Layout:
                 names[name] = each if config.get("case_sensitive") else each.upper()
                 variables[names[name]] = name
     controls = {name: variable(name) for name in CONTROLS}
-    return Layout(leaves, parts, names, variables, controls, aliases, variable(""))
+    return Layout(leaves, parts, names, variables, controls, aliases, variable(""), bool(config.get("case_sensitive")))
 
 
 def nest(values: Mapping[str, Any]) -> dict[str, Any]:

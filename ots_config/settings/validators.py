@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Annotated, Any
@@ -171,6 +172,28 @@ def sts_token(value: Any) -> Any:
     if not (text.isascii() and (text.isprintable() and " " not in text)):
         raise Refusal("contains characters that an HTTP header cannot contain", hint)
     return value if text else None
+
+
+def expiration(value: Any) -> datetime | None:
+    """Accept a time with its zone, or the seconds since 1970, and return it in UTC."""
+    hint = "Write it with its zone, as in 2026-01-31T08:00:00Z, or as seconds since 1970."
+    if value is None:
+        return None
+    number = _number(value.strip() if isinstance(value, str) else value)
+    if number is not None:
+        with suppress(ValueError, OverflowError, OSError):
+            return datetime.fromtimestamp(number, UTC)
+        raise Refusal("is not a time", hint)
+    if isinstance(value, str):
+        with suppress(ValueError):
+            value = datetime.fromisoformat(_line(value.strip(), hint))
+    if not isinstance(value, datetime):
+        raise Refusal("is not a time", hint)
+    if value.utcoffset() is None:
+        raise Refusal("has no time zone", hint)
+    with suppress(ValueError, OverflowError):
+        return value.astimezone(UTC)
+    raise Refusal("is not a time", hint)
 
 
 def lines(hint: str) -> BeforeValidator:

@@ -280,8 +280,11 @@ def test_inside_a_users_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_good_settings(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings in use show neither secret, token nor a proxy's password, and not the whole id."""
     monkeypatch.setenv("OTS_STS_TOKEN", MARK)
-    write(".env", f"OTS_ACCESS_KEY_ID=LTAI{MARK}\nOTS_ACCESS_KEY_SECRET={MARK}\nOTS_PROXIES=http://u:{MARK}@p:1\n")
-    settings = OTSSettings(endpoint=BASE["endpoint"], proxies=f"http://x:{MARK}@proxy:1")
+    lines = (f"OTS_ACCESS_KEY_ID=LTAI{MARK}", f"OTS_ACCESS_KEY_SECRET={MARK}", f"OTS_PROXIES=http://u:{MARK}@p:1")
+    named = write("prod.env", "\n".join(lines))
+    with pytest.warns(SettingsWarning, match="OTS_STS_TOKEN. is not used") as seen:
+        settings = OTSSettings(endpoint=BASE["endpoint"], proxies=f"http://x:{MARK}@proxy:1", env_file=named)
+    assert not hold(str(seen[0].message))
     for shown in (
         str(settings),
         repr(settings),
@@ -296,7 +299,7 @@ def test_good_settings(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MARK[:2] in str(settings)
     rows = {row.field: row for row in settings.explain()}
     assert rows["proxies"].value == "http: http://********@proxy:1, https: http://********@proxy:1"
-    assert rows["proxies"].overrode == ((".env line 3", "http: http://********@p:1, https: http://********@p:1"),)
+    assert rows["proxies"].overrode == (("prod.env line 3", "http: http://********@p:1, https: http://********@p:1"),)
 
 
 def test_warnings_that_are_errors() -> None:
