@@ -49,8 +49,8 @@ def build(
         if name in winners:
             problems.append(SettingsProblem(name, reason, winners[name].origin.text, hint))
         elif name not in _DERIVABLE or not problems:
-            hint = context.hint(f"{hint[:-1]} ({layout.names.get(name)}).", name)
-            problems.append(SettingsProblem(name, reason, "no source", hint))
+            cause = context.hint(f"{hint[:-1]} ({layout.names.get(name)}).", name)
+            problems.append(SettingsProblem(name, reason, "no source", cause))
     order = {name: place for place, name in enumerate((*layout.leaves, *layout.parts))}
     problems.sort(key=lambda problem: order.get(problem.field, len(order)))
     origins = {name: found.origin.text for name, found in winners.items() if found.origin != NOT_FOUND}

@@ -108,6 +108,9 @@ class Context:
         self.complete = True
         self._unknown = 0
         self.environment = [] if where is None else self._variables()
+        if not isinstance(self.where.profile, str | None):
+            self.unreadable("profile", Refusal("is not text", "Name a profile of ots.toml."), "argument")
+            self.where = self.where._replace(profile=None)
 
     # --- what the sources report ----------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ def derive(context: Context) -> list[FoundValue]:
     checks.endpoint()
     checks.signature()
     checks.keys()
+    checks.roles()
     return checks.derived
 
 
@@ -99,8 +100,8 @@ class _CrossChecks:
                 self._problem(field, reason, _CONTRADICTION.format(field))
         if endpoint.unusual:
             self.context.warnings.append(
-                f"endpoint ({winner.origin.text}): the host is the provider's, but does not have the form of an instance's "
-                "endpoint, INSTANCE.REGION.ots.aliyuncs.com"
+                f"endpoint ({winner.origin.text}): the host is the provider's, but does not have the form of an "
+                "instance's endpoint, INSTANCE.REGION.ots.aliyuncs.com"
             )
 
     def _check_scheme(self, endpoint: endpoints.Endpoint) -> None:
@@ -190,8 +191,12 @@ class _CrossChecks:
             return
         for name in ("sts_token", "sts_expiration"):
             self._check_token(name, secret)
-        ids = self.context.provenance["access_key_id"]
-        if any(other.origin.source == secret.origin.source and other.value != key.value for other in ids):
+        beside = [
+            other.value
+            for other in self.context.provenance["access_key_id"]
+            if other.origin.source == secret.origin.source and isinstance(other.value, str)
+        ]
+        if isinstance(key.value, str) and any(other != key.value for other in beside):
             self._problem(
                 "access_key_secret",
                 f"belongs to another access_key_id, which is overridden by the one from {key.origin.text}",
@@ -201,7 +206,7 @@ class _CrossChecks:
     def _check_token(self, name: str, secret: FoundValue) -> None:
         """Leave out a token, or the time at which one ends, that does not come from where the secret does."""
         token = self._winner(name)
-        if token is None or token.value == SecretStr(""):
+        if token is None or _is_empty(token.value):
             return
         elsewhere = [each for each in self.context.provenance[name] if each.origin.source != secret.origin.source]
         discovered.leave_out(self.context, name, elsewhere)
@@ -210,6 +215,12 @@ class _CrossChecks:
                 f"{name} ({token.origin.text}) is not used: it does not belong to the secret of the keys, which comes "
                 f"from {secret.origin.text}"
             )
+
+    def roles(self) -> None:
+        """Check that roles on the way lead to a last one."""
+        if self._value("role_via") is not None and self._winner("role_arn") is None and self.context.complete:
+            hint = self.context.hint("Name the last role in role_arn.", "role_arn")
+            self._problem("role_via", "is set, but there is no role_arn", hint)
 
     def _incomplete(self, key: FoundValue | None, secret: FoundValue | None) -> None:
         hint = "Set access_key_id and access_key_secret together, or neither."
@@ -224,6 +235,11 @@ class _CrossChecks:
         else:
             for name in ("sts_token", "sts_expiration"):
                 token = self._winner(name)
-                if token is not None and token.value != SecretStr(""):
+                if token is not None and not _is_empty(token.value):
                     hint = self.context.hint(hint, "access_key_id", "access_key_secret")
                     self._problem(name, "is set without the keys that it belongs to", hint)
+
+
+def _is_empty(token: Any) -> bool:
+    """Whether a token is the empty text, which says that there is none."""
+    return isinstance(token, SecretStr) and not token.get_secret_value()

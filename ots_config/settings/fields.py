@@ -9,22 +9,26 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ots_config.credential_rules import MAX_DURATION, MIN_DURATION
 from ots_config.errors import SettingsError, SettingsProblem
 from ots_config.settings import validators
 from ots_config.settings.problems import fill, refuse_change
 from ots_config.settings.validators import (
     AccessKeyID,
     Endpoint,
+    ExternalID,
     FileName,
     Flag,
     InstanceName,
     NoneWord,
     Number,
     Numeric,
+    ProviderARN,
     ProviderName,
     Region,
     RoleARN,
     Seconds,
+    SessionName,
     Timeout,
     TLSWord,
     Word,
@@ -144,7 +148,7 @@ class Fields(BaseSettings):
     credentials_process: Annotated[SecretStr | None, validators.secret_line("Give a command line.")] = Field(
         default=None, description="A command that prints keys as JSON, as in the Aliyun CLI's external mode."
     )
-    credentials_uri: Annotated[SecretStr | None, validators.secret_line("Give a URL.")] = Field(
+    credentials_uri: Annotated[SecretStr | None, BeforeValidator(validators.credentials_uri)] = Field(
         default=None, description="A URL that returns keys; else `ALIBABA_CLOUD_CREDENTIALS_URI`."
     )
     credentials_profile: Annotated[str | None, validators.line("Name a profile.")] = Field(
@@ -169,7 +173,7 @@ class Fields(BaseSettings):
     oidc_role_arn: RoleARN | None = Field(
         default=None, description="The role for an OIDC token; else `ALIBABA_CLOUD_ROLE_ARN`."
     )
-    oidc_provider_arn: Annotated[str | None, validators.line("Write acs:ram::ACCOUNT:oidc-provider/NAME.")] = Field(
+    oidc_provider_arn: ProviderARN | None = Field(
         default=None, description="The OIDC provider; else `ALIBABA_CLOUD_OIDC_PROVIDER_ARN`."
     )
     oidc_token_file: FileName | None = Field(
@@ -178,7 +182,7 @@ class Fields(BaseSettings):
     ecs_role: Annotated[str | None, validators.line("Name a role.")] = Field(
         default=None, description="The ECS instance's role; else `ALIBABA_CLOUD_ECS_METADATA`, else looked up."
     )
-    ecs_endpoint: Annotated[str | None, validators.line("Write http://100.100.100.200.")] = Field(
+    ecs_endpoint: Annotated[str, BeforeValidator(validators.metadata_url)] | None = Field(
         default=None,
         description="The metadata service's URL; else `ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT`.",
     )
@@ -192,22 +196,22 @@ class Fields(BaseSettings):
     role_arn: RoleARN | None = Field(
         default=None, description="The role to assume with the credentials found: acs:ram::ACCOUNT:role/NAME."
     )
-    role_via: Annotated[tuple[str, ...] | None, validators.lines("Write ARNs of roles.")] = Field(
+    role_via: Annotated[tuple[str, ...], BeforeValidator(validators.roles)] | None = Field(
         default=None, description="Roles to assume before `role_arn`, in this order, separated by commas."
     )
-    role_session_name: Annotated[str | None, validators.line("Give a name.")] = Field(
+    role_session_name: SessionName | None = Field(
         default=None, description="The session's name in the audit log; else `ALIBABA_CLOUD_ROLE_SESSION_NAME`."
     )
-    role_duration: Annotated[int, Field(strict=True, ge=1, le=43_200), Numeric] | None = Field(
+    role_duration: Annotated[int, Field(strict=True, ge=MIN_DURATION, le=MAX_DURATION), Numeric] | None = Field(
         default=None, description="How many seconds the role's keys are valid, 900 to 43200."
     )
     role_policy: Annotated[str | None, BeforeValidator(validators.policy)] = Field(
         default=None, description="A policy that limits the role further, as JSON."
     )
-    role_external_id: Annotated[str | None, validators.line("Give the id.")] = Field(
+    role_external_id: ExternalID | None = Field(
         default=None, description="The id that the role's trust policy requires; else `ALIBABA_CLOUD_EXTERNAL_ID`."
     )
-    sts_endpoint: Annotated[str | None, validators.line("Write sts.cn-hangzhou.aliyuncs.com.")] = Field(
+    sts_endpoint: Annotated[str, BeforeValidator(validators.sts_endpoint)] | None = Field(
         default=None, description="The host or URL of STS; else `ALIBABA_CLOUD_STS_ENDPOINT`."
     )
     sts_region: Region | None = Field(

@@ -19,6 +19,9 @@ MAX_SIZE = 1 << 20
 MAX_WAIT = 5.0
 """Seconds for what comes out of a pipe or a device."""
 
+MAX_DOTS = 200
+"""In one line of ots.toml: each dot of a key is a table, and the time to read them grows with their square."""
+
 _GUESS = re.compile(r"(?:export\s+)?([A-Z][A-Z0-9_]*)")
 
 
@@ -189,9 +192,12 @@ def profiles(path: Path, text: str) -> dict[str, Any]:
     import tomllib
 
     where = ""
+    dotted = next((number for number, line in enumerate(text.split("\n"), 1) if line.count(".") > MAX_DOTS), 0)
+    if dotted:
+        raise Refusal(f"{path} has more than {MAX_DOTS} dots in line {dotted}", "Correct that line.")
     try:
         document: dict[str, Any] | None = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is no TOMLDecodeError
         found = re.search(r"at line (\d+)", str(error))
         document, where = None, f" (line {found[1]})" if found else ""
     if document is None:
@@ -219,7 +225,7 @@ def key_lines(text: str, profile: str) -> dict[str, int]:
             continue
         try:
             document = tomllib.loads(line)
-        except (tomllib.TOMLDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             continue
         keys = list(_keys(document))
         if header:

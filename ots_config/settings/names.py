@@ -41,6 +41,8 @@ def visible(name: str) -> str:
 def visible_file(path: Path | str) -> str:
     """Return the name of a file that may be shown: a misplaced secret has neither dots nor slashes."""
     text = str(path)
+    if not text.isprintable():
+        return "the file"
     return text if len(text) <= 20 or "." in text or "/" in text or "\\" in text else "the file"
 
 

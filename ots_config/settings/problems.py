@@ -60,6 +60,7 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "less_than_equal": ("is greater than {le:.7g}", "Give a number of at most {le:.7g}."),
     "literal_error": ("is not one of {choices}", "Choose one of {choices}."),
     "enum": ("is not one of {choices}", "Choose one of {choices}."),
+    "string_unicode": ("contains characters that are not valid Unicode", "Write it again."),
     "string_type": ("is not text", "Give text."),
     "string_too_short": ("is too short", "Give at least {min_length} characters."),
     "string_too_long": ("is too long", "Give at most {max_length} characters."),

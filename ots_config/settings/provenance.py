@@ -107,10 +107,18 @@ class Leaf:
 
     def holds_secret(self, value: Any) -> bool:
         """Whether a value of this setting is one that nobody else should read."""
-        return bool(value) if self.secret else self.name == "proxies" and "@" in str(value)
+        if self.secret:
+            return bool(value)
+        values = value.values() if isinstance(value, Mapping) else [value]
+        texts = [str(each) for each in values if isinstance(each, (str, SecretStr))]
+        return self.name == "proxies" and any("@" in text for text in texts)
 
     def wrap(self, value: Any) -> Any:
         """Return a value that is not shown if it is a secret."""
+        if self.name == "proxies":
+            if isinstance(value, Mapping):
+                return {scheme: ProxyURL(url) if isinstance(url, str) else url for scheme, url in value.items()}
+            return ProxyURL(value) if isinstance(value, str) else value
         return SecretStr(value) if self.secret and isinstance(value, str) else value
 
 
@@ -219,9 +227,20 @@ def mask_url(url: str) -> str:
     return f"{before.partition('://')[0]}://{MASK}@{host}" if at else url
 
 
-def mask_proxies(proxies: Mapping[str, str]) -> dict[str, str]:
-    """Return proxies without the user names and passwords in them."""
-    return {scheme: mask_url(url) for scheme, url in proxies.items()}
+class ProxyURL(SecretStr):
+    """The URL of a proxy, which shows all but the user name and password."""
+
+    def _display(self) -> str:
+        return mask_url(self.get_secret_value())
+
+
+class DerivedRegion(str):
+    """A region in ``model_dump()`` that followed from the endpoint: given back with an endpoint, it counts for nothing.
+
+    Otherwise it would count as given, which decides the version of signatures.
+    """
+
+    __slots__ = ()
 
 
 def show(name: str, value: Any) -> str:
@@ -234,7 +253,7 @@ def show(name: str, value: Any) -> str:
         case bool():
             text = str(value).lower()
         case dict() if name == "proxies":
-            text = ", ".join(f"{scheme}: {url}" for scheme, url in mask_proxies(value).items())
+            text = ", ".join(f"{scheme}: {mask_url(url)}" for scheme, url in value.items())
         case tuple():
             text = ", ".join(show(name, part) for part in value)
         case float() if value.is_integer():

@@ -30,7 +30,7 @@ from ots_config.settings.context import Context, Line, NamedPath
 from ots_config.settings.cross_checks import derive
 from ots_config.settings.fields import Fields
 from ots_config.settings.problems import UNKNOWN, Refusal
-from ots_config.settings.provenance import FoundValue, Origin, nest
+from ots_config.settings.provenance import DerivedRegion, FoundValue, Origin, nest
 
 PRIVATE = (
     (EnvSettingsSource, "_load_env_vars"),
@@ -98,6 +98,8 @@ class Arguments(Source, InitSettingsSource):
         fields = {name: aliases.get(name, name) for name in context.arguments}
         known = {name: field for name, field in fields.items() if field in infos}
         given = {name: context.arguments[name] for name in known if context.arguments[name] is not None}
+        if "endpoint" in given and isinstance(given.get("region"), DerivedRegion):
+            del given["region"]
         super().__init__(context, _narrowed(context, known.values()), given)
         for name in fields.keys() - known.keys():
             self._unknown(name)

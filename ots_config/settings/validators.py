@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Discriminator, Field, SecretStr, Tag
 
+from ots_config import credential_rules
 from ots_config.settings import endpoint as endpoints
 from ots_config.settings import files
 from ots_config.settings.problems import Refusal
@@ -102,6 +103,12 @@ Timeout = Annotated[
 ]
 
 
+def _refuse_mask(text: str) -> None:
+    """Refuse asterisks: what is printed of settings, or dumped as JSON, has them in place of a secret."""
+    if text and not text.strip("*"):
+        raise Refusal("is a mask, which stands for a value that is not shown", "Give the value itself.")
+
+
 # --- texts --------------------------------------------------------------------------------------------------
 
 
@@ -111,6 +118,7 @@ def _line(value: Any, hint: str) -> str:
         raise Refusal("is not text", hint)
     if not value:
         raise Refusal("is empty", hint)
+    _refuse_mask(value)
     if _CONTROL.search(value):
         raise Refusal("contains a line break or another control character", hint)
     return value
@@ -121,23 +129,36 @@ def line(hint: str) -> BeforeValidator:
     return BeforeValidator(lambda value: _line(value, hint))
 
 
-def _matching(pattern: re.Pattern[str], characters: str, hint: str) -> BeforeValidator:
+def _matching(pattern: re.Pattern[str], reason: str, hint: str) -> BeforeValidator:
     def check(value: Any) -> str:
         text = _line(value, hint)
         if not pattern.fullmatch(text):
-            raise Refusal(f"contains characters other than {characters}", hint)
+            raise Refusal(reason, hint)
         return text
 
     return BeforeValidator(check)
 
 
+def _key_id(value: Any) -> Any:
+    """Refuse a masked id, as ``repr`` shows it; otherwise return the value."""
+    if isinstance(value, str) and "****" in value:
+        _refuse_mask("*")
+    return value
+
+
 InstanceName = Annotated[
-    str, _matching(_INSTANCE, "letters, digits, - and _", "Copy the instance's name from the console.")
+    str,
+    _matching(
+        _INSTANCE,
+        "contains characters other than letters, digits, - and _",
+        "Copy the instance's name from the console.",
+    ),
 ]
+_WORD = "contains characters other than letters, digits and + . / _ -"
 AccessKeyID = Annotated[
-    str, _matching(_KEY_ID, "letters, digits and + . / _ -", "Copy the AccessKey ID from the console.")
+    str, _matching(_KEY_ID, _WORD, "Copy the AccessKey ID from the console."), BeforeValidator(_key_id)
 ]
-ProviderName = Annotated[str, _matching(_PROVIDER, "letters, digits and + . / _ -", "Name one provider of the chain.")]
+ProviderName = Annotated[str, _matching(_PROVIDER, _WORD, "Name one provider of the chain.")]
 
 
 def _secret(value: Any, hint: str) -> str:
@@ -169,6 +190,7 @@ def sts_token(value: Any) -> Any:
     """Accept an STS token; an empty one means none."""
     hint = "Fetch the token again, and pass all of it."
     text = _secret(value, hint)
+    _refuse_mask(text)
     if not (text.isascii() and (text.isprintable() and " " not in text)):
         raise Refusal("contains characters that an HTTP header cannot contain", hint)
     return value if text else None
@@ -196,18 +218,6 @@ def expiration(value: Any) -> datetime | None:
     raise Refusal("is not a time", hint)
 
 
-def lines(hint: str) -> BeforeValidator:
-    """Return a validator that accepts texts of one line each: a list of them, or one text with commas."""
-
-    def check(value: Any) -> tuple[str, ...]:
-        parts = value.split(",") if isinstance(value, str) else value
-        if not isinstance(parts, (list, tuple)) or not parts:
-            raise Refusal("is neither a text nor a list of texts", hint)
-        return tuple(_line(part.strip() if isinstance(part, str) else part, hint) for part in parts)
-
-    return BeforeValidator(check)
-
-
 def _endpoint(value: Any) -> str:
     return endpoints.parse(value).url
 
@@ -232,7 +242,6 @@ def encoding(value: Any) -> str:
 
 Endpoint = Annotated[str, BeforeValidator(_endpoint)]
 Region = Annotated[str, BeforeValidator(_region)]
-RoleARN = Annotated[str, line("Write acs:ram::ACCOUNT:role/NAME.")]
 FileName = Annotated[str, line("Name a file.")]
 
 
@@ -250,9 +259,88 @@ def policy(value: Any) -> str:
     document = parse_json(value) if isinstance(value, str) else value
     if not isinstance(document, Mapping):
         raise Refusal("is not a JSON object", hint)
+    text = ""
     with suppress(TypeError, ValueError, RecursionError):
-        return value if isinstance(value, str) and not _CONTROL.search(value) else json.dumps(document)
-    raise Refusal("cannot be written as JSON", hint)
+        text = value if isinstance(value, str) and not _CONTROL.search(value) else json.dumps(document)
+    if not text:
+        raise Refusal("cannot be written as JSON", hint)
+    if len(text) > credential_rules.MAX_POLICY:
+        raise Refusal(f"has {len(text)} characters", f"Use at most {credential_rules.MAX_POLICY}.")
+    return text
+
+
+# --- roles, and where credentials are asked for -------------------------------------------------------------
+
+_ROLE_HINT = "Write acs:ram::ACCOUNT:role/NAME."
+_ROLE_REASON = "is not the ARN of a role"
+
+
+def roles(value: Any) -> tuple[str, ...]:
+    """Accept ARNs of roles: a list of them, or one text with commas."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, (list, tuple)) or not parts:
+        raise Refusal("is neither a text nor a list of texts", _ROLE_HINT)
+    arns = tuple(_line(part.strip() if isinstance(part, str) else part, _ROLE_HINT) for part in parts)
+    if not all(credential_rules.ROLE_ARN.fullmatch(arn) for arn in arns):
+        raise Refusal("contains what is not the ARN of a role", _ROLE_HINT)
+    return arns
+
+
+def metadata_url(value: Any) -> str:
+    """Accept the URL of the metadata service."""
+    hint = "Write http://100.100.100.200."
+    text = _line(value, hint)
+    reason = credential_rules.url_problem(text, http="private")
+    if reason:
+        raise Refusal(reason, hint)
+    return text
+
+
+def credentials_uri(value: Any) -> Any:
+    """Accept a URL that returns keys; it may contain a secret."""
+    hint = "Give a URL that begins with https://."
+    reason = credential_rules.url_problem(_line(_secret(value, hint), hint), http="private")
+    if reason:
+        raise Refusal(reason, hint)
+    return value
+
+
+def sts_endpoint(value: Any) -> str:
+    """Accept the host or URL of STS, and return the host: it is always asked by https, but on loopback."""
+    hint = "Write a host, as in sts.cn-hangzhou.aliyuncs.com."
+    text = re.sub(r"(?<=[^:/])/+\Z", "", _line(value, hint).strip())
+    url = text if "://" in text else f"https://{text}"
+    if url.lower().startswith("http://") and credential_rules.url_problem(url).startswith("is http,"):
+        url = f"https{url[4:]}"
+    reason = credential_rules.url_problem(url)
+    if not reason and (urlsplit(url).path or "?" in url or "#" in url or not url.isascii() or " " in url):
+        reason = "is not a host"
+    if reason:
+        raise Refusal(reason, hint)
+    return url.removeprefix("https://")
+
+
+RoleARN = Annotated[str, _matching(credential_rules.ROLE_ARN, _ROLE_REASON, _ROLE_HINT)]
+ProviderARN = Annotated[
+    str,
+    _matching(
+        credential_rules.PROVIDER_ARN,
+        "is not the ARN of an OIDC provider",
+        "Write acs:ram::ACCOUNT:oidc-provider/NAME.",
+    ),
+]
+SessionName = Annotated[
+    str,
+    _matching(
+        credential_rules.SESSION_NAME, "is not a session's name", "Use 2 to 64 letters, digits, dots, @, _ and -."
+    ),
+]
+ExternalID = Annotated[
+    str,
+    _matching(
+        credential_rules.EXTERNAL_ID, "is not an external id", "Use 2 to 1224 letters, digits and + = , . @ : / - _."
+    ),
+]
 
 
 # --- files and proxies --------------------------------------------------------------------------------------
@@ -289,7 +377,8 @@ def _has_certificates(text: str) -> bool:
 
 def proxies(value: Any) -> dict[str, str] | None:
     """Accept one proxy's URL for both schemes, or one for each."""
-    if value is None or value == "":
+    value = _plain(value)
+    if value is None or (isinstance(value, str) and not value):
         return None
     if isinstance(value, str) and value.lstrip().startswith("{"):
         value = parse_json(value)
@@ -300,6 +389,10 @@ def proxies(value: Any) -> dict[str, str] | None:
     return {_proxied(key): _proxy(url) for key, url in value.items()} or None
 
 
+def _plain(value: Any) -> Any:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
 def _proxied(key: Any) -> str:
     name = key.lower().removesuffix("://") if isinstance(key, str) else ""
     if name not in {"http", "https", "all"}:
@@ -308,10 +401,13 @@ def _proxied(key: Any) -> str:
 
 
 def _proxy(url: Any) -> str:
-    text = _line(url, _PROXY_HINT).strip()
+    text = _line(_plain(url), _PROXY_HINT).strip()
     try:
         parts = urlsplit(text)
+        _refuse_mask(parts.username or "")
         valid = parts.scheme.lower() in _PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0
+    except Refusal:
+        raise
     except ValueError:
         valid = False
     if not valid or not text.isascii() or " " in text:

@@ -240,7 +240,7 @@ def test_case_that_matters(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_misspelt_profile_entry(write: Write) -> None:
     """A misspelt entry of a profile is reported too."""
-    write("ots.toml", "[profiles.default]\nmax_conection = 3\nrole_arn = 'x'\n")
+    write("ots.toml", "[profiles.default]\nmax_conection = 3\nrole_session_name = 'job'\n")
     with pytest.warns(
         SettingsWarning, match=r"in ots\.toml line 2: max_conection sets nothing\. Did you mean max_connection\?"
     ):

@@ -57,7 +57,7 @@ def test_last_of_several_wins(write: Write) -> None:
 
 def test_foreign_keys_are_ignored(write: Write) -> None:
     """A shared env file may hold whatever other programs need, and the names that credentials read."""
-    OTSSettings(**BASE, env_file=write("prod.env", "DATABASE_URL=x\nOTS_ROLE_ARN=y\nOTS_TEST_ENDPOINT=z\nFLAG\n"))
+    OTSSettings(**BASE, env_file=write("prod.env", "DATABASE_URL=x\nOTS_STS_VPC=y\nOTS_TEST_ENDPOINT=z\nFLAG\n"))
 
 
 def test_default_env_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,7 +256,7 @@ max_connection = 1
 max_connection = 2
 socket_timeout = [3, 30]
 credentials_cache = true
-role_arn = "read by the credentials"
+role_session_name = "job"
 [profiles.prod.retry]
 policy = "write"
 [other]

@@ -291,8 +291,11 @@ def test_good_settings(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
         f"{settings}",
         settings.explain(),
         repr(list(settings.__repr_args__())),
-        repr(settings.model_dump(exclude={"proxies", "access_key_id"})),
-        settings.model_dump_json(exclude={"access_key_id"}),
+        repr(settings.model_dump(exclude={"access_key_id"})),
+        str(settings.model_dump()["proxies"]["https"]),
+        settings.model_dump_json(),
+        repr(settings.model_dump(mode="json")),
+        repr(settings._inputs),
         repr(vars(settings)["access_key_secret"]),
     ):
         assert not hold(shown), shown

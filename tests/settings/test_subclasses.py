@@ -244,7 +244,8 @@ def test_a_field_of_ours_with_another_type(monkeypatch: pytest.MonkeyPatch) -> N
         role_via: list[str] | None = None  # type: ignore[assignment]
 
     monkeypatch.setenv("OTS_ROLE_VIA", '["a", "b"]')
-    settings = Narrowed(region="cn-hangzhou", instance_name="demo")
+    role = "acs:ram::1234567890123456:role/writer"
+    settings = Narrowed(region="cn-hangzhou", instance_name="demo", role_arn=role)
     assert settings.role_via == ["a", "b"]
     with pytest.raises(SettingsError, match=r"network: is not one of vpc \(from argument\)"):
         Narrowed(region="cn-hangzhou", instance_name="demo", network="public")
