@@ -11,24 +11,20 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ots_config.credential_rules import MAX_DURATION, MIN_DURATION
 from ots_config.errors import SettingsError, SettingsProblem
-from ots_config.settings import validators
+from ots_config.settings import credential_validators, validators
+from ots_config.settings.credential_validators import AccessKeyID, ExternalID, ProviderARN, RoleARN, SessionName
 from ots_config.settings.problems import fill, refuse_change
 from ots_config.settings.validators import (
-    AccessKeyID,
     Endpoint,
-    ExternalID,
     FileName,
     Flag,
     InstanceName,
     NoneWord,
     Number,
     Numeric,
-    ProviderARN,
     ProviderName,
     Region,
-    RoleARN,
     Seconds,
-    SessionName,
     Timeout,
     TLSWord,
     Word,
@@ -111,13 +107,13 @@ class Fields(BaseSettings):
     access_key_id: AccessKeyID | None = Field(
         default=None, description="The AccessKey ID; if there is none, the other sources of credentials are used."
     )
-    access_key_secret: Annotated[SecretStr | None, BeforeValidator(validators.access_key_secret)] = Field(
+    access_key_secret: Annotated[SecretStr | None, BeforeValidator(credential_validators.access_key_secret)] = Field(
         default=None, description="The AccessKey secret."
     )
-    sts_token: Annotated[SecretStr | None, BeforeValidator(validators.sts_token)] = Field(
+    sts_token: Annotated[SecretStr | None, BeforeValidator(credential_validators.sts_token)] = Field(
         default=None, description="The STS token of temporary keys."
     )
-    sts_expiration: Annotated[datetime | None, BeforeValidator(validators.expiration)] = Field(
+    sts_expiration: Annotated[datetime | None, BeforeValidator(credential_validators.expiration)] = Field(
         default=None, description="When temporary keys end: 2026-01-31T08:00:00Z, or seconds since 1970."
     )
     encoding: Annotated[str, BeforeValidator(validators.encoding)] = Field(
@@ -148,7 +144,7 @@ class Fields(BaseSettings):
     credentials_process: Annotated[SecretStr | None, validators.secret_line("Give a command line.")] = Field(
         default=None, description="A command that prints keys as JSON, as in the Aliyun CLI's external mode."
     )
-    credentials_uri: Annotated[SecretStr | None, BeforeValidator(validators.credentials_uri)] = Field(
+    credentials_uri: Annotated[SecretStr | None, BeforeValidator(credential_validators.credentials_uri)] = Field(
         default=None, description="A URL that returns keys; else `ALIBABA_CLOUD_CREDENTIALS_URI`."
     )
     credentials_profile: Annotated[str | None, validators.line("Name a profile.")] = Field(
@@ -182,7 +178,7 @@ class Fields(BaseSettings):
     ecs_role: Annotated[str | None, validators.line("Name a role.")] = Field(
         default=None, description="The ECS instance's role; else `ALIBABA_CLOUD_ECS_METADATA`, else looked up."
     )
-    ecs_endpoint: Annotated[str, BeforeValidator(validators.metadata_url)] | None = Field(
+    ecs_endpoint: Annotated[str, BeforeValidator(credential_validators.metadata_url)] | None = Field(
         default=None,
         description="The metadata service's URL; else `ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT`.",
     )
@@ -196,7 +192,7 @@ class Fields(BaseSettings):
     role_arn: RoleARN | None = Field(
         default=None, description="The role to assume with the credentials found: acs:ram::ACCOUNT:role/NAME."
     )
-    role_via: Annotated[tuple[str, ...], BeforeValidator(validators.roles)] | None = Field(
+    role_via: Annotated[tuple[str, ...], BeforeValidator(credential_validators.roles)] | None = Field(
         default=None, description="Roles to assume before `role_arn`, in this order, separated by commas."
     )
     role_session_name: SessionName | None = Field(
@@ -205,13 +201,13 @@ class Fields(BaseSettings):
     role_duration: Annotated[int, Field(strict=True, ge=MIN_DURATION, le=MAX_DURATION), Numeric] | None = Field(
         default=None, description="How many seconds the role's keys are valid, 900 to 43200."
     )
-    role_policy: Annotated[str | None, BeforeValidator(validators.policy)] = Field(
+    role_policy: Annotated[str | None, BeforeValidator(credential_validators.policy)] = Field(
         default=None, description="A policy that limits the role further, as JSON."
     )
     role_external_id: ExternalID | None = Field(
         default=None, description="The id that the role's trust policy requires; else `ALIBABA_CLOUD_EXTERNAL_ID`."
     )
-    sts_endpoint: Annotated[str, BeforeValidator(validators.sts_endpoint)] | None = Field(
+    sts_endpoint: Annotated[str, BeforeValidator(credential_validators.sts_endpoint)] | None = Field(
         default=None, description="The host or URL of STS; else `ALIBABA_CLOUD_STS_ENDPOINT`."
     )
     sts_region: Region | None = Field(

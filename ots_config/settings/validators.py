@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +14,6 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Discriminator, Field, SecretStr, Tag
 
-from ots_config import credential_rules
 from ots_config.settings import endpoint as endpoints
 from ots_config.settings import files
 from ots_config.settings.problems import Refusal
@@ -26,13 +24,12 @@ MAX_SECONDS = 2_000_000.0
 MAX_BUNDLE = 1 << 24
 """Bytes of a CA bundle; certifi's has 300 000."""
 
-_KEY_ID = re.compile(r"[a-zA-Z0-9+./_-]+")
 _INSTANCE = re.compile(r"[a-zA-Z0-9_-]+")
 _REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _PROVIDER = re.compile(r"[A-Za-z0-9_.+/-]+")
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _PROXY_HINT = "Write http://HOST:PORT, or a dictionary with the keys http and https."
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _TLS_VERSIONS = {
     f"{prefix}{each}": f"TLSv{each}" for prefix in ("", "tls", "tls-", "tlsv", "v") for each in ("1.2", "1.3")
 }
@@ -50,7 +47,7 @@ def _flag(value: Any) -> Any:
     return value
 
 
-def _number(value: Any) -> Any:
+def to_number(value: Any) -> Any:
     """Return a text or a number of any type as an int or a float; anything else as None, which pydantic refuses."""
     for kind in (int, float) if isinstance(value, str) else ():
         with suppress(ValueError):
@@ -93,7 +90,7 @@ Flag = Annotated[bool, BeforeValidator(_flag)]
 Word = BeforeValidator(_word)
 TLSWord = BeforeValidator(_tls_version)
 NoneWord = BeforeValidator(_none)
-Numeric = BeforeValidator(_number)
+Numeric = BeforeValidator(to_number)
 Number = Annotated[float, Field(strict=True, ge=0, le=MAX_SECONDS, allow_inf_nan=False), Numeric]
 Seconds = Annotated[float, Field(strict=True, gt=0, le=MAX_SECONDS, allow_inf_nan=False), Numeric]
 Timeout = Annotated[
@@ -103,7 +100,7 @@ Timeout = Annotated[
 ]
 
 
-def _refuse_mask(text: str) -> None:
+def refuse_mask(text: str) -> None:
     """Refuse asterisks: what is printed of settings, or dumped as JSON, has them in place of a secret."""
     if text and not text.strip("*"):
         raise Refusal("is a mask, which stands for a value that is not shown", "Give the value itself.")
@@ -112,26 +109,28 @@ def _refuse_mask(text: str) -> None:
 # --- texts --------------------------------------------------------------------------------------------------
 
 
-def _line(value: Any, hint: str) -> str:
+def one_line(value: Any, hint: str) -> str:
     """Return a text of one line that is not empty."""
     if not isinstance(value, str):
         raise Refusal("is not text", hint)
     if not value:
         raise Refusal("is empty", hint)
-    _refuse_mask(value)
-    if _CONTROL.search(value):
+    refuse_mask(value)
+    if CONTROL.search(value):
         raise Refusal("contains a line break or another control character", hint)
     return value
 
 
 def line(hint: str) -> BeforeValidator:
     """Return a validator that accepts any text of one line."""
-    return BeforeValidator(lambda value: _line(value, hint))
+    return BeforeValidator(lambda value: one_line(value, hint))
 
 
-def _matching(pattern: re.Pattern[str], reason: str, hint: str) -> BeforeValidator:
+def matching(pattern: re.Pattern[str], reason: str, hint: str) -> BeforeValidator:
+    """Return a validator that accepts a text of one line that matches as a whole."""
+
     def check(value: Any) -> str:
-        text = _line(value, hint)
+        text = one_line(value, hint)
         if not pattern.fullmatch(text):
             raise Refusal(reason, hint)
         return text
@@ -139,29 +138,20 @@ def _matching(pattern: re.Pattern[str], reason: str, hint: str) -> BeforeValidat
     return BeforeValidator(check)
 
 
-def _key_id(value: Any) -> Any:
-    """Refuse a masked id, as ``repr`` shows it; otherwise return the value."""
-    if isinstance(value, str) and "****" in value:
-        _refuse_mask("*")
-    return value
-
-
 InstanceName = Annotated[
     str,
-    _matching(
+    matching(
         _INSTANCE,
         "contains characters other than letters, digits, - and _",
         "Copy the instance's name from the console.",
     ),
 ]
-_WORD = "contains characters other than letters, digits and + . / _ -"
-AccessKeyID = Annotated[
-    str, _matching(_KEY_ID, _WORD, "Copy the AccessKey ID from the console."), BeforeValidator(_key_id)
-]
-ProviderName = Annotated[str, _matching(_PROVIDER, _WORD, "Name one provider of the chain.")]
+WORD = "contains characters other than letters, digits and + . / _ -"
+ProviderName = Annotated[str, matching(_PROVIDER, WORD, "Name one provider of the chain.")]
 
 
-def _secret(value: Any, hint: str) -> str:
+def secret_text(value: Any, hint: str) -> str:
+    """Return the text of a wrapped secret."""
     if not isinstance(value, SecretStr):
         raise Refusal("is not text", hint)
     return value.get_secret_value()
@@ -171,51 +161,10 @@ def secret_line(hint: str) -> BeforeValidator:
     """Return a validator that accepts any text of one line that may contain a secret."""
 
     def check(value: Any) -> Any:
-        _line(_secret(value, hint), hint)
+        one_line(secret_text(value, hint), hint)
         return value
 
     return BeforeValidator(check)
-
-
-def access_key_secret(value: Any) -> Any:
-    """Accept an AccessKey secret; it is not sent in a header, but a line break in it is always a mistake."""
-    hint = "Copy the AccessKey secret again."
-    text = _line(_secret(value, hint), hint)
-    if text != text.strip():
-        raise Refusal("begins or ends with white space", hint)
-    return value
-
-
-def sts_token(value: Any) -> Any:
-    """Accept an STS token; an empty one means none."""
-    hint = "Fetch the token again, and pass all of it."
-    text = _secret(value, hint)
-    _refuse_mask(text)
-    if not (text.isascii() and (text.isprintable() and " " not in text)):
-        raise Refusal("contains characters that an HTTP header cannot contain", hint)
-    return value if text else None
-
-
-def expiration(value: Any) -> datetime | None:
-    """Accept a time with its zone, or the seconds since 1970, and return it in UTC."""
-    hint = "Write it with its zone, as in 2026-01-31T08:00:00Z, or as seconds since 1970."
-    if value is None:
-        return None
-    number = _number(value.strip() if isinstance(value, str) else value)
-    if number is not None:
-        with suppress(ValueError, OverflowError, OSError):
-            return datetime.fromtimestamp(number, UTC)
-        raise Refusal("is not a time", hint)
-    if isinstance(value, str):
-        with suppress(ValueError):
-            value = datetime.fromisoformat(_line(value.strip(), hint))
-    if not isinstance(value, datetime):
-        raise Refusal("is not a time", hint)
-    if value.utcoffset() is None:
-        raise Refusal("has no time zone", hint)
-    with suppress(ValueError, OverflowError):
-        return value.astimezone(UTC)
-    raise Refusal("is not a time", hint)
 
 
 def _endpoint(value: Any) -> str:
@@ -224,7 +173,7 @@ def _endpoint(value: Any) -> str:
 
 def _region(value: Any) -> str:
     hint = "Give the region's id, as in cn-hangzhou."
-    text = _line(value, hint).strip().lower()
+    text = one_line(value, hint).strip().lower()
     if not _REGION.fullmatch(text):
         raise Refusal("is not a valid region id", hint)
     return text
@@ -233,7 +182,7 @@ def _region(value: Any) -> str:
 def encoding(value: Any) -> str:
     """Accept the name of a text encoding that Python has."""
     hint = "Use utf8, which the service expects."
-    text = _line(value, hint).strip()
+    text = one_line(value, hint).strip()
     with suppress(LookupError, ValueError):
         "a".encode(text)
         return text
@@ -253,96 +202,6 @@ def parse_json(text: str) -> Any:
         return None
 
 
-def policy(value: Any) -> str:
-    """Accept a RAM policy: a dictionary, or its JSON on any number of lines."""
-    hint = 'Write it as JSON, {"Version": "1", "Statement": [...]}.'
-    document = parse_json(value) if isinstance(value, str) else value
-    if not isinstance(document, Mapping):
-        raise Refusal("is not a JSON object", hint)
-    text = ""
-    with suppress(TypeError, ValueError, RecursionError):
-        text = value if isinstance(value, str) and not _CONTROL.search(value) else json.dumps(document)
-    if not text:
-        raise Refusal("cannot be written as JSON", hint)
-    if len(text) > credential_rules.MAX_POLICY:
-        raise Refusal(f"has {len(text)} characters", f"Use at most {credential_rules.MAX_POLICY}.")
-    return text
-
-
-# --- roles, and where credentials are asked for -------------------------------------------------------------
-
-_ROLE_HINT = "Write acs:ram::ACCOUNT:role/NAME."
-_ROLE_REASON = "is not the ARN of a role"
-
-
-def roles(value: Any) -> tuple[str, ...]:
-    """Accept ARNs of roles: a list of them, or one text with commas."""
-    parts = value.split(",") if isinstance(value, str) else value
-    if not isinstance(parts, (list, tuple)) or not parts:
-        raise Refusal("is neither a text nor a list of texts", _ROLE_HINT)
-    arns = tuple(_line(part.strip() if isinstance(part, str) else part, _ROLE_HINT) for part in parts)
-    if not all(credential_rules.ROLE_ARN.fullmatch(arn) for arn in arns):
-        raise Refusal("contains what is not the ARN of a role", _ROLE_HINT)
-    return arns
-
-
-def metadata_url(value: Any) -> str:
-    """Accept the URL of the metadata service."""
-    hint = "Write http://100.100.100.200."
-    text = _line(value, hint)
-    reason = credential_rules.url_problem(text, http="private")
-    if reason:
-        raise Refusal(reason, hint)
-    return text
-
-
-def credentials_uri(value: Any) -> Any:
-    """Accept a URL that returns keys; it may contain a secret."""
-    hint = "Give a URL that begins with https://."
-    reason = credential_rules.url_problem(_line(_secret(value, hint), hint), http="private")
-    if reason:
-        raise Refusal(reason, hint)
-    return value
-
-
-def sts_endpoint(value: Any) -> str:
-    """Accept the host or URL of STS, and return the host: it is always asked by https, but on loopback."""
-    hint = "Write a host, as in sts.cn-hangzhou.aliyuncs.com."
-    text = re.sub(r"(?<=[^:/])/+\Z", "", _line(value, hint).strip())
-    url = text if "://" in text else f"https://{text}"
-    if url.lower().startswith("http://") and credential_rules.url_problem(url).startswith("is http,"):
-        url = f"https{url[4:]}"
-    reason = credential_rules.url_problem(url)
-    if not reason and (urlsplit(url).path or "?" in url or "#" in url or not url.isascii() or " " in url):
-        reason = "is not a host"
-    if reason:
-        raise Refusal(reason, hint)
-    return url.removeprefix("https://")
-
-
-RoleARN = Annotated[str, _matching(credential_rules.ROLE_ARN, _ROLE_REASON, _ROLE_HINT)]
-ProviderARN = Annotated[
-    str,
-    _matching(
-        credential_rules.PROVIDER_ARN,
-        "is not the ARN of an OIDC provider",
-        "Write acs:ram::ACCOUNT:oidc-provider/NAME.",
-    ),
-]
-SessionName = Annotated[
-    str,
-    _matching(
-        credential_rules.SESSION_NAME, "is not a session's name", "Use 2 to 64 letters, digits, dots, @, _ and -."
-    ),
-]
-ExternalID = Annotated[
-    str,
-    _matching(
-        credential_rules.EXTERNAL_ID, "is not an external id", "Use 2 to 1224 letters, digits and + = , . @ : / - _."
-    ),
-]
-
-
 # --- files and proxies --------------------------------------------------------------------------------------
 
 
@@ -351,7 +210,7 @@ def ca_bundle(value: Any) -> Path | None:
     if value is None:
         return None
     hint = "Name a readable PEM file with the certificates of the authorities to trust."
-    if not isinstance(value, (str, Path)) or not str(value).strip() or _CONTROL.search(str(value)):
+    if not isinstance(value, (str, Path)) or not str(value).strip() or CONTROL.search(str(value)):
         raise Refusal("is not the name of a file", hint)
     path = Path(os.path.expanduser(value))  # noqa: PTH111 - pathlib's raises where there is no home
     reason = "contains no valid certificate in PEM format"
@@ -401,10 +260,10 @@ def _proxied(key: Any) -> str:
 
 
 def _proxy(url: Any) -> str:
-    text = _line(_plain(url), _PROXY_HINT).strip()
+    text = one_line(_plain(url), _PROXY_HINT).strip()
     try:
         parts = urlsplit(text)
-        _refuse_mask(parts.username or "")
+        refuse_mask(parts.username or "")
         valid = parts.scheme.lower() in _PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0
     except Refusal:
         raise
