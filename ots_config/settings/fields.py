@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ots_config.credential_rules import MAX_DURATION, MIN_DURATION
@@ -14,6 +14,7 @@ from ots_config.errors import SettingsError, SettingsProblem
 from ots_config.settings import credential_validators, validators
 from ots_config.settings.credential_validators import AccessKeyID, ExternalID, ProviderARN, RoleARN, SessionName
 from ots_config.settings.problems import fill, refuse_change
+from ots_config.settings.provenance import ProxyText
 from ots_config.settings.validators import (
     Endpoint,
     FileName,
@@ -90,6 +91,10 @@ class TLSSettings(Part):
     )
 
 
+def _without_shown_passwords(proxies: dict[str, str] | None) -> dict[str, str] | None:
+    return None if proxies is None else {scheme: ProxyText(url) for scheme, url in proxies.items()}
+
+
 class Fields(BaseSettings):
     """The settings as a table; ``OTSSettings`` finds, keeps and explains them."""
 
@@ -133,9 +138,9 @@ class Fields(BaseSettings):
     signature: Annotated[SignatureVersion, Word] = Field(
         default="auto", description="The version of signatures: v2, v4, or auto, which is v4 if a region is given."
     )
-    proxies: Annotated[dict[str, str] | None, BeforeValidator(validators.proxies)] = Field(
-        default=None, description="The proxy's URL, or one each for http and https as JSON."
-    )
+    proxies: Annotated[
+        dict[str, str] | None, BeforeValidator(validators.proxies), AfterValidator(_without_shown_passwords)
+    ] = Field(default=None, description="The proxy's URL, or one each for http and https as JSON.")
     allow_http: Flag = Field(default=False, description="Whether http is allowed to other machines too.")
     idle_timeout: Seconds = Field(default=5.0, description="Seconds after which an unused connection is closed.")
     credentials: ProviderName | None = Field(

@@ -186,8 +186,6 @@ class OTSSettings(Fields):
         for name, value in super().__repr_args__():
             if name == "access_key_id" and value is not None:
                 yield name, mask(value)
-            elif name == "proxies" and value is not None:
-                yield name, {scheme: mask_url(url) for scheme, url in value.items()}
             else:
                 yield name, value
 

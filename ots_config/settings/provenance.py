@@ -227,8 +227,17 @@ def mask_url(url: str) -> str:
     return f"{before.partition('://')[0]}://{MASK}@{host}" if at else url
 
 
+class ProxyText(str):
+    """The URL of a proxy as clients use it; ``vars()`` and ``dict()`` of settings do not show its password."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(mask_url(str(self)))
+
+
 class ProxyURL(SecretStr):
-    """The URL of a proxy, which shows all but the user name and password."""
+    """The URL of a proxy in ``model_dump()``, which shows all but the user name and password."""
 
     def _display(self) -> str:
         return mask_url(self.get_secret_value())

@@ -296,10 +296,14 @@ def test_good_settings(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
         settings.model_dump_json(),
         repr(settings.model_dump(mode="json")),
         repr(settings._inputs),
+        repr(vars(settings)["proxies"]),
+        repr(dict(settings)["proxies"]),
         repr(vars(settings)["access_key_secret"]),
     ):
         assert not hold(shown), shown
     assert MARK[:2] in str(settings)
+    assert settings.proxies is not None
+    assert f"{settings.proxies['http']}" == f"http://x:{MARK}@proxy:1"
     rows = {row.field: row for row in settings.explain()}
     assert rows["proxies"].value == "http: http://********@proxy:1, https: http://********@proxy:1"
     assert rows["proxies"].overrode == (("prod.env line 3", "http: http://********@p:1, https: http://********@p:1"),)
