@@ -1,7 +1,7 @@
 """Every error that this library raises, and nothing else.
 
     OTSConfigError
-    ├── SettingsError (ValueError)     settings that cannot be used, with every problem
+    ├── SettingsError                  settings that cannot be used, with every problem
     ├── CredentialsError
     │   ├── CredentialsUnavailable     a source that is not configured here; a chain goes on
     │   └── CredentialsRefused         a source that is configured and fails; a chain stops
@@ -89,8 +89,11 @@ class SettingsProblem:
         return f"{self.field}: {self.reason} (from {self.origin}). {self.hint}"
 
 
-class SettingsError(OTSConfigError, ValueError):
+class SettingsError(OTSConfigError):
     """The settings cannot be used.
+
+    It is not a ``ValueError``: pydantic would wrap one that is raised for a field of a user's own model, and show the
+    values that were given.
 
     Attributes:
         problems: Everything that is wrong, in the order of the fields; each has a hint of its own.

@@ -42,6 +42,8 @@ Client = TypeVar("Client", bound=ClientCore)
 
 logger = logging.getLogger("ots_config")
 
+_KEY_VARIABLES = {"environment variable OTS_ACCESS_KEY_ID", "environment variable OTS_ACCESS_KEY_SECRET"}
+
 _CLIENT_OPTIONS = frozenset(
     {
         "session",
@@ -229,7 +231,10 @@ def identity(credentials: Any = None, *, settings: OTSSettings | None = None, fe
 
 def _options(settings: OTSSettings) -> ChainOptions:
     """Return what the settings say about credentials."""
-    own = settings.access_key_id is not None and not settings.origin("access_key_id").startswith("environment")
+    # Only a whole key in the usual variables is left to the provider that reads them at each call: an id whose secret
+    # is in a file, or variables of another prefix, would be half a key to it, or another key.
+    origins = {settings.origin(name) for name in ("access_key_id", "access_key_secret")}
+    own = settings.access_key_id is not None and origins != _KEY_VARIABLES
     return ChainOptions(
         own_keys=_own_keys(settings) if own else None,
         environment_named=settings.access_key_id is not None,

@@ -9,10 +9,11 @@ from pydantic import BaseModel
 from pydantic_settings import PydanticBaseSettingsSource
 
 from ots_config.errors import SettingsProblem
+from ots_config.settings import discovered
 from ots_config.settings.context import Context
 from ots_config.settings.fields import Part
 from ots_config.settings.problems import Problem, fill
-from ots_config.settings.provenance import DEFAULT, FoundValue, Layout, nest, show_overridden
+from ots_config.settings.provenance import NOT_FOUND, FoundValue, Layout, Origin, nest, show_overridden
 from ots_config.settings.sources import Source
 
 _DERIVABLE = ("endpoint", "instance_name")
@@ -37,24 +38,24 @@ def build(
         The origin of each value that is not a default, and what was overridden.
     """
     provenance, layout, problems = context.provenance, context.layout, context.problems
-    for rank, source in enumerate(sources):
-        if isinstance(source, Source):
-            source.rank = rank
-        for found in source.read() if isinstance(source, Source) else _foreign(source, context, rank):
-            provenance.setdefault(found.field, []).append(found)
+    for source in sources:
+        for found in source.read() if isinstance(source, Source) else _foreign(source, context):
+            if not discovered.refuse(context, found):
+                provenance.setdefault(found.field, []).append(found)
     winners = {name: found[0] for name, found in provenance.items()}
     wrong = _fill(model, _values(winners), layout)
     # What is missing comes last: another problem is its cause then, and is reported instead.
     for name, reason, hint in sorted(wrong, key=lambda each: each.field in _DERIVABLE and each.field not in winners):
         if name in winners:
-            problems.append(SettingsProblem(name, reason, winners[name].origin, hint))
+            problems.append(SettingsProblem(name, reason, winners[name].origin.text, hint))
         elif name not in _DERIVABLE or not problems:
-            problems.append(SettingsProblem(name, reason, "no source", f"{hint[:-1]} ({layout.names.get(name)})."))
+            cause = context.hint(f"{hint[:-1]} ({layout.names.get(name)}).", name)
+            problems.append(SettingsProblem(name, reason, "no source", cause))
     order = {name: place for place, name in enumerate((*layout.leaves, *layout.parts))}
     problems.sort(key=lambda problem: order.get(problem.field, len(order)))
-    origins = {name: found.origin for name, found in winners.items() if found.origin != DEFAULT}
+    origins = {name: found.origin.text for name, found in winners.items() if found.origin != NOT_FOUND}
     overrode = {
-        name: tuple((each.origin, show_overridden(layout.leaves[name], each.value)) for each in found[1:])
+        name: tuple((each.origin.text, show_overridden(layout.leaves[name], each.value)) for each in found[1:])
         for name, found in provenance.items()
         if len(found) > 1
     }
@@ -62,7 +63,7 @@ def build(
 
 
 def _values(winners: dict[str, FoundValue]) -> dict[str, Any]:
-    return nest({name: found.value for name, found in winners.items() if found.origin != DEFAULT})
+    return nest({name: found.value for name, found in winners.items() if found.origin != NOT_FOUND})
 
 
 def _fill(model: BaseModel, values: dict[str, Any], layout: Layout) -> list[Problem]:
@@ -79,14 +80,14 @@ def _fill(model: BaseModel, values: dict[str, Any], layout: Layout) -> list[Prob
     return problems + fill(model, values, (*layout.leaves, *layout.parts))
 
 
-def _foreign(source: PydanticBaseSettingsSource, context: Context, rank: int) -> list[FoundValue]:
+def _foreign(source: PydanticBaseSettingsSource, context: Context) -> list[FoundValue]:
     """Return what a source gives that is not one of ours."""
     found_before = {name: found[0] for name, found in context.provenance.items()}
     source._set_current_state(_values(found_before))  # noqa: SLF001 - it is BaseSettings that calls it otherwise
-    layout, origin = context.layout, type(source).__name__
+    layout, origin = context.layout, Origin(type(source).__name__, f"source {id(source)}")
     found: list[FoundValue] = []
     for key, value in source().items():
         name = layout.field(key)
         if name in layout.leaves or name in layout.parts:
-            found += context.spread(name, value, lambda _: origin, rank)
+            found += context.spread(name, value, lambda _: origin)
     return found

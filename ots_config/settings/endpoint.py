@@ -70,9 +70,14 @@ class Endpoint(NamedTuple):
     binding: str | None = None
 
     @property
+    def provider(self) -> bool:
+        """Whether the host is the provider's."""
+        return re.search(r"\.aliyun(cs)?\.com\Z", self.host) is not None
+
+    @property
     def unusual(self) -> bool:
         """Whether the host is the provider's but has none of the forms of an instance's endpoint."""
-        return self.network is None and re.search(r"\.aliyun(cs)?\.com\Z", self.host) is not None
+        return self.network is None and self.provider
 
 
 def make(region: str, instance: str, network: str) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ots_config.credential_rules import MAX_DURATION, MIN_DURATION
 from ots_config.errors import SettingsError, SettingsProblem
-from ots_config.settings import validators
+from ots_config.settings import credential_validators, validators
+from ots_config.settings.credential_validators import AccessKeyID, ExternalID, ProviderARN, RoleARN, SessionName
 from ots_config.settings.problems import fill, refuse_change
+from ots_config.settings.provenance import ProxyText
 from ots_config.settings.validators import (
-    AccessKeyID,
     Endpoint,
     FileName,
     Flag,
@@ -22,7 +25,6 @@ from ots_config.settings.validators import (
     Numeric,
     ProviderName,
     Region,
-    RoleARN,
     Seconds,
     Timeout,
     TLSWord,
@@ -89,6 +91,10 @@ class TLSSettings(Part):
     )
 
 
+def _without_shown_passwords(proxies: dict[str, str] | None) -> dict[str, str] | None:
+    return None if proxies is None else {scheme: ProxyText(url) for scheme, url in proxies.items()}
+
+
 class Fields(BaseSettings):
     """The settings as a table; ``OTSSettings`` finds, keeps and explains them."""
 
@@ -106,11 +112,14 @@ class Fields(BaseSettings):
     access_key_id: AccessKeyID | None = Field(
         default=None, description="The AccessKey ID; if there is none, the other sources of credentials are used."
     )
-    access_key_secret: Annotated[SecretStr | None, BeforeValidator(validators.access_key_secret)] = Field(
+    access_key_secret: Annotated[SecretStr | None, BeforeValidator(credential_validators.access_key_secret)] = Field(
         default=None, description="The AccessKey secret."
     )
-    sts_token: Annotated[SecretStr | None, BeforeValidator(validators.sts_token)] = Field(
+    sts_token: Annotated[SecretStr | None, BeforeValidator(credential_validators.sts_token)] = Field(
         default=None, description="The STS token of temporary keys."
+    )
+    sts_expiration: Annotated[datetime | None, BeforeValidator(credential_validators.expiration)] = Field(
+        default=None, description="When temporary keys end: 2026-01-31T08:00:00Z, or seconds since 1970."
     )
     encoding: Annotated[str, BeforeValidator(validators.encoding)] = Field(
         default="utf8", description="How the text in requests is encoded."
@@ -129,9 +138,9 @@ class Fields(BaseSettings):
     signature: Annotated[SignatureVersion, Word] = Field(
         default="auto", description="The version of signatures: v2, v4, or auto, which is v4 if a region is given."
     )
-    proxies: Annotated[dict[str, str] | None, BeforeValidator(validators.proxies)] = Field(
-        default=None, description="The proxy's URL, or one each for http and https as JSON."
-    )
+    proxies: Annotated[
+        dict[str, str] | None, BeforeValidator(validators.proxies), AfterValidator(_without_shown_passwords)
+    ] = Field(default=None, description="The proxy's URL, or one each for http and https as JSON.")
     allow_http: Flag = Field(default=False, description="Whether http is allowed to other machines too.")
     idle_timeout: Seconds = Field(default=5.0, description="Seconds after which an unused connection is closed.")
     credentials: ProviderName | None = Field(
@@ -140,7 +149,7 @@ class Fields(BaseSettings):
     credentials_process: Annotated[SecretStr | None, validators.secret_line("Give a command line.")] = Field(
         default=None, description="A command that prints keys as JSON, as in the Aliyun CLI's external mode."
     )
-    credentials_uri: Annotated[SecretStr | None, validators.secret_line("Give a URL.")] = Field(
+    credentials_uri: Annotated[SecretStr | None, BeforeValidator(credential_validators.credentials_uri)] = Field(
         default=None, description="A URL that returns keys; else `ALIBABA_CLOUD_CREDENTIALS_URI`."
     )
     credentials_profile: Annotated[str | None, validators.line("Name a profile.")] = Field(
@@ -165,7 +174,7 @@ class Fields(BaseSettings):
     oidc_role_arn: RoleARN | None = Field(
         default=None, description="The role for an OIDC token; else `ALIBABA_CLOUD_ROLE_ARN`."
     )
-    oidc_provider_arn: Annotated[str | None, validators.line("Write acs:ram::ACCOUNT:oidc-provider/NAME.")] = Field(
+    oidc_provider_arn: ProviderARN | None = Field(
         default=None, description="The OIDC provider; else `ALIBABA_CLOUD_OIDC_PROVIDER_ARN`."
     )
     oidc_token_file: FileName | None = Field(
@@ -174,7 +183,7 @@ class Fields(BaseSettings):
     ecs_role: Annotated[str | None, validators.line("Name a role.")] = Field(
         default=None, description="The ECS instance's role; else `ALIBABA_CLOUD_ECS_METADATA`, else looked up."
     )
-    ecs_endpoint: Annotated[str | None, validators.line("Write http://100.100.100.200.")] = Field(
+    ecs_endpoint: Annotated[str, BeforeValidator(credential_validators.metadata_url)] | None = Field(
         default=None,
         description="The metadata service's URL; else `ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT`.",
     )
@@ -188,22 +197,22 @@ class Fields(BaseSettings):
     role_arn: RoleARN | None = Field(
         default=None, description="The role to assume with the credentials found: acs:ram::ACCOUNT:role/NAME."
     )
-    role_via: Annotated[tuple[str, ...] | None, validators.lines("Write ARNs of roles.")] = Field(
+    role_via: Annotated[tuple[str, ...], BeforeValidator(credential_validators.roles)] | None = Field(
         default=None, description="Roles to assume before `role_arn`, in this order, separated by commas."
     )
-    role_session_name: Annotated[str | None, validators.line("Give a name.")] = Field(
+    role_session_name: SessionName | None = Field(
         default=None, description="The session's name in the audit log; else `ALIBABA_CLOUD_ROLE_SESSION_NAME`."
     )
-    role_duration: Annotated[int, Field(strict=True, ge=1, le=43_200), Numeric] | None = Field(
+    role_duration: Annotated[int, Field(strict=True, ge=MIN_DURATION, le=MAX_DURATION), Numeric] | None = Field(
         default=None, description="How many seconds the role's keys are valid, 900 to 43200."
     )
-    role_policy: Annotated[str | None, BeforeValidator(validators.policy)] = Field(
+    role_policy: Annotated[str | None, BeforeValidator(credential_validators.policy)] = Field(
         default=None, description="A policy that limits the role further, as JSON."
     )
-    role_external_id: Annotated[str | None, validators.line("Give the id.")] = Field(
+    role_external_id: ExternalID | None = Field(
         default=None, description="The id that the role's trust policy requires; else `ALIBABA_CLOUD_EXTERNAL_ID`."
     )
-    sts_endpoint: Annotated[str | None, validators.line("Write sts.cn-hangzhou.aliyuncs.com.")] = Field(
+    sts_endpoint: Annotated[str, BeforeValidator(credential_validators.sts_endpoint)] | None = Field(
         default=None, description="The host or URL of STS; else `ALIBABA_CLOUD_STS_ENDPOINT`."
     )
     sts_region: Region | None = Field(

@@ -19,6 +19,9 @@ MAX_SIZE = 1 << 20
 MAX_WAIT = 5.0
 """Seconds for what comes out of a pipe or a device."""
 
+MAX_DOTS = 200
+"""In one line of ots.toml: each dot of a key is a table, and the time to read them grows with their square."""
+
 _GUESS = re.compile(r"(?:export\s+)?([A-Z][A-Z0-9_]*)")
 
 
@@ -161,11 +164,23 @@ def entries(directory: Path) -> dict[str, Path]:
 # --- ots.toml -----------------------------------------------------------------------------------------------
 
 
-def profile_places() -> tuple[Path, ...]:
-    """Return where ots.toml is looked for if no variable names it, best first."""
+def profile_places() -> list[tuple[Path, bool]]:
+    """Return where ots.toml is looked for if no variable names it, best first, and whether it is only discovered.
+
+    The one in the working directory is, unless that is the user's configuration directory.
+    """
     roaming = os.environ.get("APPDATA") if os.name == "nt" else os.environ.get("XDG_CONFIG_HOME")
     home = Path(roaming) if roaming else expand("~/.config")
-    return Path("ots.toml"), home / "ots-config" / "ots.toml", home / "ots.toml"
+    own = (home / "ots-config" / "ots.toml", home / "ots.toml")
+    here = Path("ots.toml")
+    return [(here, not any(_same(here, path) for path in own)), *((path, False) for path in own)]
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):
+        return False
 
 
 def profiles(path: Path, text: str) -> dict[str, Any]:
@@ -177,9 +192,12 @@ def profiles(path: Path, text: str) -> dict[str, Any]:
     import tomllib
 
     where = ""
+    dotted = next((number for number, line in enumerate(text.split("\n"), 1) if line.count(".") > MAX_DOTS), 0)
+    if dotted:
+        raise Refusal(f"{path} has more than {MAX_DOTS} dots in line {dotted}", "Correct that line.")
     try:
         document: dict[str, Any] | None = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is no TOMLDecodeError
         found = re.search(r"at line (\d+)", str(error))
         document, where = None, f" (line {found[1]})" if found else ""
     if document is None:
@@ -207,7 +225,7 @@ def key_lines(text: str, profile: str) -> dict[str, int]:
             continue
         try:
             document = tomllib.loads(line)
-        except (tomllib.TOMLDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             continue
         keys = list(_keys(document))
         if header:

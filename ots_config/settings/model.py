@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from pydantic import PrivateAttr, SerializerFunctionWrapHandler, field_serializer
+from pydantic import GetCoreSchemaHandler, PrivateAttr, SerializationInfo, ValidationInfo, field_serializer
+from pydantic_core import CoreSchema, core_schema
 from pydantic_settings import SettingsConfigDict
 
 from ots_config.errors import SettingsError, SettingsProblem, mask
@@ -17,8 +18,8 @@ from ots_config.settings.build import build
 from ots_config.settings.context import DEFAULT_ENV_FILE, Context, FileNames, Inputs, Where
 from ots_config.settings.cross_checks import DERIVED
 from ots_config.settings.fields import Fields
-from ots_config.settings.problems import UNKNOWN, refuse_change, warn
-from ots_config.settings.provenance import DEFAULT, Explanation, layout, mask_proxies, show
+from ots_config.settings.problems import FILLING, UNKNOWN, refuse_change, warn
+from ots_config.settings.provenance import DEFAULT, DerivedRegion, Explanation, ProxyURL, layout, mask_url, show
 from ots_config.settings.sources import all_sources, explicit_sources
 
 _DERIVABLE = {
@@ -164,16 +165,27 @@ class OTSSettings(Fields):
             rows.append(Explanation(name, show(name, value), origin, self._overrode.get(name, ())))
         return rows
 
-    @field_serializer("proxies", mode="wrap", when_used="json")
-    def _mask_proxies(self, value: dict[str, str] | None, handler: SerializerFunctionWrapHandler) -> Any:
-        return handler(value if value is None else mask_proxies(value))
+    # In Python mode a dump gives equal settings again; in JSON mode it is for showing, with masks.
+
+    @field_serializer("proxies")
+    def _dump_proxies(self, value: dict[str, str] | None, info: SerializationInfo) -> dict[str, Any] | None:
+        if value is None:
+            return None
+        kind = ProxyURL if info.mode == "python" else mask_url
+        return {scheme: kind(url) for scheme, url in value.items()}
+
+    @field_serializer("region", when_used="unless-none")
+    def _dump_region(self, value: str) -> str:
+        return DerivedRegion(value) if self.origin("region").startswith(DERIVED) else value
+
+    @field_serializer("access_key_id", when_used="json-unless-none")
+    def _dump_access_key_id(self, value: str) -> str:
+        return mask(value)
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
             if name == "access_key_id" and value is not None:
                 yield name, mask(value)
-            elif name == "proxies" and value is not None:
-                yield name, mask_proxies(value)
             else:
                 yield name, value
 
@@ -195,6 +207,19 @@ class OTSSettings(Fields):
 
     def __hash__(self) -> int:
         return hash((type(self), self.endpoint, self.instance_name, self.region, self.access_key_id, self.retry))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the schema of a field of a user's own model; what pydantic itself refuses, it would show."""
+        return core_schema.with_info_before_validator_function(cls._as_field, handler(source))
+
+    @classmethod
+    def _as_field(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.context is FILLING:
+            return value
+        given = [value]
+        del value
+        return cls.model_validate(given.pop())
 
     @classmethod
     def model_validate(cls, obj: Any, **_: Any) -> Self:

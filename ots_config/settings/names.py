@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
@@ -14,15 +13,24 @@ ALIASES = {"instance": "instance_name"}
 CONTROLS = ("env_file", "secrets_dir", "config_file", "profile")
 """Variables with the prefix that the sources themselves read: ``OTS_ENV_FILE``, ..."""
 
+FOREIGN = {
+    "AK": "access_key_id",
+    "ACCESS_KEYID": "access_key_id",
+    "SK": "access_key_secret",
+    "SECRET_KEY": "access_key_secret",
+    "TOKEN": "sts_token",
+    "SECURITY_TOKEN": "sts_token",
+    "REGION_ID": "region",
+    "TIMEOUT": "socket_timeout",
+    "PROXY": "proxies",
+    "MAX_RETRIES": "retry.max_attempts",
+}
+"""Names that other programs have for our settings, and what ours are; they set nothing."""
+
+MAX_NAME = 60
+"""Characters of the longest name that is compared with the real ones, or shown."""
+
 _VISIBLE = re.compile(r"[A-Z][A-Z0-9_.]{0,59}|[a-z][a-z0-9_.]{0,59}")
-
-
-def environment(prefix: str, others: Collection[str]) -> dict[str, str]:
-    """Return the variables of this process that have the prefix, in any case, or are among the others."""
-    if not prefix:
-        return {name: os.environ[name] for name in others if name in os.environ}
-    prefixes = tuple({prefix, prefix.upper(), prefix.lower(), prefix.capitalize()})
-    return {name: os.environ[name] for name in os.environ if name.startswith(prefixes) or name in others}
 
 
 def visible(name: str) -> str:
@@ -33,11 +41,15 @@ def visible(name: str) -> str:
 def visible_file(path: Path | str) -> str:
     """Return the name of a file that may be shown: a misplaced secret has neither dots nor slashes."""
     text = str(path)
+    if not text.isprintable():
+        return "the file"
     return text if len(text) <= 20 or "." in text or "/" in text or "\\" in text else "the file"
 
 
 def nearest(name: str, real: Iterable[str], *, cutoff: float = 0.6) -> str:
     """Return the real name that is most like this one, or ``""``."""
+    if len(name) > MAX_NAME:
+        return ""
     plain = {candidate.lower().replace("_", "").replace(".", ""): candidate for candidate in real}
     written = re.sub(r"[^a-z0-9]", "", name.lower())
     found = get_close_matches(written, plain, n=1, cutoff=cutoff)
@@ -61,8 +73,11 @@ def meant(name: str, prefix: str, real: Mapping[str, str], parts: Collection[str
         real: The field of each real name.
         parts: The fields that have nested settings; nothing else uses their names with two underscores.
     """
-    spelt = re.match(r"\w*", name, re.ASCII)
+    spelt = re.match(r"\w*", name[: MAX_NAME + 1], re.ASCII)
     bare = spelt[0][len(prefix) :] if spelt else ""
+    other = FOREIGN.get(bare.upper())
+    if other:
+        return next((candidate for candidate, field in real.items() if field == other), "")
     for part in parts:
         if bare.upper().startswith(f"{part.upper()}__"):
             own = [candidate for candidate, field in real.items() if field.startswith(f"{part}.")]

@@ -60,6 +60,7 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "less_than_equal": ("is greater than {le:.7g}", "Give a number of at most {le:.7g}."),
     "literal_error": ("is not one of {choices}", "Choose one of {choices}."),
     "enum": ("is not one of {choices}", "Choose one of {choices}."),
+    "string_unicode": ("contains characters that are not valid Unicode", "Write it again."),
     "string_type": ("is not text", "Give text."),
     "string_too_short": ("is too short", "Give at least {min_length} characters."),
     "string_too_long": ("is too long", "Give at most {max_length} characters."),
@@ -102,10 +103,14 @@ def _explained(error: ErrorDetails, field: str, known: Collection[str]) -> Probl
     return Problem(field, reason, f"Did you mean {near}?" if near else hint)
 
 
+FILLING = object()
+"""pydantic's context while a model of ours gets values that the sources found, not those of a user's own model."""
+
+
 def fill(model: BaseModel, values: dict[str, Any], known: Collection[str]) -> list[Problem]:
     """Give a new model its values, or return what is wrong with them."""
     try:
-        BaseModel.__init__(model, **values)
+        model.__pydantic_validator__.validate_python(values, self_instance=model, context=FILLING)
     except ValidationError as error:
         return explain(error, known)
     return []

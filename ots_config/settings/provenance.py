@@ -18,6 +18,23 @@ MASK = "********"
 DEFAULT = "default"
 
 
+class Origin(NamedTuple):
+    """Where a value was found.
+
+    Attributes:
+        text: The place, as errors name it: ``prod.env line 3``.
+        source: What a key, its secret and its token must have in common: one file, one directory, the environment.
+        discovered: Whether it is a file that nobody named, and that was read because it is in the working directory.
+    """
+
+    text: str
+    source: str = ""
+    discovered: bool = False
+
+
+NOT_FOUND = Origin(DEFAULT)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class FoundValue:
     """One value that one source gave.
@@ -26,13 +43,11 @@ class FoundValue:
         field: The setting, nested with dots.
         value: The value as found; a secret is wrapped already.
         origin: Where it was found.
-        rank: The place of its source in the precedence, 0 is the highest.
     """
 
     field: str
     value: Any = dataclasses.field(repr=False)
-    origin: str = DEFAULT
-    rank: int = 0
+    origin: Origin = NOT_FOUND
 
 
 class Explanation(NamedTuple):
@@ -92,10 +107,18 @@ class Leaf:
 
     def holds_secret(self, value: Any) -> bool:
         """Whether a value of this setting is one that nobody else should read."""
-        return bool(value) if self.secret else self.name == "proxies" and "@" in str(value)
+        if self.secret:
+            return bool(value)
+        values = value.values() if isinstance(value, Mapping) else [value]
+        texts = [str(each) for each in values if isinstance(each, (str, SecretStr))]
+        return self.name == "proxies" and any("@" in text for text in texts)
 
     def wrap(self, value: Any) -> Any:
         """Return a value that is not shown if it is a secret."""
+        if self.name == "proxies":
+            if isinstance(value, Mapping):
+                return {scheme: ProxyURL(url) if isinstance(url, str) else url for scheme, url in value.items()}
+            return ProxyURL(value) if isinstance(value, str) else value
         return SecretStr(value) if self.secret and isinstance(value, str) else value
 
 
@@ -110,6 +133,7 @@ class Layout(NamedTuple):
         controls: The variables that the sources read themselves, by what they name.
         aliases: The field of each validation alias, which only a subclass's own fields have.
         prefix: What the variables begin with.
+        case_sensitive: Whether only the usual spelling of a variable counts.
     """
 
     leaves: dict[str, Leaf]
@@ -119,15 +143,17 @@ class Layout(NamedTuple):
     controls: dict[str, str]
     aliases: dict[str, str]
     prefix: str
+    case_sensitive: bool
 
-    @property
-    def unprefixed(self) -> list[str]:
-        """The variables that do not begin with the prefix."""
-        return [
-            name
-            for name in (*self.variables, *self.controls.values())
-            if not self.prefix or not name.startswith(self.prefix)
-        ]
+    def spell(self, variable: str) -> str:
+        """Return a variable's name in its usual spelling: upper case, unless the class says that case matters."""
+        return variable if self.case_sensitive else variable.upper()
+
+    def reads(self, variable: str) -> bool:
+        """Whether a variable of the environment may set something, or seems to be meant to."""
+        spelt, prefix = self.spell(variable), self.prefix.upper()
+        known = spelt in self.variables or spelt in self.controls.values()
+        return known or bool(prefix and variable.upper().startswith(prefix))
 
     def field(self, name: str) -> str:
         """Return the field that has this name or this validation alias."""
@@ -177,7 +203,7 @@ def layout(model: type[BaseModel]) -> Layout:
                 names[name] = each if config.get("case_sensitive") else each.upper()
                 variables[names[name]] = name
     controls = {name: variable(name) for name in CONTROLS}
-    return Layout(leaves, parts, names, variables, controls, aliases, variable(""))
+    return Layout(leaves, parts, names, variables, controls, aliases, variable(""), bool(config.get("case_sensitive")))
 
 
 def nest(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,9 +227,29 @@ def mask_url(url: str) -> str:
     return f"{before.partition('://')[0]}://{MASK}@{host}" if at else url
 
 
-def mask_proxies(proxies: Mapping[str, str]) -> dict[str, str]:
-    """Return proxies without the user names and passwords in them."""
-    return {scheme: mask_url(url) for scheme, url in proxies.items()}
+class ProxyText(str):
+    """The URL of a proxy as clients use it; ``vars()`` and ``dict()`` of settings do not show its password."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(mask_url(str(self)))
+
+
+class ProxyURL(SecretStr):
+    """The URL of a proxy in ``model_dump()``, which shows all but the user name and password."""
+
+    def _display(self) -> str:
+        return mask_url(self.get_secret_value())
+
+
+class DerivedRegion(str):
+    """A region in ``model_dump()`` that followed from the endpoint: given back with an endpoint, it counts for nothing.
+
+    Otherwise it would count as given, which decides the version of signatures.
+    """
+
+    __slots__ = ()
 
 
 def show(name: str, value: Any) -> str:
@@ -216,7 +262,7 @@ def show(name: str, value: Any) -> str:
         case bool():
             text = str(value).lower()
         case dict() if name == "proxies":
-            text = ", ".join(f"{scheme}: {url}" for scheme, url in mask_proxies(value).items())
+            text = ", ".join(f"{scheme}: {mask_url(url)}" for scheme, url in value.items())
         case tuple():
             text = ", ".join(show(name, part) for part in value)
         case float() if value.is_integer():

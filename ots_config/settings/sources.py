@@ -7,6 +7,7 @@ of any size, wait for ever at a pipe and interpolate ``${NAME}``, so each gets i
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -25,11 +26,11 @@ from pydantic_settings import (
 
 from ots_config.errors import SettingsProblem
 from ots_config.settings import files, names
-from ots_config.settings.context import Context, Line
+from ots_config.settings.context import Context, Line, NamedPath
 from ots_config.settings.cross_checks import derive
 from ots_config.settings.fields import Fields
 from ots_config.settings.problems import UNKNOWN, Refusal
-from ots_config.settings.provenance import FoundValue, nest
+from ots_config.settings.provenance import DerivedRegion, FoundValue, Origin, nest
 
 PRIVATE = (
     (EnvSettingsSource, "_load_env_vars"),
@@ -40,14 +41,14 @@ PRIVATE = (
 """The private methods of pydantic-settings that this package overrides, or calls; a test looks for them."""
 
 
+MAX_OVERRIDDEN = 16
+"""How many lines for the same variable are kept, so that a file full of them takes a bounded time."""
+
+ARGUMENT = Origin("argument", "argument")
+
+
 class Source(PydanticBaseSettingsSource):
-    """One place where settings are found.
-
-    Attributes:
-        rank: Its place in the precedence, 0 is the highest.
-    """
-
-    rank = 0
+    """One place where settings are found."""
 
     def __init__(self, context: Context, *given: Any, **named: Any) -> None:
         self.context = context
@@ -64,11 +65,11 @@ class Source(PydanticBaseSettingsSource):
     def __repr__(self) -> str:  # pydantic-settings' own shows the values
         return f"{type(self).__name__}()"
 
-    def _spread(self, values: Mapping[str, Any], origin: Callable[[str], str]) -> list[FoundValue]:
+    def _spread(self, values: Mapping[str, Any], origin: Callable[[str], Origin]) -> list[FoundValue]:
         """Return the leaves of what pydantic-settings made of the values."""
         found: list[FoundValue] = []
         for name, value in values.items():
-            found += self.context.spread(self.context.layout.field(name), value, origin, self.rank)
+            found += self.context.spread(self.context.layout.field(name), value, origin)
         return found
 
 
@@ -97,13 +98,15 @@ class Arguments(Source, InitSettingsSource):
         fields = {name: aliases.get(name, name) for name in context.arguments}
         known = {name: field for name, field in fields.items() if field in infos}
         given = {name: context.arguments[name] for name in known if context.arguments[name] is not None}
+        if "endpoint" in given and isinstance(given.get("region"), DerivedRegion):
+            del given["region"]
         super().__init__(context, _narrowed(context, known.values()), given)
         for name in fields.keys() - known.keys():
             self._unknown(name)
 
     def read(self) -> list[FoundValue]:
         """Return the arguments."""
-        return self._spread(InitSettingsSource.__call__(self), lambda _: "argument")
+        return self._spread(InitSettingsSource.__call__(self), lambda _: ARGUMENT)
 
     def _unknown(self, name: str) -> None:
         layout = self.context.layout
@@ -130,26 +133,30 @@ class Variables(Source, EnvSettingsSource):
     def _load_env_vars(self) -> Mapping[str, str | None]:
         """Arrange the variables in layers, the strongest first, none with the same name twice."""
         layout = self.context.layout
+        seen: Counter[str] = Counter()
         own: list[dict[str, tuple[str, Line]]] = []
         wholes: list[dict[str, tuple[str, Line]]] = []
         for line in self.lines():
             field, value = self._field(line.name), line.value.strip("\r\n")  # a here-document leaves a line break
             if not field:
-                self.context.check_name(line.name, line.origin)
+                self.context.check_name(line.name, line.origin.text)
             elif value:  # an empty variable counts as unset
-                name = layout.names[field] if line.name in layout.variables else line.name
+                name = layout.names[field] if layout.spell(line.name) in layout.variables else line.name
                 key = name if self.case_sensitive else name.lower()
                 # A nested setting's own variable is stronger than the variable of the whole.
                 layers = wholes if field in layout.parts else own
-                if all(key in layer for layer in layers):
+                if seen[key] == len(layers) < MAX_OVERRIDDEN:
                     layers.append({})
-                next(layer for layer in layers if key not in layer)[key] = (field, line._replace(value=value))
+                if seen[key] < len(layers):
+                    layers[seen[key]][key] = (field, line._replace(value=value))
+                seen[key] += 1
         self._layers = own + wholes
         return {}
 
     def _field(self, name: str) -> str:
         """Return the field that a variable sets, or the field of a subclass that it sets an entry of, or ``""``."""
         layout = self.context.layout
+        name = layout.spell(name)
         if name in layout.variables:
             return layout.variables[name]
         added = self.context.cls.model_fields.keys() - Fields.model_fields.keys()
@@ -174,7 +181,7 @@ class Variables(Source, EnvSettingsSource):
         return value
 
 
-def _origin(origins: Mapping[str, str], name: str) -> str:
+def _origin(origins: Mapping[str, Origin], name: str) -> Origin:
     """Return where a field was found, or else the nearest one that it is a part of."""
     while name and name not in origins:
         name = name.rpartition(".")[0]
@@ -186,8 +193,7 @@ class Environment(Variables):
 
     def lines(self) -> Iterable[Line]:
         """Return the variables, those with a second name of a setting last."""
-        for name, value in sorted(self.context.environment.items(), key=lambda item: self._is_alias(item[0])):
-            yield Line(name, value, f"environment variable {names.visible(name) or f'{self.context.layout.prefix}*'}")
+        return sorted(self.context.environment, key=lambda line: self._is_alias(self.context.layout.spell(line.name)))
 
     def _is_alias(self, name: str) -> bool:
         layout = self.context.layout
@@ -212,24 +218,26 @@ class SecretsDirectory(Variables):
     def lines(self) -> Iterator[Line]:
         """Return the variables that the files stand for."""
         context = self.context
-        for directory, origin, required in reversed(context.paths("secrets_dir", context.where.secrets_dir)):
-            context.files.append(directory)
+        for directory in reversed(context.paths("secrets_dir", context.where.secrets_dir)):
+            context.files.append(directory.path)
             try:
-                entries = files.entries(directory)
+                entries = files.entries(directory.path)
             except Refusal as refusal:
-                if required:
-                    context.unreadable("secrets_dir", refusal, origin)
+                if directory.required:
+                    context.unreadable("secrets_dir", refusal, directory.origin)
                 else:
-                    context.warnings.append(f"{refusal.reason} ({origin}); it is ignored")
+                    context.warnings.append(f"{refusal.reason} ({directory.origin}); it is ignored")
                 continue
-            for name, path in sorted(entries.items()):
-                line = self._line(name, path)
+            for name, path in sorted(entries.items(), key=lambda item: ("-" in item[0], item[0])):
+                line = self._line(name, path, directory)
                 if line is not None:
                     yield line
 
-    def _line(self, name: str, path: Path) -> Line | None:
-        context, origin = self.context, f"secrets file {path}"
-        prefix, cased = context.layout.prefix, name if self.case_sensitive else name.upper()
+    def _line(self, name: str, path: Path, directory: NamedPath) -> Line | None:
+        context = self.context
+        origin = Origin(f"secrets file {path}", str(directory.path), directory.discovered)
+        # The keys of a Kubernetes secret are often written with hyphens.
+        prefix, cased = context.layout.prefix, context.layout.spell(name).replace("-", "_")
         variable = cased if cased.startswith(prefix) else prefix + cased
         field = self._field(variable)
         if not field:
@@ -238,7 +246,7 @@ class SecretsDirectory(Variables):
         try:
             text, exposure = files.read(path)
         except Refusal as refusal:
-            context.unreadable(field, refusal, origin)
+            context.unreadable(field, refusal, origin.text)
             return None
         leaf = context.layout.leaves.get(field)
         if exposure and leaf is not None and leaf.holds_secret(text.strip()):
@@ -250,7 +258,7 @@ class Profile(Source, TomlConfigSettingsSource):
     """One profile of ots.toml, the one named or ``default``."""
 
     def __init__(self, context: Context) -> None:
-        self._place, self._exposure = "", ""
+        self._place, self._exposure = Origin(""), ""
         self._lines: dict[str, int] = {}
         self._values = self._selected(context)
         super().__init__(context, _narrowed(context, map(context.layout.field, self._values)), toml_file=None)
@@ -267,40 +275,47 @@ class Profile(Source, TomlConfigSettingsSource):
             self.context.warnings.append(self._exposure)
         return found
 
-    def _origin(self, name: str) -> str:
+    def _origin(self, name: str) -> Origin:
         line = self._lines.get(name)
-        return f"{self._place} line {line}" if line else self._place
+        return self._place._replace(text=f"{self._place.text} line {line}") if line else self._place
 
     def _selected(self, context: Context) -> dict[str, Any]:
         """Return the entries of the profile that are settings."""
         wanted = context.profile
         name, origin = wanted or ("default", "")
         named = context.paths("config_file")
-        places = [each.path for each in named] or files.profile_places()
-        context.files.extend(places)
-        path = next((each for each in places if named or files.exists(each)), None)
-        if path is None:
+        places = named or [
+            NamedPath(path, str(path), required=False, discovered=found) for path, found in files.profile_places()
+        ]
+        context.files.extend(place.path for place in places)
+        place = next((each for each in places if each.required or files.exists(each.path)), None)
+        if place is None:
             if wanted:
-                reason = f"needs an ots.toml, and there is none; looked for {', '.join(map(str, places))}"
+                reason = (
+                    f"needs an ots.toml, and there is none; looked for {', '.join(str(each.path) for each in places)}"
+                )
                 context.unreadable("profile", Refusal(reason, "Write one, or do not set profile."), origin)
             return {}
+        path = place.path
         try:
             text, self._exposure = files.read(path)
             table = files.profiles(path, text)
         except Refusal as refusal:
-            context.unreadable("config_file", refusal, named[0].origin if named else str(path))
+            context.unreadable("config_file", refusal, place.origin)
             return {}
         if name not in table:
             if wanted:
                 reason = f"does not exist in {names.visible_file(path)}"
                 context.unreadable("profile", Refusal(reason, names.one_of(table, name)), origin)
             return {}
-        self._place = f"profile [profiles.{name}] in {path}"
+        self._place = Origin(f"profile [profiles.{name}] in {path}", str(path), place.discovered)
         self._lines = files.key_lines(text, name)
         known = {key for key in table[name] if context.layout.field(key) in context.cls.model_fields}
         prefix = context.layout.prefix
         for key in table[name].keys() - known:
-            context.check_name(prefix + key.upper(), self._origin(key), lambda each: each.removeprefix(prefix).lower())
+            context.check_name(
+                prefix + key.upper(), self._origin(key).text, lambda each: each.removeprefix(prefix).lower()
+            )
         return {key: value for key, value in table[name].items() if key in known and value != ""}
 
 
@@ -312,7 +327,7 @@ class Derived(Source, InitSettingsSource):
 
     def read(self) -> list[FoundValue]:
         """Return what follows from the other sources' values, and report where they contradict each other."""
-        return derive(self.context, self.rank)
+        return derive(self.context)
 
 
 PRECEDENCE: tuple[type[Source], ...] = (

@@ -24,13 +24,12 @@ MAX_SECONDS = 2_000_000.0
 MAX_BUNDLE = 1 << 24
 """Bytes of a CA bundle; certifi's has 300 000."""
 
-_KEY_ID = re.compile(r"[a-zA-Z0-9+./_-]+")
 _INSTANCE = re.compile(r"[a-zA-Z0-9_-]+")
 _REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _PROVIDER = re.compile(r"[A-Za-z0-9_.+/-]+")
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _PROXY_HINT = "Write http://HOST:PORT, or a dictionary with the keys http and https."
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _TLS_VERSIONS = {
     f"{prefix}{each}": f"TLSv{each}" for prefix in ("", "tls", "tls-", "tlsv", "v") for each in ("1.2", "1.3")
 }
@@ -48,7 +47,7 @@ def _flag(value: Any) -> Any:
     return value
 
 
-def _number(value: Any) -> Any:
+def to_number(value: Any) -> Any:
     """Return a text or a number of any type as an int or a float; anything else as None, which pydantic refuses."""
     for kind in (int, float) if isinstance(value, str) else ():
         with suppress(ValueError):
@@ -91,7 +90,7 @@ Flag = Annotated[bool, BeforeValidator(_flag)]
 Word = BeforeValidator(_word)
 TLSWord = BeforeValidator(_tls_version)
 NoneWord = BeforeValidator(_none)
-Numeric = BeforeValidator(_number)
+Numeric = BeforeValidator(to_number)
 Number = Annotated[float, Field(strict=True, ge=0, le=MAX_SECONDS, allow_inf_nan=False), Numeric]
 Seconds = Annotated[float, Field(strict=True, gt=0, le=MAX_SECONDS, allow_inf_nan=False), Numeric]
 Timeout = Annotated[
@@ -101,45 +100,58 @@ Timeout = Annotated[
 ]
 
 
+def refuse_mask(text: str) -> None:
+    """Refuse asterisks: what is printed of settings, or dumped as JSON, has them in place of a secret."""
+    if text and not text.strip("*"):
+        raise Refusal("is a mask, which stands for a value that is not shown", "Give the value itself.")
+
+
 # --- texts --------------------------------------------------------------------------------------------------
 
 
-def _line(value: Any, hint: str) -> str:
+def one_line(value: Any, hint: str) -> str:
     """Return a text of one line that is not empty."""
     if not isinstance(value, str):
         raise Refusal("is not text", hint)
     if not value:
         raise Refusal("is empty", hint)
-    if _CONTROL.search(value):
+    refuse_mask(value)
+    if CONTROL.search(value):
         raise Refusal("contains a line break or another control character", hint)
     return value
 
 
 def line(hint: str) -> BeforeValidator:
     """Return a validator that accepts any text of one line."""
-    return BeforeValidator(lambda value: _line(value, hint))
+    return BeforeValidator(lambda value: one_line(value, hint))
 
 
-def _matching(pattern: re.Pattern[str], characters: str, hint: str) -> BeforeValidator:
+def matching(pattern: re.Pattern[str], reason: str, hint: str) -> BeforeValidator:
+    """Return a validator that accepts a text of one line that matches as a whole."""
+
     def check(value: Any) -> str:
-        text = _line(value, hint)
+        text = one_line(value, hint)
         if not pattern.fullmatch(text):
-            raise Refusal(f"contains characters other than {characters}", hint)
+            raise Refusal(reason, hint)
         return text
 
     return BeforeValidator(check)
 
 
 InstanceName = Annotated[
-    str, _matching(_INSTANCE, "letters, digits, - and _", "Copy the instance's name from the console.")
+    str,
+    matching(
+        _INSTANCE,
+        "contains characters other than letters, digits, - and _",
+        "Copy the instance's name from the console.",
+    ),
 ]
-AccessKeyID = Annotated[
-    str, _matching(_KEY_ID, "letters, digits and + . / _ -", "Copy the AccessKey ID from the console.")
-]
-ProviderName = Annotated[str, _matching(_PROVIDER, "letters, digits and + . / _ -", "Name one provider of the chain.")]
+WORD = "contains characters other than letters, digits and + . / _ -"
+ProviderName = Annotated[str, matching(_PROVIDER, WORD, "Name one provider of the chain.")]
 
 
-def _secret(value: Any, hint: str) -> str:
+def secret_text(value: Any, hint: str) -> str:
+    """Return the text of a wrapped secret."""
     if not isinstance(value, SecretStr):
         raise Refusal("is not text", hint)
     return value.get_secret_value()
@@ -149,38 +161,8 @@ def secret_line(hint: str) -> BeforeValidator:
     """Return a validator that accepts any text of one line that may contain a secret."""
 
     def check(value: Any) -> Any:
-        _line(_secret(value, hint), hint)
+        one_line(secret_text(value, hint), hint)
         return value
-
-    return BeforeValidator(check)
-
-
-def access_key_secret(value: Any) -> Any:
-    """Accept an AccessKey secret; it is not sent in a header, but a line break in it is always a mistake."""
-    hint = "Copy the AccessKey secret again."
-    text = _line(_secret(value, hint), hint)
-    if text != text.strip():
-        raise Refusal("begins or ends with white space", hint)
-    return value
-
-
-def sts_token(value: Any) -> Any:
-    """Accept an STS token; an empty one means none."""
-    hint = "Fetch the token again, and pass all of it."
-    text = _secret(value, hint)
-    if not (text.isascii() and (text.isprintable() and " " not in text)):
-        raise Refusal("contains characters that an HTTP header cannot contain", hint)
-    return value if text else None
-
-
-def lines(hint: str) -> BeforeValidator:
-    """Return a validator that accepts texts of one line each: a list of them, or one text with commas."""
-
-    def check(value: Any) -> tuple[str, ...]:
-        parts = value.split(",") if isinstance(value, str) else value
-        if not isinstance(parts, (list, tuple)) or not parts:
-            raise Refusal("is neither a text nor a list of texts", hint)
-        return tuple(_line(part.strip() if isinstance(part, str) else part, hint) for part in parts)
 
     return BeforeValidator(check)
 
@@ -191,7 +173,7 @@ def _endpoint(value: Any) -> str:
 
 def _region(value: Any) -> str:
     hint = "Give the region's id, as in cn-hangzhou."
-    text = _line(value, hint).strip().lower()
+    text = one_line(value, hint).strip().lower()
     if not _REGION.fullmatch(text):
         raise Refusal("is not a valid region id", hint)
     return text
@@ -200,7 +182,7 @@ def _region(value: Any) -> str:
 def encoding(value: Any) -> str:
     """Accept the name of a text encoding that Python has."""
     hint = "Use utf8, which the service expects."
-    text = _line(value, hint).strip()
+    text = one_line(value, hint).strip()
     with suppress(LookupError, ValueError):
         "a".encode(text)
         return text
@@ -209,7 +191,6 @@ def encoding(value: Any) -> str:
 
 Endpoint = Annotated[str, BeforeValidator(_endpoint)]
 Region = Annotated[str, BeforeValidator(_region)]
-RoleARN = Annotated[str, line("Write acs:ram::ACCOUNT:role/NAME.")]
 FileName = Annotated[str, line("Name a file.")]
 
 
@@ -221,17 +202,6 @@ def parse_json(text: str) -> Any:
         return None
 
 
-def policy(value: Any) -> str:
-    """Accept a RAM policy: a dictionary, or its JSON on any number of lines."""
-    hint = 'Write it as JSON, {"Version": "1", "Statement": [...]}.'
-    document = parse_json(value) if isinstance(value, str) else value
-    if not isinstance(document, Mapping):
-        raise Refusal("is not a JSON object", hint)
-    with suppress(TypeError, ValueError, RecursionError):
-        return value if isinstance(value, str) and not _CONTROL.search(value) else json.dumps(document)
-    raise Refusal("cannot be written as JSON", hint)
-
-
 # --- files and proxies --------------------------------------------------------------------------------------
 
 
@@ -240,7 +210,7 @@ def ca_bundle(value: Any) -> Path | None:
     if value is None:
         return None
     hint = "Name a readable PEM file with the certificates of the authorities to trust."
-    if not isinstance(value, (str, Path)) or not str(value).strip() or _CONTROL.search(str(value)):
+    if not isinstance(value, (str, Path)) or not str(value).strip() or CONTROL.search(str(value)):
         raise Refusal("is not the name of a file", hint)
     path = Path(os.path.expanduser(value))  # noqa: PTH111 - pathlib's raises where there is no home
     reason = "contains no valid certificate in PEM format"
@@ -266,7 +236,8 @@ def _has_certificates(text: str) -> bool:
 
 def proxies(value: Any) -> dict[str, str] | None:
     """Accept one proxy's URL for both schemes, or one for each."""
-    if value is None or value == "":
+    value = _plain(value)
+    if value is None or (isinstance(value, str) and not value):
         return None
     if isinstance(value, str) and value.lstrip().startswith("{"):
         value = parse_json(value)
@@ -277,6 +248,10 @@ def proxies(value: Any) -> dict[str, str] | None:
     return {_proxied(key): _proxy(url) for key, url in value.items()} or None
 
 
+def _plain(value: Any) -> Any:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
 def _proxied(key: Any) -> str:
     name = key.lower().removesuffix("://") if isinstance(key, str) else ""
     if name not in {"http", "https", "all"}:
@@ -285,10 +260,13 @@ def _proxied(key: Any) -> str:
 
 
 def _proxy(url: Any) -> str:
-    text = _line(url, _PROXY_HINT).strip()
+    text = one_line(_plain(url), _PROXY_HINT).strip()
     try:
         parts = urlsplit(text)
+        refuse_mask(parts.username or "")
         valid = parts.scheme.lower() in _PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0
+    except Refusal:
+        raise
     except ValueError:
         valid = False
     if not valid or not text.isascii() or " " in text:

@@ -75,6 +75,7 @@ def way(request: pytest.FixtureRequest, emulator: Emulator, monkeypatch: pytest.
         elif request.param == "toml":
             Path("ots.toml").touch(mode=0o600)
             Path("ots.toml").write_text(toml(settings))
+            monkeypatch.setenv("OTS_CONFIG_FILE", "ots.toml")  # a file that nobody names may not set all of these
         else:
             for name, value in cloud.items():
                 monkeypatch.setenv(name, value)
@@ -259,7 +260,7 @@ def test_roles_on_the_way_to_nothing(own: dict[str, Any]) -> None:
     """``role_via`` without ``role_arn`` is an error, as is an ARN that is none, with the setting's name."""
     with pytest.raises(SettingsError, match=r"role_via.*there is no role_arn"):
         create_provider(OTSSettings(**own, role_via=FIRST))
-    with pytest.raises(SettingsError, match="is not a valid role ARN"):
+    with pytest.raises(SettingsError, match="role_via: contains what is not a valid role ARN"):
         create_provider(OTSSettings(**own, role_via="role/first", role_arn=ROLE))
     for value in (7, [], [FIRST, 7], f"{FIRST},,"):
         with pytest.raises(SettingsError, match="role_via"):
@@ -274,23 +275,16 @@ def test_what_sts_would_refuse(own: dict[str, Any], monkeypatch: pytest.MonkeyPa
     with pytest.raises(SettingsError) as caught:
         create_client(**own, **wrong)
     assert [(problem.field, problem.origin) for problem in caught.value.problems] == [
-        ("role_via", "environment variable OTS_ROLE_VIA"),
-        ("role_session_name", "argument"),
-    ]
-    monkeypatch.delenv("OTS_ROLE_VIA")
-    with pytest.raises(SettingsError) as caught:
-        create_client(**own, **wrong)
-    assert [(problem.field, problem.origin) for problem in caught.value.problems] == [
         ("role_arn", "argument"),
+        ("role_via", "environment variable OTS_ROLE_VIA"),
         ("role_session_name", "argument"),
         ("role_duration", "environment variable OTS_ROLE_DURATION"),
     ]
+    monkeypatch.delenv("OTS_ROLE_VIA")
     monkeypatch.delenv("OTS_ROLE_DURATION")
     monkeypatch.setenv("OTS_STS_ENDPOINT", "http://sts.cn-hangzhou.aliyuncs.com")
     del own["sts_endpoint"]
-    with pytest.raises(SettingsError, match="OTS_STS_ENDPOINT") as caught:
-        create_client(**own, role_arn=ROLE)
-    assert "plain http is only for loopback" in str(caught.value)
+    assert OTSSettings(**own, role_arn=ROLE).sts_endpoint == "sts.cn-hangzhou.aliyuncs.com"  # it is asked by https
 
 
 @pytest.mark.parametrize(
@@ -377,6 +371,7 @@ def test_a_program(emulator: Emulator, by: str, monkeypatch: pytest.MonkeyPatch)
     if by == "toml":
         Path("ots.toml").touch(mode=0o600)
         Path("ots.toml").write_text(toml({"credentials_process": line}))
+        monkeypatch.setenv("OTS_CONFIG_FILE", "ots.toml")
     settings = OTSSettings(endpoint=emulator.endpoint, instance_name="demo", **given)
     with create_client(settings=settings) as client:
         assert client.list_table() == ()
@@ -483,7 +478,7 @@ def test_another_entry_is_never_taken(emulator: Emulator, keychain: Memory, monk
 # --- profiles of ots.toml, pins -----------------------------------------------------------------------------------
 
 
-def test_a_profile_of_ots_toml(emulator: Emulator) -> None:
+def test_a_profile_of_ots_toml(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """A profile holds everything: the instance, the keys, the role; another profile is another identity."""
     keys = {"access_key_id": emulator.access_key_id, "access_key_secret": emulator.access_key_secret}
     base = {"endpoint": emulator.endpoint, "instance_name": "demo", **keys}
@@ -491,6 +486,7 @@ def test_a_profile_of_ots_toml(emulator: Emulator) -> None:
     path = Path("ots.toml")
     path.touch(mode=0o600)
     path.write_text(toml(base) + toml(base | role).replace("default", "nightly"))
+    monkeypatch.setenv("OTS_CONFIG_FILE", str(path))
     with create_client() as client:
         assert client.list_table() == ()
         assert client.credentials_provider.get_credentials().source.startswith("profile [profiles.default] in ")

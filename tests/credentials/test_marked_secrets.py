@@ -230,7 +230,7 @@ def test_sources_that_work_and_fail(
 ) -> None:
     """A URL with a ticket in it, a program, an OIDC token and a half-set environment, each right and wrong."""
     uri = f"{running.endpoint}/credentials?ticket={TICKET}"
-    for address in (uri, uri.replace("/credentials", "/nothing"), "http://127.0.0.1:9/?" + TICKET, f"ftp://{TICKET}"):
+    for address in (uri, uri.replace("/credentials", "/nothing"), "http://127.0.0.1:9/?" + TICKET):
         settings = OTSSettings(**given, credentials="uri", credentials_uri=address)
         provider = create_provider(settings)
         vault.see(settings, settings.explain(), provider, provider.describe())
@@ -240,6 +240,7 @@ def test_sources_that_work_and_fail(
                 client.list_table()
         else:
             vault.fails(provider.get_credentials)
+    vault.fails(lambda: OTSSettings(**given, credentials="uri", credentials_uri=f"ftp://{TICKET}"))
 
     program = tmp_path / "program.py"
     keys = json.dumps({"mode": "StsToken", "access_key_id": "k", "access_key_secret": SECRET, "sts_token": NOISE})

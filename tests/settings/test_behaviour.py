@@ -57,9 +57,71 @@ def test_model_methods() -> None:
     settings = OTSSettings(endpoint=ENDPOINT, access_key_id="id", access_key_secret="secret")
     assert settings.model_dump()["access_key_secret"] is settings.access_key_secret
     assert OTSSettings.model_validate(settings) is settings
-    assert OTSSettings.model_validate(settings.model_dump()).endpoint == ENDPOINT
+    assert OTSSettings.model_validate(settings.model_dump()) == settings
     assert OTSSettings.model_validate_json(f'{{"endpoint": "{ENDPOINT}"}}').endpoint == ENDPOINT
     assert OTSSettings.model_validate_strings({"endpoint": ENDPOINT, "max_connection": "3"}).max_connection == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"endpoint": ENDPOINT},
+        {"endpoint": ENDPOINT, "region": "cn-hangzhou"},
+        {"endpoint": ENDPOINT, "signature": "v4"},
+        {"region": "cn-hangzhou", "instance_name": "demo", "network": "vpc"},
+        {"endpoint": "http://127.0.0.1:1", "instance_name": "demo"},
+        {
+            "endpoint": ENDPOINT,
+            "access_key_id": "id",
+            "access_key_secret": "s",
+            "sts_token": "t",
+            "sts_expiration": "1790000000",
+            "proxies": "http://u:p@proxy:1",
+            "retry": {"policy": "write", "deadline": None},
+            "socket_timeout": "3,30",
+            "credentials_process": "program",
+            "role_arn": "acs:ram::1234567890123456:role/writer",
+            "role_via": "acs:ram::1234567890123456:role/first",
+            "role_policy": {"Version": "1"},
+        },
+    ],
+    ids=["derived", "given", "v4", "from parts", "loopback", "all"],
+)
+def test_a_round_trip(arguments: dict[str, Any]) -> None:
+    """What ``model_dump()`` gives makes equal settings, which sign alike, any number of times."""
+    settings = OTSSettings(**arguments)
+    again = OTSSettings(**settings.model_dump())
+    third = OTSSettings.explicit(**pickle.loads(pickle.dumps(again.model_dump())))
+    for other in (again, third):
+        assert other == settings
+        assert other.signing_region == settings.signing_region
+        assert other.model_dump() == settings.model_dump()
+        assert other.proxies == settings.proxies
+
+
+def test_a_derived_region_without_its_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dumped region is an ordinary one where no endpoint is given with it."""
+    region = OTSSettings(endpoint=ENDPOINT).model_dump()["region"]
+    assert (region, f"{region}", repr(region)) == ("cn-hangzhou", "cn-hangzhou", "'cn-hangzhou'")
+    settings = OTSSettings(region=region, instance_name="demo")
+    assert (settings.endpoint, settings.signing_region) == (ENDPOINT, "cn-hangzhou")
+
+
+def test_json_is_for_showing() -> None:
+    """JSON shows no secret, and settings made of it are refused with that reason."""
+    settings = OTSSettings.explicit(
+        endpoint=ENDPOINT, access_key_id="LTAI5tAbCdEfGh123456", access_key_secret="s", proxies="http://u:p@proxy:1"
+    )
+    shown = settings.model_dump(mode="json")
+    assert (shown["access_key_id"], shown["access_key_secret"]) == ("LTAI5t****3456", "**********")
+    assert shown["proxies"] == {"http": "http://********@proxy:1", "https": "http://********@proxy:1"}
+    with pytest.raises(SettingsError) as caught:
+        OTSSettings.model_validate_json(settings.model_dump_json())
+    problems = [(problem.field, problem.reason) for problem in caught.value.problems]
+    reason = "is a mask, which stands for a value that is not shown"
+    assert problems == [(name, reason) for name in ("access_key_id", "access_key_secret", "proxies")]
+    assert OTSSettings.model_validate_json(OTSSettings(endpoint=ENDPOINT).model_dump_json()).instance_name == "demo"
+    assert OTSSettings.model_json_schema(mode="serialization")["properties"].keys() == OTSSettings.model_fields.keys()
 
 
 def test_explain() -> None:

@@ -57,7 +57,7 @@ def test_last_of_several_wins(write: Write) -> None:
 
 def test_foreign_keys_are_ignored(write: Write) -> None:
     """A shared env file may hold whatever other programs need, and the names that credentials read."""
-    OTSSettings(**BASE, env_file=write("prod.env", "DATABASE_URL=x\nOTS_ROLE_ARN=y\nOTS_TEST_ENDPOINT=z\nFLAG\n"))
+    OTSSettings(**BASE, env_file=write("prod.env", "DATABASE_URL=x\nOTS_STS_VPC=y\nOTS_TEST_ENDPOINT=z\nFLAG\n"))
 
 
 def test_default_env_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,9 +206,9 @@ def test_files_that_others_can_read(write: Write) -> None:
     write("secrets/sts_token", "abc\n", 0o604)
     with pytest.warns(SettingsWarning, match="mode 0604.*chmod 600 secrets/sts_token"):
         OTSSettings(**KEY, access_key_secret="s", secrets_dir="secrets", sts_token="t")
-    write("ots.toml", '[profiles.default]\nproxies = "http://u:p@proxy:1"\n', 0o644)
+    write("ots.toml", '[profiles.default]\nsts_token = "t"\n', 0o644)
     with pytest.warns(SettingsWarning, match=r"chmod 600 ots\.toml"):
-        OTSSettings(**BASE)
+        OTSSettings(**KEY, access_key_secret="s", sts_token="t")
     write("ots.toml", "[profiles.default]\nmax_connection = 1\n", 0o644)
     OTSSettings(**BASE, env_file=write("plain.env", "OTS_ENCODING=utf8\n", 0o644))
 
@@ -228,13 +228,13 @@ def test_secrets_directory(write: Write, monkeypatch: pytest.MonkeyPatch) -> Non
     write("one/retry__deadline", "7\n")
     write("one/database_password", "x")
     write("one/.hidden", "x")
-    write("two/access_key_id", "other")
+    write("two/encoding", "ascii")
     monkeypatch.setenv("OTS_SECRETS_DIR", "one")
     settings = OTSSettings(**BASE)
     assert (settings.access_key_id, secret(settings), settings.retry.deadline) == ("id", "p #w $", 7.0)
     assert settings.origin("retry.deadline") == "secrets file one/retry__deadline"
-    assert OTSSettings(**BASE, secrets_dir=("one", "two")).access_key_id == "other"
-    assert OTSSettings(**BASE, _secrets_dir="two", access_key_secret="s").access_key_id == "other"
+    assert OTSSettings(**BASE, secrets_dir=("one", "two")).encoding == "ascii"
+    assert OTSSettings(**BASE, _secrets_dir="two").access_key_id is None
 
 
 def test_secrets_directory_problems(write: Write) -> None:
@@ -255,8 +255,8 @@ max_connection = 1
 [profiles.prod]
 max_connection = 2
 socket_timeout = [3, 30]
-allow_http = true
-role_arn = "read by the credentials"
+credentials_cache = true
+role_session_name = "job"
 [profiles.prod.retry]
 policy = "write"
 [other]
@@ -269,7 +269,7 @@ def test_profiles(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     write("ots.toml", PROFILES)
     assert OTSSettings(**BASE).max_connection == 1
     prod = OTSSettings(**BASE, profile="prod")
-    assert (prod.max_connection, prod.socket_timeout, prod.allow_http) == (2, (3, 30), True)
+    assert (prod.max_connection, prod.socket_timeout, prod.credentials_cache) == (2, (3, 30), True)
     assert prod.origin("retry.policy") == "profile [profiles.prod] in ots.toml line 10"
     assert OTSSettings(**BASE, env_file=write("prod.env", "OTS_PROFILE=prod\n")).max_connection == 2
     monkeypatch.setenv("OTS_PROFILE", "prod")
@@ -310,9 +310,9 @@ idle_timeout = 8
 """
 
 
-def test_lines_of_a_profile(write: Write) -> None:
+def test_lines_of_a_profile(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each value of a profile names its line if that is certain; a value of several lines names the profile alone."""
-    write("ots.toml", LINES)
+    monkeypatch.setenv("OTS_CONFIG_FILE", str(write("ots.toml", LINES)))
     settings = OTSSettings(**BASE)
     place = "profile [profiles.default] in ots.toml"
     for field, line in (

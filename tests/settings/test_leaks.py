@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, TypeAdapter
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ots_config.errors import SettingsError
 from ots_config.settings import OTSSettings, RetrySettings, SettingsWarning, TLSSettings
@@ -214,26 +216,97 @@ def test_other_ways_in() -> None:
             assert not hold(shape), shape
 
 
+class Outer(BaseModel):
+    """A user's model with our settings as fields."""
+
+    ots: OTSSettings
+    spare: OTSSettings | None = None
+    retry: RetrySettings | None = None
+
+
+class OuterSettings(BaseSettings):
+    """A user's settings with ours as a field."""
+
+    model_config = SettingsConfigDict(env_prefix="MY_", env_nested_delimiter="__")
+
+    ots: OTSSettings
+
+
+@pytest.mark.parametrize(
+    "ots",
+    [
+        {**BASE, "access_key_secret": f"{MARK}\n"},
+        {**BASE, "access_key_secret": MARK, "max_connection": 0},
+        {**BASE, "acess_key_secret": MARK},
+        {**BASE, MARK: 1},
+        {**BASE, "proxies": f"http://user:{MARK}@proxy:x"},
+        MARK,
+        [MARK],
+        {1: MARK},
+        None,
+    ],
+    ids=["wrong", "beside", "misspelt", "name", "url", "text", "list", "key", "absent"],
+)
+@pytest.mark.parametrize("field", ["ots", "spare"])
+def test_inside_a_users_own_model(ots: Any, field: str) -> None:
+    """As a field, in Python or JSON: the error is ours, not one of pydantic's that shows what was given."""
+    good = {**BASE, "access_key_secret": "s"}
+    values = {"ots": good, "retry": {"policy": "write"}, field: ots}
+    ways: list[Callable[[], object]] = [lambda: Outer.model_validate(values), lambda: Outer(**values)]
+    if ots is None:
+        if field == "spare":
+            return
+    elif not isinstance(ots, dict) or 1 not in ots:
+        ways.append(lambda: Outer.model_validate_json(json.dumps(values)))
+    ways.append(lambda: TypeAdapter(OTSSettings).validate_python(ots))
+    for way in ways:
+        with pytest.raises(SettingsError) as caught:
+            way()
+        check(caught.value)
+
+
+def test_inside_a_users_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a field of a user's settings, filled from variables, and a part alone as a field."""
+    monkeypatch.setenv("MY_OTS__ENDPOINT", BASE["endpoint"])
+    monkeypatch.setenv("MY_OTS__ACCESS_KEY_SECRET", MARK)
+    with pytest.raises(SettingsError, match="access_key_id: is not set") as caught:
+        OuterSettings()
+    check(caught.value)
+    with pytest.raises(SettingsError, match="is not one of") as caught:
+        Outer.model_validate({"ots": {**BASE, "access_key_secret": "s"}, "retry": {"policy": MARK}})
+    check(caught.value)
+
+
 def test_good_settings(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings in use show neither secret, token nor a proxy's password, and not the whole id."""
     monkeypatch.setenv("OTS_STS_TOKEN", MARK)
-    write(".env", f"OTS_ACCESS_KEY_ID=LTAI{MARK}\nOTS_ACCESS_KEY_SECRET={MARK}\nOTS_PROXIES=http://u:{MARK}@p:1\n")
-    settings = OTSSettings(endpoint=BASE["endpoint"], proxies=f"http://x:{MARK}@proxy:1")
+    lines = (f"OTS_ACCESS_KEY_ID=LTAI{MARK}", f"OTS_ACCESS_KEY_SECRET={MARK}", f"OTS_PROXIES=http://u:{MARK}@p:1")
+    named = write("prod.env", "\n".join(lines))
+    with pytest.warns(SettingsWarning, match="OTS_STS_TOKEN. is not used") as seen:
+        settings = OTSSettings(endpoint=BASE["endpoint"], proxies=f"http://x:{MARK}@proxy:1", env_file=named)
+    assert not hold(str(seen[0].message))
     for shown in (
         str(settings),
         repr(settings),
         f"{settings}",
         settings.explain(),
         repr(list(settings.__repr_args__())),
-        repr(settings.model_dump(exclude={"proxies", "access_key_id"})),
-        settings.model_dump_json(exclude={"access_key_id"}),
+        repr(settings.model_dump(exclude={"access_key_id"})),
+        str(settings.model_dump()["proxies"]["https"]),
+        settings.model_dump_json(),
+        repr(settings.model_dump(mode="json")),
+        repr(settings._inputs),
+        repr(vars(settings)["proxies"]),
+        repr(dict(settings)["proxies"]),
         repr(vars(settings)["access_key_secret"]),
     ):
         assert not hold(shown), shown
     assert MARK[:2] in str(settings)
+    assert settings.proxies is not None
+    assert f"{settings.proxies['http']}" == f"http://x:{MARK}@proxy:1"
     rows = {row.field: row for row in settings.explain()}
     assert rows["proxies"].value == "http: http://********@proxy:1, https: http://********@proxy:1"
-    assert rows["proxies"].overrode == ((".env line 3", "http: http://********@p:1, https: http://********@p:1"),)
+    assert rows["proxies"].overrode == (("prod.env line 3", "http: http://********@p:1, https: http://********@p:1"),)
 
 
 def test_warnings_that_are_errors() -> None:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ots_config.errors import SettingsError
-from ots_config.settings import OTSSettings, RetrySettings, SettingsWarning
+from ots_config.settings import OTSSettings, RetrySettings
 from ots_config.settings.sources import PRECEDENCE
 
 Write = Callable[..., Path]
@@ -130,26 +129,3 @@ def test_instance_alias(monkeypatch: pytest.MonkeyPatch) -> None:
     assert OTSSettings().origin("instance_name") == "environment variable OTS_INSTANCE"
     monkeypatch.setenv("OTS_INSTANCE_NAME", "other")
     assert OTSSettings().endpoint == "https://other.cn-hangzhou.ots.aliyuncs.com"
-
-
-def test_a_token_stays_with_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token of a weaker source is not joined to the keys of a stronger one."""
-    monkeypatch.setenv("OTS_STS_TOKEN", "token-of-another-session")
-    with pytest.warns(SettingsWarning, match="is not used"):
-        settings = OTSSettings(**BASE, access_key_id="id", access_key_secret="secret")
-    assert settings.sts_token is None
-    row = next(row for row in settings.explain() if row.field == "sts_token")
-    assert row == ("sts_token", "none", "default", (("environment variable OTS_STS_TOKEN", "********"),))
-
-
-def test_a_secret_stays_with_its_id(monkeypatch: pytest.MonkeyPatch, write: Write) -> None:
-    """An overridden id takes its secret with it: the mixture is a problem, not a wrong signature later."""
-    monkeypatch.setenv("OTS_ACCESS_KEY_ID", "new")
-    write(".env", "OTS_ACCESS_KEY_ID=old\nOTS_ACCESS_KEY_SECRET=old-secret\n")
-    with pytest.raises(SettingsError, match="belongs to another access_key_id") as caught:
-        OTSSettings(**BASE)
-    assert caught.value.problems[0].origin == ".env line 2"
-    write(".env", "OTS_ACCESS_KEY_ID=new\nOTS_ACCESS_KEY_SECRET=secret\n")
-    assert OTSSettings(**BASE).origin("access_key_secret") == ".env line 2"
-    write(".env", "OTS_ACCESS_KEY_SECRET=secret\n")
-    assert OTSSettings(**BASE).access_key_id == "new"

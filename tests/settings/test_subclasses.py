@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BaseModel, Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -244,7 +244,8 @@ def test_a_field_of_ours_with_another_type(monkeypatch: pytest.MonkeyPatch) -> N
         role_via: list[str] | None = None  # type: ignore[assignment]
 
     monkeypatch.setenv("OTS_ROLE_VIA", '["a", "b"]')
-    settings = Narrowed(region="cn-hangzhou", instance_name="demo")
+    role = "acs:ram::1234567890123456:role/writer"
+    settings = Narrowed(region="cn-hangzhou", instance_name="demo", role_arn=role)
     assert settings.role_via == ["a", "b"]
     with pytest.raises(SettingsError, match=r"network: is not one of vpc \(from argument\)"):
         Narrowed(region="cn-hangzhou", instance_name="demo", network="public")
@@ -295,7 +296,7 @@ def test_inside_another_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_problems_inside_another_model() -> None:
     """As a field, settings that cannot be used name every problem with our words."""
-    with pytest.raises((SettingsError, ValidationError)) as caught:
+    with pytest.raises(SettingsError) as caught:
         Outer.model_validate({"ots": {"endpoint": ENDPOINT, "max_connection": 0, "encoding": "utf9"}})
     assert "max_connection: is less than 1 (from argument)" in str(caught.value)
     assert "encoding: is not a text encoding that Python knows (from argument)" in str(caught.value)

@@ -246,3 +246,109 @@ def test_anything(field: str, value: object) -> None:
         text = getattr(settings, name) or ""
         assert text.isascii()
         assert text.isprintable()
+
+
+ROLE = "acs:ram::1234567890123456:role/writer"
+PROVIDER = "acs:ram::1234567890123456:oidc-provider/ack"
+
+
+@pytest.mark.parametrize(
+    ("field", "given_value", "accepted"),
+    [
+        ("role_arn", ROLE, ROLE),
+        ("oidc_role_arn", ROLE, ROLE),
+        ("oidc_provider_arn", PROVIDER, PROVIDER),
+        ("role_session_name", "job@host-1", "job@host-1"),
+        ("role_duration", "900", 900),
+        ("role_duration", 43_200, 43_200),
+        ("role_policy", "{" + " " * 2046 + "}", "{" + " " * 2046 + "}"),
+        ("role_external_id", "a/b:c", "a/b:c"),
+        ("sts_endpoint", "sts.cn-hangzhou.aliyuncs.com", "sts.cn-hangzhou.aliyuncs.com"),
+        ("sts_endpoint", "https://sts.cn-hangzhou.aliyuncs.com/", "sts.cn-hangzhou.aliyuncs.com"),
+        ("sts_endpoint", "http://sts.cn-hangzhou.aliyuncs.com", "sts.cn-hangzhou.aliyuncs.com"),
+        ("sts_endpoint", "http://127.0.0.1:8087/", "http://127.0.0.1:8087"),
+        ("sts_endpoint", "https://127.0.0.1:8087", "127.0.0.1:8087"),
+        ("ecs_endpoint", "http://100.100.100.200", "http://100.100.100.200"),
+        ("ecs_endpoint", "http://localhost:1", "http://localhost:1"),
+        ("credentials_uri", "https://example.com/?x=y", SecretStr("https://example.com/?x=y")),
+        ("credentials_uri", "http://10.0.0.1/keys", SecretStr("http://10.0.0.1/keys")),
+    ],
+)
+def test_roles_and_addresses_accepted(field: str, given_value: object, accepted: object) -> None:
+    """What STS and the sources of credentials take is accepted, the address of STS without its scheme."""
+    assert getattr(build(**{field: given_value}), field) == accepted
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("role_arn", "role/writer", "is not a valid role ARN"),
+        ("role_arn", PROVIDER, "is not a valid role ARN"),
+        ("role_arn", f"{ROLE} ", "is not a valid role ARN"),
+        ("oidc_role_arn", "acs:ram::x:role/y", "is not a valid role ARN"),
+        ("oidc_provider_arn", ROLE, "is not the ARN of an OIDC provider"),
+        ("role_session_name", "a b", "is not a session's name"),
+        ("role_session_name", "a", "is not a session's name"),
+        ("role_session_name", "a" * 65, "is not a session's name"),
+        ("role_duration", 899, "is less than 900"),
+        ("role_duration", "43201", "is greater than 43200"),
+        ("role_policy", "{" + " " * 2047 + "}", "has 2049 characters"),
+        ("role_policy", {"Statement": ["x" * 2048]}, "has 20[0-9]+ characters"),
+        ("role_external_id", "x", "is not an external id"),
+        ("role_external_id", "a b", "is not an external id"),
+        ("sts_endpoint", "ftp://sts.aliyuncs.com", "does not begin with https:// or http://"),
+        ("sts_endpoint", "https://", "does not begin with https:// or http:// and a host"),
+        ("sts_endpoint", "https://sts.aliyuncs.com/path", "is not a host"),
+        ("sts_endpoint", "sts.aliyuncs.com?x=y", "is not a host"),
+        ("sts_endpoint", "sts aliyuncs com", "is not a host"),
+        ("sts_endpoint", "http://user:p@sts.aliyuncs.com", "contains a user name or password"),
+        ("sts_endpoint", "https://[", "is not a URL"),
+        ("sts_endpoint", "sts.aliyuncs.com:99999", "is not a URL"),
+        ("ecs_endpoint", "100.100.100.200", "does not begin with https:// or http://"),
+        ("ecs_endpoint", "http://8.8.8.8", "plain http is only for loopback and private addresses"),
+        ("ecs_endpoint", "http://0.0.0.0", "plain http is only for loopback and private addresses"),
+        ("credentials_uri", "http://example.com", "plain http is only for loopback and private addresses"),
+        ("credentials_uri", "keys", "does not begin with https:// or http://"),
+        ("proxies", "ftp://proxy:1", "is not the URL of a proxy"),
+        ("proxies", {"https": "gopher://proxy:1"}, "is not the URL of a proxy"),
+    ],
+)
+def test_roles_and_addresses_refused(field: str, value: object, reason: str) -> None:
+    """What would be refused when a client is made, or by STS, is refused with the other problems."""
+    with pytest.raises(SettingsError, match=rf"^{field}: .*{reason}") as caught:
+        build(**{field: value})
+    assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [(ROLE, "is set, but there is no role_arn"), ("role/first", "contains what is not a valid role ARN")],
+)
+def test_roles_on_the_way(value: str, reason: str) -> None:
+    """``role_via`` holds ARNs, and needs a last role."""
+    with pytest.raises(SettingsError, match=f"role_via: {reason}"):
+        build(role_via=value, **({} if "no role_arn" in reason else {"role_arn": ROLE}))
+    assert build(role_via=f"{ROLE}, {ROLE}", role_arn=ROLE).role_via == (ROLE, ROLE)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("access_key_id", "LTAI****"),
+        ("access_key_id", "LTAI5t****3456"),
+        ("access_key_id", "****"),
+        ("access_key_secret", "********"),
+        ("access_key_secret", "**********"),
+        ("access_key_secret", SecretStr("**********")),
+        ("sts_token", "**********"),
+        ("credentials_process", "**********"),
+        ("credentials_uri", "**********"),
+        ("proxies", "http://********@proxy:1"),
+        ("proxies", {"https": "http://**********@proxy:1"}),
+        ("proxies", "********"),
+    ],
+)
+def test_masks_are_not_values(field: str, value: object) -> None:
+    """What is shown in place of a secret is refused with that reason: it was copied from a log or a dump."""
+    with pytest.raises(SettingsError, match=rf"^{field}: is a mask, which stands for a value that is not shown"):
+        build(**{**KEYS, field: value})
