@@ -182,7 +182,9 @@ def test_settings_are_shown_with_their_origins(tmp_path: Path) -> None:
         "settings", "--env-file", str(tmp_path / "prod.env"), OTS_MAX_CONNECTION="7", OTS_STS_TOKEN="marked-token"
     )
     assert code == 0
-    assert re.fullmatch(r"warning: .*prod.env contains secrets and everybody can read it.*\n", err)
+    exposed, token = err.splitlines()
+    assert re.fullmatch(r"warning: .*prod.env contains secrets and everybody can read it.*", exposed)
+    assert re.fullmatch(r"warning: sts_token \(environment variable OTS_STS_TOKEN\) .*prod.env line 3", token)
     lines = out.splitlines()
     assert lines[0].split() == ["setting", "value", "from", "overrides"]
     table = {line.split()[0]: line for line in lines[1:]}
