@@ -165,6 +165,14 @@ class RefreshingProvider(Provider):
         cached = self._cached
         return self._history.health(cached.state(self._clock()), None if cached is _NOTHING else cached.credentials)
 
+    def named_by(self) -> str:
+        """Return what names the source."""
+        return self._source.named_by()
+
+    def check_named(self) -> None:
+        """Check the source."""
+        self._source.check_named()
+
     def describe(self) -> str:
         """Return what the source says of itself."""
         return self._source.describe()

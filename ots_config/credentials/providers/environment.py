@@ -6,6 +6,7 @@ import os
 from typing import Any, NamedTuple
 
 from ots_config.credentials.credentials import Credentials
+from ots_config.credentials.environment_names import name_of_set
 from ots_config.credentials.provider import Provider
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable
 
@@ -90,6 +91,10 @@ class EnvironmentProvider(Provider):
             return f"{family.access_key_id} and its companions cannot be used: {error}"
         self._last = family, found
         return found
+
+    def named_by(self) -> str:
+        """Return the variable that is set."""
+        return name_of_set(*(name for family in FAMILIES for name in family))
 
     def describe(self) -> str:
         """Return the variables that are read."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import IO, TYPE_CHECKING
 
-from ots_config.credentials.environment_names import PROCESS_DISABLED, switched_on
+from ots_config.credentials.environment_names import PROCESS_DISABLED, SETTING, switched_on
 from ots_config.credentials.http import keys_in
 from ots_config.credentials.provider import Provider
 from ots_config.credentials.result import SourceFailure, missing, safe_text, unwrap
@@ -66,6 +66,10 @@ class ProcessProvider(Provider):
         who = f"the program {arguments[0]}"
         output = _run(arguments, who, self._timeout)
         return output if isinstance(output, SourceFailure) else _keys(output, who, self.name, self._clock())
+
+    def named_by(self) -> str:
+        """Return whether there is a command."""
+        return SETTING if self._command else ""
 
     def describe(self) -> str:
         """Return the program; its arguments may hold secrets, so a digest stands for them."""

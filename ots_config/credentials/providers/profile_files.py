@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import logging
-import os
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -13,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ots_config.credentials.credentials import Credentials
-from ots_config.credentials.environment_names import PROFILE, is_yes, variable
+from ots_config.credentials.environment_names import PROFILE, SETTING, is_yes, name_of_set, variable
 from ots_config.credentials.provider import Provider
 from ots_config.credentials.providers.assume_role import AssumeRoleProvider
 from ots_config.credentials.providers.ecs import ECSRoleProvider
@@ -22,10 +20,10 @@ from ots_config.credentials.providers.process import ProcessProvider
 from ots_config.credentials.providers.sso import CloudSSOProvider, OAuthProvider, moment_of
 from ots_config.credentials.providers.static import StaticProvider
 from ots_config.credentials.providers.uri import URIProvider
-from ots_config.credentials.result import SourceFailure, ask_nested, missing, unwrap
+from ots_config.credentials.result import Found, SourceFailure, ask_nested, missing, required, unwrap
 from ots_config.credentials.sts import Pace, STSAddress
 from ots_config.errors import SettingsError
-from ots_config.secret_files import fingerprint, read_bounded, warn_if_exposed
+from ots_config.secret_files import fingerprint, warn_if_exposed
 
 if TYPE_CHECKING:
     from ots_config.credentials.http import Fetch
@@ -87,14 +85,14 @@ class ProfileFileProvider(Provider):
     """The keys of a profile in a file; a subclass knows the file's format.
 
     The profile is the one given, else ``ALIBABA_CLOUD_PROFILE``, else the file's own choice, else ``default``. A file
-    is read again when it has changed, and never written.
+    is read again when it has changed, and never written. A profile or a file that is named, by an argument or a
+    variable, and is not there is refused.
 
     Args:
         fetch: The HTTP callable.
         profile: The profile's name.
         path: The file.
         home: The user's home; by default what the environment says now.
-        optional: Whether a profile or file that is named here may be missing, as one that a variable names.
         defaults: What the profile uses where it says nothing itself.
         share: Wraps what fetches keys, such as ``SharedCache``; keys in the file itself are not wrapped, nor are those
             of OAuth sign-ins, which do not say whose they are.
@@ -102,6 +100,8 @@ class ProfileFileProvider(Provider):
         clock: Our time, in seconds since 1970.
     """
 
+    file_variable: ClassVar[str]
+    """The variable that names the file."""
     mode_field: ClassVar[str]
     """The field that says how a profile gets its keys."""
     empty_is_missing: ClassVar[bool] = False
@@ -116,7 +116,6 @@ class ProfileFileProvider(Provider):
         profile: str | None = None,
         path: Path | str | None = None,
         home: Path | str | None = None,
-        optional: bool = False,
         defaults: ProfileDefaults | None = None,
         share: Callable[[Provider], Provider] | None = None,
         pace: Pace | None = None,
@@ -126,12 +125,13 @@ class ProfileFileProvider(Provider):
         self._profile = profile
         self._path = path
         self._home = home
-        self._optional = optional
         self._defaults = defaults or ProfileDefaults()
         self._share = share
         self._pace = pace or Pace(clock=clock)
         self._sign_ins: dict[str, OAuthProvider] = {}
         self._built: tuple[Any, tuple[Path, str, Provider]] | None = None
+        self.alternative: ProfileFileProvider | None = None
+        """Files of another format, where a profile that is named without a file may be instead."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Keep the configuration; the file is read where the copy arrives, and sign-ins stay in this process."""
@@ -164,7 +164,34 @@ class ProfileFileProvider(Provider):
 
     def fetch_credentials(self) -> Credentials:
         """Read the profile, if its file has changed, and get its keys."""
-        return unwrap(self._found())
+        return unwrap(self._required(self._found()))
+
+    def named_by(self) -> str:
+        """Return what names the profile or the file."""
+        if self._profile or self._path:
+            return SETTING
+        return "" if self._switched_off() else name_of_set(*PROFILE, self.file_variable)
+
+    def check_named(self) -> None:
+        """Check that the profile is in the file, or in the alternative's.
+
+        Raises:
+            CredentialsRefused: If it is in neither.
+            CredentialsUnavailable: If it is in the alternative's.
+        """
+        unwrap(self._required(self._source()))
+
+    def _required(self, result: Found | SourceFailure) -> Found | SourceFailure:
+        """Return the result; if the profile is named and in no file, that is a failure."""
+        other = None if self._named_file() else self.alternative
+        return result if other is not None and other.has_profile() else required(result, self.named_by())
+
+    def has_profile(self) -> bool:
+        """Return whether there is something to use here, if only something that fails."""
+        if self._switched_off():
+            return False
+        source = self._source()
+        return not isinstance(source, SourceFailure) or source.applies
 
     def describe(self) -> str:
         """Return the file, the profile, and what the profile reads or asks."""
@@ -191,7 +218,10 @@ class ProfileFileProvider(Provider):
         return Credentials(found.access_key_id, found.access_key_secret, found.sts_token, found.expires_at, source_name)
 
     def _named(self) -> str:
-        return self._profile or variable(PROFILE)
+        return self._profile or variable(*PROFILE)
+
+    def _named_file(self) -> str:
+        return str(self._path or variable(self.file_variable))
 
     def _source(self) -> tuple[Path, str, Provider] | SourceFailure:
         """Return the file, the profile and what yields its keys, built anew if a file has changed."""
@@ -309,6 +339,7 @@ class ProfileFileProvider(Provider):
             role_name=_text(fields, "ram_role_name") or defaults.ecs_role,
             endpoint=defaults.ecs_endpoint,
             allow_v1=defaults.ecs_v1,
+            patient=True,
             clock=self._pace.clock,
         )
 
@@ -364,28 +395,3 @@ def _mode(fields: Profile) -> str:
 
 def _text(fields: Profile, name: str) -> str:
     return str(fields.get(name) or "")
-
-
-def user_home(given: Path | str | None = None) -> Path:
-    """Return the user's home now: what was given, else ``HOME``, else ``USERPROFILE``, else the system's answer."""
-    named = given or os.environ.get("HOME") or os.environ.get("USERPROFILE")
-    return Path(named) if named else Path.home()
-
-
-def read_text(path: Path, *, required: bool) -> str | SourceFailure:
-    """Read a file of profiles.
-
-    Args:
-        path: The file.
-        required: Whether somebody named it, so that its absence is a failure.
-    """
-    try:
-        return read_bounded(path)[0].decode("utf-8-sig")
-    except (FileNotFoundError, NotADirectoryError):
-        return SourceFailure(f"{path} does not exist", applies=required)
-    except UnicodeDecodeError:
-        return SourceFailure(f"{path} cannot be read: it is not UTF-8")
-    except OSError as error:
-        if error.errno == errno.EFBIG:
-            return SourceFailure(f"{path} is too large for a file of credentials")
-        return SourceFailure(f"{path} cannot be read: {error.strerror or type(error).__name__}")

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Final
 
-from ots_config.credentials.environment_names import CREDENTIALS_FILE, variable
-from ots_config.credentials.providers.profile_files import Document, ProfileFileProvider, read_text, user_home
-from ots_config.credentials.result import SourceFailure
+from ots_config.credentials.environment_names import CREDENTIALS_FILE
+from ots_config.credentials.providers.profile_files import Document, ProfileFileProvider
+from ots_config.credentials.providers.profile_text import read_text, user_home
+from ots_config.credentials.result import SourceFailure, missing
 
 _MODES: Final = {
     "access_key": "AK",
@@ -32,21 +33,22 @@ _CLI_NAMES: Final = {
 class INIProvider(ProfileFileProvider):
     """The keys of a section of the SDKs' credentials file.
 
-    The section is the one given, else ``ALIBABA_CLOUD_PROFILE``, else ``default``; the file is the one given, else
-    ``ALIBABA_CLOUD_CREDENTIALS_FILE``, else the first of ``~/.alibabacloud/credentials`` and ``credentials.ini`` that
-    has the section. Its ``type`` is ``access_key``, ``sts``, ``ram_role_arn``, ``oidc_role_arn`` or
-    ``ecs_ram_role``. Values are taken as they are: ``#``, ``;`` and ``%`` in them mean nothing. The arguments are those
+    The section is the one given, else ``ALIBABACLOUD_PROFILE`` or ``ALIBABA_CLOUD_PROFILE``, else ``default``;
+    the file is the one given, else ``ALIBABA_CLOUD_CREDENTIALS_FILE``, else the first of
+    ``~/.alibabacloud/credentials`` and ``credentials.ini`` that has the section. Its ``type`` is ``access_key``,
+    ``sts``, ``ram_role_arn``, ``oidc_role_arn`` or ``ecs_ram_role``. Values are taken as they are: ``#``, ``;`` and ``%`` in them mean nothing. The arguments are those
     of ``ProfileFileProvider``.
     """
 
     name = "ini"
+    file_variable = CREDENTIALS_FILE
     mode_field = "type"
     shown_names: ClassVar[Mapping[str, str]] = {cli: own for own, cli in _CLI_NAMES.items()}
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """The files to read, in this order."""
-        named = self._path or variable(CREDENTIALS_FILE)
+        named = self._named_file()
         if named:
             return (Path(named).expanduser(),)
         folder = user_home(self._home) / ".alibabacloud"
@@ -59,12 +61,11 @@ class INIProvider(ProfileFileProvider):
         return f"[{profile}]"
 
     def _no_profile(self, path: Path, profile: str, document: Document) -> SourceFailure:  # noqa: ARG002
-        applies = bool(self._profile and self._path) and not self._optional
-        return SourceFailure(f"{path} has no section [{profile}]", applies=applies)
+        return missing(f"{path} has no section [{profile}]")
 
     def _read(self, path: Path) -> Document | SourceFailure:
         """Read the sections; the failure names lines by number, as they may hold secrets."""
-        text = read_text(path, required=bool(self._path or variable(CREDENTIALS_FILE)))
+        text = read_text(path, required=bool(self._named_file()))
         if isinstance(text, SourceFailure):
             return text
         parser = configparser.RawConfigParser(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ots_config.credentials.credentials import Credentials, Secret
+from ots_config.credentials.environment_names import SETTING
 from ots_config.credentials.provider import Provider
 from ots_config.errors import CredentialsRefused
 
@@ -49,6 +50,10 @@ class StaticProvider(Provider):
     def fetch_credentials(self) -> Credentials:
         """Return the credentials."""
         return self._credentials
+
+    def named_by(self) -> str:
+        """Return that they were given."""
+        return SETTING
 
     def describe(self) -> str:
         """Return the masked key and where it came from."""

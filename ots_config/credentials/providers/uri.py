@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ots_config.credentials.environment_names import CREDENTIALS_URI, variable
+from ots_config.credentials.environment_names import CREDENTIALS_URI, SETTING, name_of_set, variable
 from ots_config.credentials.http import (
     Fetch,
     JSONReply,
@@ -74,6 +74,10 @@ class URIProvider(Provider):
 
     def _url(self) -> str:
         return self._uri or variable(CREDENTIALS_URI)
+
+    def named_by(self) -> str:
+        """Return what gives the URL."""
+        return SETTING if self._uri else name_of_set(CREDENTIALS_URI)
 
     def describe(self) -> str:
         """Return the URL without its query, which may hold a secret."""

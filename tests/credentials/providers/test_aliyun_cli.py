@@ -70,8 +70,6 @@ def test_what_does_not_apply(write: Any, cli: Any) -> None:
     write({**AK, "name": "other"}, current="")
     with pytest.raises(CredentialsUnavailable, match="has no profile default; it has other"):
         cli().fetch_credentials()
-    with pytest.raises(CredentialsUnavailable, match="has no profile named"):
-        cli(environ={"ALIBABA_CLOUD_PROFILE": "named"}).fetch_credentials()
     write(current="")
     with pytest.raises(CredentialsUnavailable, match="has no profile default; it has none"):
         cli().fetch_credentials()
@@ -87,6 +85,11 @@ def test_what_somebody_asked_for_must_be_there(write: Any, cli: Any) -> None:
         cli().fetch_credentials()
     with pytest.raises(CredentialsRefused, match="has no profile named"):
         cli(profile="named").fetch_credentials()
+    for name in ("ALIBABACLOUD_PROFILE", "ALIBABA_CLOUD_PROFILE"):
+        with pytest.raises(CredentialsRefused, match=rf"has no profile typo; it has other \(named by {name}\)"):
+            cli(environ={name: "typo"}).fetch_credentials()
+    with pytest.raises(CredentialsRefused, match="has no profile first"):
+        cli(environ={"ALIBABACLOUD_PROFILE": "first", "ALIBABA_CLOUD_PROFILE": "other"}).fetch_credentials()
     with pytest.raises(CredentialsRefused, match="does not exist"):
         cli(environ={"ALIBABA_CLOUD_CONFIG_FILE": "/does/not/exist"}).fetch_credentials()
 

@@ -112,8 +112,16 @@ def test_what_does_not_apply(folder: Path, ini: Any) -> None:
     write(folder / "credentials", "[other]\naccess_key_id = a\naccess_key_secret = b\n")
     with pytest.raises(CredentialsUnavailable, match=r"has no section \[default\]"):
         ini().fetch_credentials()
-    with pytest.raises(CredentialsUnavailable, match=r"has no section \[named\]"):
-        ini(environ={"ALIBABA_CLOUD_PROFILE": "named"}).fetch_credentials()
+
+
+def test_what_somebody_named_must_be_there(folder: Path, ini: Any) -> None:
+    """A section or a file that an argument or a variable names is refused if it is not there."""
+    write(folder / "credentials", "[other]\naccess_key_id = a\naccess_key_secret = b\n")
+    for name in ("ALIBABACLOUD_PROFILE", "ALIBABA_CLOUD_PROFILE"):
+        with pytest.raises(CredentialsRefused, match=rf"has no section \[typo\].*\(named by {name}\)"):
+            ini(environ={name: "typo"}).fetch_credentials()
+    with pytest.raises(CredentialsRefused, match=r"has no section \[typo\].*\(named by a setting or argument\)"):
+        ini(profile="typo").fetch_credentials()
     with pytest.raises(CredentialsRefused, match="does not exist"):
         ini(environ={"ALIBABA_CLOUD_CREDENTIALS_FILE": "/does/not/exist"}).fetch_credentials()
 
