@@ -17,7 +17,7 @@ from ots_config.credentials.providers.environment import EnvironmentProvider
 from ots_config.credentials.providers.keyring import PATIENT, SHORT, Keychain, KeyringProvider
 from ots_config.credentials.providers.oidc import OIDCRoleProvider
 from ots_config.credentials.providers.process import ProcessProvider
-from ots_config.credentials.providers.profile_files import ProfileDefaults
+from ots_config.credentials.providers.profile_modes import ProfileDefaults
 from ots_config.credentials.providers.sdk_profile import INIProvider
 from ots_config.credentials.providers.uri import URIProvider
 from ots_config.credentials.refresh import RefreshingProvider

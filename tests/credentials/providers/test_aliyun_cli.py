@@ -185,7 +185,12 @@ def test_temporary_keys(write: Any, cli: Any, mode: str) -> None:
         ({"mode": "RamRoleArn", "ram_role_arn": "x"}, "is not a valid role ARN"),
         ({"mode": "RamRoleArn", "access_key_id": "", "access_key_secret": ""}, "holds no keys yet"),
         ({"mode": "RamRoleArn", "ram_role_arn": ROLE, "expired_seconds": 60}, "900 to 43200"),
-        ({"mode": "RamRoleArn", "ram_role_arn": ROLE, "sts_endpoint": "http://example.com"}, "plain http"),
+        (
+            {"mode": "RamRoleArn", "ram_role_arn": ROLE, "sts_endpoint": "https://example.com/path"},
+            "without path or query",
+        ),
+        ({"mode": None, "access_key_id": "", "ram_role_arn": ROLE}, "it has no mode, and its fields mean none"),
+        ({"mode": "", "access_key_secret": "", "cloud_sso_sign_in_url": "x"}, "it has no mode"),
         ({"mode": "OIDC", "ram_role_arn": ROLE}, "oidc_provider_arn and oidc_token_file are empty"),
         ({"mode": "OIDC", "ram_role_arn": ROLE, "oidc_provider_arn": "p"}, "oidc_token_file is empty"),
         ({"mode": "CredentialsURI"}, "credentials_uri is empty"),
