@@ -150,6 +150,8 @@ def _sources(options: ChainOptions, fetch: Fetch, chosen: tuple[str, ...]) -> li
     cli = ProfileProvider(path=options.cli_config_file, **profiles)
     ini = INIProvider(path=options.credentials_file, **profiles)
     cli.alternative, ini.alternative = ini, cli
+    cli_watched = FileWatchingProvider(cli, paths=cli.paths)
+    ini_watched = FileWatchingProvider(ini, paths=ini.paths)
     oidc = OIDCRoleProvider(
         fetch=fetch,
         role_arn=options.oidc_role_arn,
@@ -185,8 +187,8 @@ def _sources(options: ChainOptions, fetch: Fetch, chosen: tuple[str, ...]) -> li
             _refreshing(oidc, options),
         ),
         (options.keyring_profile, FileWatchingProvider(keyring)),
-        (options.cli_config_file or options.profile, FileWatchingProvider(cli, paths=cli.paths)),
-        (options.credentials_file or options.profile, FileWatchingProvider(ini, paths=ini.paths)),
+        (options.cli_config_file or (options.profile and not options.credentials_file), cli_watched),
+        (options.credentials_file or (options.profile and not options.cli_config_file), ini_watched),
         (options.uri, _refreshing(URIProvider(fetch=fetch, uri=options.uri), options)),
         (options.ecs_role or options.ecs_endpoint, _refreshing(ecs, options)),
     ]

@@ -187,6 +187,24 @@ def test_a_profile_may_be_in_either_format(monkeypatch: pytest.MonkeyPatch, capl
     assert copy.get_credentials().access_key_id == "ini-work"
 
 
+@pytest.mark.parametrize("by", ["settings", "variables"])
+def test_a_profile_beside_a_file_is_that_files(by: str, monkeypatch: pytest.MonkeyPatch, elsewhere: Path) -> None:
+    """A profile that is named with a file is taken from it, or refused, though the other format has it too."""
+    elsewhere.write_text(json.dumps({"current": "default", "profiles": [profile(), profile("work"), profile("only")]}))
+    private(Path("sdk.ini"), "[work]\naccess_key_id = ini-work\naccess_key_secret = s\n")
+    for name, expected in (("work", "ini-work"), ("only", None)):
+        settings = {"credentials_file": "sdk.ini", "credentials_profile": name}
+        if by == "variables":
+            monkeypatch.setenv("ALIBABA_CLOUD_CREDENTIALS_FILE", "sdk.ini")
+            monkeypatch.setenv("ALIBABA_CLOUD_PROFILE", name)
+            settings = {}
+        if expected:
+            assert asked(OTSSettings(**BASE, **settings)) == expected
+        else:
+            with pytest.raises(CredentialsRefused, match=r"no section \[only\]"):
+                asked(OTSSettings(**BASE, **settings))
+
+
 # --- the keychain ---------------------------------------------------------------------------------------------
 
 

@@ -131,7 +131,9 @@ class ProfileFileProvider(ProfileModes, Provider):
         return unwrap(self._required(self._found()))
 
     def named_by(self) -> str:
-        """Return what names the profile or the file."""
+        """Return what names the profile or the file; a profile beside a file of the other format is that file's."""
+        if not self._named_file() and self.alternative is not None and self.alternative.has_named_file():
+            return ""
         if self._profile or self._path:
             return SETTING
         return "" if self._switched_off() else name_of_set(*PROFILE, self.file_variable)
@@ -149,6 +151,10 @@ class ProfileFileProvider(ProfileModes, Provider):
         """Return the result; if the profile is named and in no file, that is a failure."""
         other = None if self._named_file() else self.alternative
         return result if other is not None and other.has_profile() else required(result, self.named_by())
+
+    def has_named_file(self) -> bool:
+        """Return whether an argument or a variable names the file, and nothing switches the source off."""
+        return bool(self._named_file()) and not self._switched_off()
 
     def has_profile(self) -> bool:
         """Return whether there is something to use here, if only something that fails."""
