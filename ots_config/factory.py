@@ -185,8 +185,9 @@ def create_provider(
 
     The chain is: the settings' own keys; the environment (``OTS_*``, then ``ALIBABA_CLOUD_*``); the command
     ``credentials_process``; an OIDC role; the keychain; a profile of the Aliyun CLI; a credentials file; a credentials
-    URI; the role of the ECS instance. Those that a setting names, as ``credentials_uri`` does, are asked before the
-    others. The setting ``credentials`` names the only one to ask.
+    URI; the role of the ECS instance. Those that a setting names, as ``credentials_uri`` does, are asked first, then
+    those that a variable of Alibaba Cloud's names, then the others. One that is named is used or refused, never
+    skipped. The setting ``credentials`` names the only one to ask, or several in their order with commas between them.
 
     Args:
         settings: The settings; None builds them from every source.
@@ -312,6 +313,10 @@ class _KeysInFiles(Provider):
         else:
             return _static(current, current.origin("access_key_id")).get_credentials()
         raise CredentialsRefused(f"the settings can no longer be read: {reason}")
+
+    def named_by(self) -> str:
+        """Return where the keys were read."""
+        return self._origin
 
     def describe(self) -> str:
         """Return where the keys were read."""

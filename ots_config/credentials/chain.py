@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +17,8 @@ from ots_config.credentials.provider import Provider
 from ots_config.credentials.providers.external import adapted
 from ots_config.credentials.single_flight import BACKGROUND, SingleFlight, reset_after_fork, translated
 from ots_config.errors import CredentialsError, CredentialsRefused, CredentialsUnavailable
+
+logger = logging.getLogger("ots_config.credentials")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,10 @@ class ChainProvider(Provider):
 
     Args:
         providers: The providers, the most important first; of anyone's, see ``OTSClient``'s ``credentials_provider``.
-        pin: The name of the only provider to ask; None for all.
+        pin: The name of the only provider to ask, or several names in their order; None for all.
+        named_first: Whether providers that a setting or a variable names are asked before those that nothing names.
+            If several are named, the first is used, the others are checked without network (a profile that does not
+            exist is refused), and a warning names them.
         remember: Seconds that a provider without credentials is not asked again.
         wait: Seconds that a caller waits who names no timeout of its own.
         clock: The age clock; only differences count.
@@ -80,24 +86,26 @@ class ChainProvider(Provider):
         self,
         providers: Iterable[Any],
         *,
-        pin: str | None = None,
+        pin: str | Sequence[str] | None = None,
+        named_first: bool = False,
         remember: float = 10.0,
         wait: float = 60.0,
         clock: Callable[[], float] = AGE_CLOCK,
     ) -> None:
         self._providers = tuple(adapted(provider) for provider in providers)
         self._pin = pin
+        self._named_first = named_first
         self._remember = remember
         self._wait = wait
         self._clock = clock
-        self._asked = self._providers if pin is None else (_pinned(self._providers, pin),)
-        # Those in front that answer at once are asked on the caller's thread: most programs need no other.
-        slow = (index for index, provider in enumerate(self._asked) if not provider.instant)
-        self._leading = next(slow, len(self._asked))
+        pins = () if pin is None else dict.fromkeys((pin,) if isinstance(pin, str) else pin)
+        self._asked = tuple(_pinned(self._providers, one) for one in pins) if pins else self._providers
         self._known: dict[int, SourceAttempt] = {}
         self._winner: Provider | None = None
         self.attempts: tuple[SourceAttempt, ...] = ()
         """Results of the last search, provider by provider."""
+        self.competing: tuple[str, ...] = ()
+        """The other providers that are named too, each with what names it, after a search that found credentials."""
         self.after_fork()
         reset_after_fork(self)
 
@@ -203,25 +211,35 @@ class ChainProvider(Provider):
     def _search(self) -> Credentials | SingleFlight | Provider:
         """Ask the instant ones in front; return the search that asks the others, or the winner if there is one."""
         attempts: list[SourceAttempt] = []
-        found = self._ask(0, self._leading, attempts)
+        order = self._order()
+        # Those in front that answer at once are asked on the caller's thread: most programs need no other.
+        leading = next((place for place, index in enumerate(order) if not self._asked[index].instant), len(order))
+        found = self._ask(order[:leading], attempts)
         if found is not None:
             return found
-        if self._leading == len(self._asked):
+        if leading == len(order):
             raise self._nothing(attempts)
         with self._lock:
             if self._winner is not None:
                 return self._winner
             search = self._searching
             if search is None:
-                self._searching = search = SingleFlight(partial(self._ask_others, tuple(attempts)), self.name)
+                self._searching = search = SingleFlight(
+                    partial(self._ask_others, order[leading:], tuple(attempts)), self.name
+                )
         BACKGROUND.submit(search, urgent=True)
         return search
 
-    def _ask_others(self, attempts: Sequence[SourceAttempt]) -> Credentials:
+    def _order(self) -> list[int]:
+        """Return the places of the providers in the order in which they are asked now."""
+        order = list(range(len(self._asked)))
+        return sorted(order, key=lambda index: not self._asked[index].named_by()) if self._named_first else order
+
+    def _ask_others(self, order: Sequence[int], attempts: Sequence[SourceAttempt]) -> Credentials:
         """Ask those that may take long."""
         done = list(attempts)
         try:
-            found = self._ask(self._leading, len(self._asked), done)
+            found = self._ask(order, done)
         finally:
             with self._lock:
                 self._searching = None
@@ -229,9 +247,9 @@ class ChainProvider(Provider):
             return found
         raise self._nothing(done)
 
-    def _ask(self, first: int, last: int, attempts: list[SourceAttempt]) -> Credentials | None:
+    def _ask(self, order: Sequence[int], attempts: list[SourceAttempt]) -> Credentials | None:
         """Ask providers in order until one has credentials, and stay with that one."""
-        for index in range(first, last):
+        for index in order:
             provider = self._asked[index]
             attempt, found = self._known.get(index), None
             if attempt is None or self._clock() - attempt.asked_at >= self._remember:
@@ -244,6 +262,8 @@ class ChainProvider(Provider):
             self.attempts = tuple(attempts)
             if found is None:
                 raise self._refused(attempts)
+            if self._named_first:
+                self.competing = self._check_competing(provider)
             with self._lock:
                 winner = self._winner = self._winner or provider
             self._known.clear()
@@ -260,11 +280,41 @@ class ChainProvider(Provider):
         elapsed = 1000 * (time.perf_counter() - started)
         return SourceAttempt(provider.name, _described(provider), error, elapsed, asked_at), found
 
+    def _check_competing(self, found: Provider) -> tuple[str, ...]:
+        """Check the other providers that are named; return them, each with what names it."""
+        competing = []
+        for provider in self._asked:
+            named_by = provider.named_by()
+            if not named_by or provider is found:
+                continue
+            try:
+                provider.check_named()
+            except CredentialsUnavailable:
+                continue
+            except CredentialsError as error:
+                failure = error
+                break
+            competing.append(f"{provider.name} (named by {named_by})")
+        else:
+            if competing:
+                logger.warning(
+                    "several sources of credentials are named: %s is used, not %s; name one in OTS_CREDENTIALS",
+                    found.name,
+                    ", ".join(competing),
+                )
+            return tuple(competing)
+        raise CredentialsRefused(
+            f"{provider.name}: {failure.message}\n{found.name} has credentials, but they could be another identity: "
+            "remove one of the two, or name one in OTS_CREDENTIALS."
+        )
+
     def _nothing(self, attempts: Sequence[SourceAttempt]) -> CredentialsError:
         self.attempts = tuple(attempts)
-        if self._pin is not None:
+        if self._pin is not None and len(attempts) == 1:
             return CredentialsRefused(f"the only source to ask is {attempts[0]}")
         listed = "".join(f"\n- {attempt}" for attempt in attempts)
+        if self._pin is not None:
+            return CredentialsRefused(f"none of the sources to ask has credentials:{listed}")
         return CredentialsUnavailable(
             "no credentials: set OTS_ACCESS_KEY_ID and OTS_ACCESS_KEY_SECRET, or configure one of the sources that "
             f"were asked, in this order:{listed}"
@@ -290,7 +340,13 @@ class ChainProvider(Provider):
         self._searching = None
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {"providers": self._providers, "pin": self._pin, "remember": self._remember, "wait": self._wait}
+        state = {
+            "providers": self._providers,
+            "pin": self._pin,
+            "named_first": self._named_first,
+            "remember": self._remember,
+            "wait": self._wait,
+        }
         return state if self._clock is AGE_CLOCK else {**state, "clock": self._clock}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

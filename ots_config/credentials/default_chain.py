@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from ots_config.credentials.chain import ChainProvider
 from ots_config.credentials.environment_names import ROLE_EXTERNAL_ID, variable
@@ -14,16 +14,18 @@ from ots_config.credentials.providers.aliyun_cli import ProfileProvider
 from ots_config.credentials.providers.assume_role import AssumeRoleProvider
 from ots_config.credentials.providers.ecs import ECSRoleProvider
 from ots_config.credentials.providers.environment import EnvironmentProvider
-from ots_config.credentials.providers.keyring import Keychain, KeyringProvider
+from ots_config.credentials.providers.keyring import PATIENT, SHORT, Keychain, KeyringProvider
 from ots_config.credentials.providers.oidc import OIDCRoleProvider
 from ots_config.credentials.providers.process import ProcessProvider
-from ots_config.credentials.providers.profile_files import ProfileDefaults
+from ots_config.credentials.providers.profile_modes import ProfileDefaults
 from ots_config.credentials.providers.sdk_profile import INIProvider
 from ots_config.credentials.providers.uri import URIProvider
 from ots_config.credentials.refresh import RefreshingProvider
 from ots_config.credentials.shared_cache import SharedCache
 from ots_config.credentials.sts import STSAddress
 from ots_config.errors import SettingsError, SettingsProblem
+
+_SHORT_NAMES: Final = {"env": EnvironmentProvider.name}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,7 @@ class ChainOptions:
         session_name: The session name of roles.
         sts: Where STS is asked.
         shared: Whether temporary keys are kept in a file that processes share.
-        only: The name of the only source to ask.
+        only: The name of the only source to ask, or several in their order with commas between them.
         role_arn: The role to assume with what the chain finds.
         role_via: The roles to assume before it, in this order.
         role_duration: Seconds that the role's keys live.
@@ -96,9 +98,10 @@ def default_provider(options: ChainOptions, fetch: Fetch) -> ChainProvider | Ref
 
     Raises:
         SettingsError: If an option cannot be used; its ``field`` is the option's name.
-        CredentialsRefused: If no source has the name of the only one to ask.
+        CredentialsRefused: If no source has the name of one to ask.
     """
-    chain = ChainProvider(_sources(options, fetch), pin=options.only)
+    chosen = _chosen(options.only)
+    chain = ChainProvider(_sources(options, fetch, chosen), pin=chosen or None, named_first=not chosen)
     if options.role_arn is None:
         if options.role_via:
             hint = "Name the last role in role_arn."
@@ -120,20 +123,35 @@ def default_provider(options: ChainOptions, fetch: Fetch) -> ChainProvider | Ref
     return _refreshing(role, options)
 
 
-def _sources(options: ChainOptions, fetch: Fetch) -> list[Provider]:
-    """Return the providers: explicitly configured sources first, auto-detected ones after, each group in its order."""
+def _chosen(only: str | None) -> tuple[str, ...]:
+    """Return the names of the sources to ask, ``()`` for all."""
+    names = (name.strip() for name in (only or "").split(","))
+    found = tuple(_SHORT_NAMES.get(name, name) for name in names if name)
+    return found or ((only,) if only else ())  # a list without names is refused as a wrong name
+
+
+def _sources(options: ChainOptions, fetch: Fetch, chosen: tuple[str, ...]) -> list[Provider]:
+    """Return the providers: those that settings name first, the others after, each group in its order.
+
+    Args:
+        options: What is configured.
+        fetch: The HTTP callable.
+        chosen: The names of the only ones to ask; these get more time to answer.
+    """
     defaults = ProfileDefaults(
         options.session_name, options.sts, options.ecs_role, options.ecs_endpoint, options.ecs_v1
     )
     profiles: dict[str, Any] = {
         "fetch": fetch,
         "profile": options.profile,
-        "optional": True,
         "defaults": defaults,
         "share": SharedCache if options.shared else None,
     }
     cli = ProfileProvider(path=options.cli_config_file, **profiles)
     ini = INIProvider(path=options.credentials_file, **profiles)
+    cli.alternative, ini.alternative = ini, cli
+    cli_watched = FileWatchingProvider(cli, paths=cli.paths)
+    ini_watched = FileWatchingProvider(ini, paths=ini.paths)
     oidc = OIDCRoleProvider(
         fetch=fetch,
         role_arn=options.oidc_role_arn,
@@ -145,8 +163,12 @@ def _sources(options: ChainOptions, fetch: Fetch) -> list[Provider]:
         vpc=options.sts.vpc,
     )
     keyring = KeyringProvider(
-        options.keyring_profile or options.keyring_default,
-        keychain=Keychain(allow_plaintext=options.keyring_plaintext),
+        options.keyring_profile,
+        default=options.keyring_default,
+        keychain=Keychain(
+            timeout=PATIENT if options.keyring_profile or KeyringProvider.name in chosen else SHORT,
+            allow_plaintext=options.keyring_plaintext,
+        ),
     )
     ecs = ECSRoleProvider(
         fetch=fetch,
@@ -154,6 +176,7 @@ def _sources(options: ChainOptions, fetch: Fetch) -> list[Provider]:
         endpoint=options.ecs_endpoint,
         allow_v1=options.ecs_v1,
         disabled=options.ecs_disabled,
+        patient=ECSRoleProvider.name in chosen,
     )
     sources: list[tuple[object, Provider]] = [
         (options.own_keys, options.own_keys or EnvironmentProvider()),
@@ -164,8 +187,8 @@ def _sources(options: ChainOptions, fetch: Fetch) -> list[Provider]:
             _refreshing(oidc, options),
         ),
         (options.keyring_profile, FileWatchingProvider(keyring)),
-        (options.cli_config_file or options.profile, FileWatchingProvider(cli, paths=cli.paths)),
-        (options.credentials_file or options.profile, FileWatchingProvider(ini, paths=ini.paths)),
+        (options.cli_config_file or (options.profile and not options.credentials_file), cli_watched),
+        (options.credentials_file or (options.profile and not options.cli_config_file), ini_watched),
         (options.uri, _refreshing(URIProvider(fetch=fetch, uri=options.uri), options)),
         (options.ecs_role or options.ecs_endpoint, _refreshing(ecs, options)),
     ]

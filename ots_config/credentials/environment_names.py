@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from typing import Final
 
+SETTING: Final = "a setting or argument"
+"""What names a source, in messages, if it is no variable."""
+
 ROLE_SESSION_NAME: Final = "ALIBABA_CLOUD_ROLE_SESSION_NAME"
 ROLE_EXTERNAL_ID: Final = ("OTS_ROLE_EXTERNAL_ID", "ALIBABA_CLOUD_EXTERNAL_ID")
 STS_ENDPOINT: Final = ("OTS_STS_ENDPOINT", "ALIBABA_CLOUD_STS_ENDPOINT")
@@ -18,7 +21,7 @@ METADATA_DISABLED: Final = "ALIBABA_CLOUD_ECS_METADATA_DISABLED"
 METADATA_V1_DISABLED: Final = "ALIBABA_CLOUD_IMDSV1_DISABLED"
 METADATA_ENDPOINT: Final = "ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT"
 CREDENTIALS_URI: Final = "ALIBABA_CLOUD_CREDENTIALS_URI"
-PROFILE: Final = "ALIBABA_CLOUD_PROFILE"
+PROFILE: Final = ("ALIBABACLOUD_PROFILE", "ALIBABA_CLOUD_PROFILE")
 CONFIG_FILE: Final = "ALIBABA_CLOUD_CONFIG_FILE"
 CREDENTIALS_FILE: Final = "ALIBABA_CLOUD_CREDENTIALS_FILE"
 PROFILE_DISABLED: Final = ("ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "ALIBABA_CLOUD_IGNORE_PROFILE")
@@ -28,6 +31,11 @@ PROCESS_DISABLED: Final = "ALIBABA_CLOUD_DISABLE_EXTERNAL_PROCESS"
 def variable(*names: str) -> str:
     """Return the first of these variables that is set to something now, else an empty text."""
     return next((value for name in names if (value := os.environ.get(name, "").strip())), "")
+
+
+def name_of_set(*names: str) -> str:
+    """Return the name of the first of these variables that is set to something now, else an empty text."""
+    return next((name for name in names if os.environ.get(name, "").strip()), "")
 
 
 def switched_on(*names: str) -> bool:

@@ -90,6 +90,18 @@ class Provider(ABC):
         """Return the condition of the credentials, without asking the source."""
         return Health(State.FRESH, self.name)
 
+    def named_by(self) -> str:
+        """Return what names this source now, a setting, an argument or a variable; empty if nothing does."""
+        return ""
+
+    def check_named(self) -> None:  # noqa: B027 - most sources have nothing to check without asking
+        """Check, on this machine only, that what names this source names something that exists.
+
+        Raises:
+            CredentialsRefused: If it does not.
+            CredentialsUnavailable: If what is named exists, but in another source.
+        """
+
     def describe(self) -> str:
         """Return what the source reads or asks, without secrets."""
         return self.name

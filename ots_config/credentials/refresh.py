@@ -135,20 +135,25 @@ class RefreshingProvider(Provider):
         found = self._force(rejected)
         if isinstance(found, SingleFlight):
             try:
-                return found.wait(self._wait if timeout is None else timeout)
+                current, asked = found.wait(self._wait if timeout is None else timeout), True
             except CredentialsError:
-                return self._unless_ended()
-        return self.get_credentials(timeout)
+                current, asked = self._unless_ended(), False
+        else:
+            current, asked = self.get_credentials(timeout), False
+        return self._compared(rejected, current, asked=asked)
 
     async def force_refresh_async(self, rejected: Credentials, timeout: float | None = None) -> Credentials:  # noqa: ASYNC109
         """Fetch new credentials because the service refused these; see ``force_refresh``."""
         found = self._force(rejected)
         if isinstance(found, SingleFlight):
             try:
-                return await found.wait_async(self._wait if timeout is None else timeout)
+                current = await found.wait_async(self._wait if timeout is None else timeout)
+                asked = True
             except CredentialsError:
-                return self._unless_ended()
-        return await self.get_credentials_async(timeout)
+                current, asked = self._unless_ended(), False
+        else:
+            current, asked = await self.get_credentials_async(timeout), False
+        return self._compared(rejected, current, asked=asked)
 
     def on_rotate(self, callback: Rotation) -> Callable[[], None]:
         """Call ``callback(old, new)``, both masked, whenever credentials replace others.
@@ -162,8 +167,16 @@ class RefreshingProvider(Provider):
 
     def health(self) -> Health:
         """Return the condition of the credentials, without asking the source."""
-        cached = self._cached
-        return self._history.health(cached.state(self._clock()), None if cached is _NOTHING else cached.credentials)
+        cached, now = self._cached, self._clock()
+        return self._history.health(cached.state(now), None if cached is _NOTHING else cached.credentials, now)
+
+    def named_by(self) -> str:
+        """Return what names the source."""
+        return self._source.named_by()
+
+    def check_named(self) -> None:
+        """Check the source."""
+        self._source.check_named()
 
     def describe(self) -> str:
         """Return what the source says of itself."""
@@ -220,6 +233,12 @@ class RefreshingProvider(Provider):
                 fetch = self._start(now)
         self._run(fetch, urgent=True)
         return fetch
+
+    def _compared(self, rejected: Credentials, current: Credentials, *, asked: bool) -> Credentials:
+        """Return the current credentials, and record it if they are those that the service refused."""
+        if same_keys(rejected, current):
+            self._history.refusals.refused(current, self._clock(), asked=asked)
+        return current
 
     def _unless_ended(self) -> Credentials:
         """Return the credentials at hand while they live; called where a fetch for new ones has just failed."""
@@ -315,7 +334,7 @@ class RefreshingProvider(Provider):
                 cached = cached.stale_from(now).check_again(min(self._pause.until, now + self._check_every))
                 self._cached = cached
             self._finish(started_at)
-        self._history.failed(failure, cached.state(now), None if cached is _NOTHING else cached.credentials)
+        self._history.failed(failure, cached.state(now), None if cached is _NOTHING else cached.credentials, now)
 
     # --- forks and pickles --------------------------------------------------------------------------------
 

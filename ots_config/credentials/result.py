@@ -7,7 +7,7 @@ before anything is raised and no traceback can show them.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
@@ -84,6 +84,18 @@ class SourceFailure:
 def missing(reason: str) -> SourceFailure:
     """Return the failure of a source that is not configured here."""
     return SourceFailure(reason, applies=False)
+
+
+def required(result: Found | SourceFailure, named_by: str) -> Found | SourceFailure:
+    """Return the result; a source that something names and that is not configured has failed.
+
+    Args:
+        result: What the source returned.
+        named_by: What names it; empty if nothing does.
+    """
+    if named_by and isinstance(result, SourceFailure) and not result.applies:
+        return replace(result, reason=f"{result.reason} (named by {named_by})", applies=True)
+    return result
 
 
 def unwrap(result: Found | SourceFailure | CredentialsError) -> Found:

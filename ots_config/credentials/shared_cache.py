@@ -193,6 +193,14 @@ class SharedCache(Provider):
         """The file: its name is a digest of who the credentials are for."""
         return self._path_of(self._who())
 
+    def named_by(self) -> str:
+        """Return what names the source."""
+        return self._source.named_by()
+
+    def check_named(self) -> None:
+        """Check the source."""
+        self._source.check_named()
+
     def describe(self) -> str:
         """Return what the source says of itself."""
         return self._source.describe()

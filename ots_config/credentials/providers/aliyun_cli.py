@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ots_config.credentials.environment_names import CONFIG_FILE, PROFILE_DISABLED, switched_on, variable
-from ots_config.credentials.providers.profile_files import Document, ProfileFileProvider, read_text, user_home
+from ots_config.credentials.environment_names import CONFIG_FILE, PROFILE_DISABLED, switched_on
+from ots_config.credentials.providers.profile_files import Document, ProfileFileProvider
+from ots_config.credentials.providers.profile_text import read_text, user_home
 from ots_config.credentials.result import SourceFailure
 
 
 class ProfileProvider(ProfileFileProvider):
     """The keys of a profile of the Aliyun CLI.
 
-    The profile is the one given, else ``ALIBABA_CLOUD_PROFILE``, else the file's current one; the file is the one
+    The profile is the one given, else ``ALIBABACLOUD_PROFILE`` or ``ALIBABA_CLOUD_PROFILE``, else the file's
+    current one; the file is the one
     given, else ``ALIBABA_CLOUD_CONFIG_FILE``, else ``~/.aliyun/config.json``. It is read again when it has changed,
     and never written: tokens that a sign-in service replaces are kept in memory only.
     ``ALIBABA_CLOUD_CLI_PROFILE_DISABLED`` and ``ALIBABA_CLOUD_IGNORE_PROFILE`` switch the source off unless a
@@ -23,17 +25,18 @@ class ProfileProvider(ProfileFileProvider):
     """
 
     name = "profile"
+    file_variable = CONFIG_FILE
     mode_field = "mode"
     empty_is_missing = True
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """The file as the environment says now."""
-        named = self._path or variable(CONFIG_FILE)
+        named = self._named_file()
         return (Path(named).expanduser() if named else user_home(self._home) / ".aliyun" / "config.json",)
 
     def _switched_off(self) -> str:
-        if not self._optional and (self._profile or self._path):
+        if self._profile or self._path:
             return ""
         return next((name for name in PROFILE_DISABLED if switched_on(name)), "")
 
@@ -41,13 +44,12 @@ class ProfileProvider(ProfileFileProvider):
         return f"profile {profile}"
 
     def _no_profile(self, path: Path, profile: str, document: Document) -> SourceFailure:
-        given = bool(self._profile) and not self._optional
         known = f"it has {', '.join(document.profiles)}" if document.profiles else "it has none"
-        applies = given or bool(document.current and not self._named())
-        return SourceFailure(f"{path} has no profile {profile}; {known}", applies=applies)
+        broken = bool(document.current) and not self._named()  # the file names a profile that it does not have
+        return SourceFailure(f"{path} has no profile {profile}; {known}", applies=broken)
 
     def _read(self, path: Path) -> Document | SourceFailure:
-        text = read_text(path, required=bool(self._path or variable(CONFIG_FILE)))
+        text = read_text(path, required=bool(self._named_file()))
         if isinstance(text, SourceFailure):
             return text
         try:

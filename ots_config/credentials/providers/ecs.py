@@ -13,6 +13,8 @@ from ots_config.credentials.environment_names import (
     METADATA_ENDPOINT,
     METADATA_ROLE,
     METADATA_V1_DISABLED,
+    SETTING,
+    name_of_set,
     switched_on,
     variable,
 )
@@ -26,7 +28,7 @@ from ots_config.credentials.http import (
     url_problem,
 )
 from ots_config.credentials.provider import Provider
-from ots_config.credentials.result import SourceFailure, missing, unwrap
+from ots_config.credentials.result import SourceFailure, missing, required, unwrap
 from ots_config.http_headers import date_offset
 
 if TYPE_CHECKING:
@@ -37,6 +39,10 @@ WHO = "the metadata service"
 METADATA_ADDRESS = "http://100.100.100.200"
 # Off the cloud nothing answers: the first request must not delay a program that has no role anyway.
 PROBE = Timeouts(connect=0.3, read=0.5)
+# Somebody named the service or the role: it is there, but may be slow.
+NAMED = Timeouts(connect=1.0, read=1.0)
+_NAMED_TRIES = 3
+_NAMED_PAUSE = 0.2
 # Once it has given a token or keys, the service is known to be there, and gets more time under load.
 KNOWN = Timeouts(connect=1.0, read=3.0)
 _TOKEN_LIFETIME = 21600
@@ -50,7 +56,9 @@ class ECSRoleProvider(Provider):
     Version 2 of the metadata service is spoken: a token is fetched first, kept for almost its six hours, and sent with
     each request. Version 1, which any request that a program can be tricked into reaches, is spoken only if
     ``allow_v1`` says so, ``ALIBABA_CLOUD_IMDSV1_DISABLED`` does not forbid it, and the service answers that it has no
-    tokens. Off the cloud the first request is given up within a second, and the source does not apply.
+    tokens. Off the cloud the first request is given up within a second, and the source does not apply. If the role or
+    the address is named, by an argument or a variable, the service gets more time and three tries, and its absence is a
+    failure.
 
     Args:
         fetch: The HTTP callable; it must not use a proxy for this address.
@@ -59,9 +67,11 @@ class ECSRoleProvider(Provider):
         disabled: Whether the service is never asked; ``ALIBABA_CLOUD_ECS_METADATA_DISABLED`` says the same.
         endpoint: The service's URL; ``ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT`` if not given, else
             ``http://100.100.100.200``.
+        patient: Whether the service gets more time and tries though nothing names the role or the address.
         probe: Timeouts until the service has shown that it is there.
         clock: Our time, in seconds since 1970.
         monotonic: A clock that only goes forward.
+        sleep: Waits between two tries.
     """
 
     name = "ecs"
@@ -74,18 +84,22 @@ class ECSRoleProvider(Provider):
         allow_v1: bool = False,
         disabled: bool = False,
         endpoint: str | None = None,
+        patient: bool = False,
         probe: Timeouts = PROBE,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._fetch = fetch
         self._role_name = role_name
         self._allow_v1 = allow_v1
         self._disabled = disabled
         self._endpoint = endpoint
+        self._patient = patient
         self._probe = probe
         self._clock = clock
         self._monotonic = monotonic
+        self._sleep = sleep
         self._forget()
 
     def _forget(self) -> None:
@@ -99,14 +113,35 @@ class ECSRoleProvider(Provider):
 
     def fetch_credentials(self) -> Credentials:
         """Ask the service."""
+        return unwrap(required(self._tried(), self.named_by()))
+
+    def named_by(self) -> str:
+        """Return what names the role or the address; a variable that switches the source off outweighs variables."""
+        if self._role_name or self._endpoint:
+            return SETTING
+        if self._disabled or switched_on(METADATA_DISABLED):
+            return ""
+        return name_of_set(METADATA_ROLE, METADATA_ENDPOINT)
+
+    def _tried(self) -> Credentials | SourceFailure:
         if self._disabled:
-            return unwrap(missing("it is switched off"))
+            return missing("it is switched off")
         if switched_on(METADATA_DISABLED):
-            return unwrap(missing(f"{METADATA_DISABLED} is set"))
+            return missing(f"{METADATA_DISABLED} is set")
+        patient = self._is_patient()
         result = self._ask()
-        if isinstance(result, SourceFailure) and result.transient and (self._known or result.http_status is not None):
+        for tries in range(1, _NAMED_TRIES if patient else 2):
+            if not isinstance(result, SourceFailure) or not result.transient:
+                break
+            if not patient and not self._known and result.http_status is None:
+                break
+            if patient:
+                self._sleep(_NAMED_PAUSE * tries)
             result = self._ask()
-        return unwrap(result)
+        return result
+
+    def _is_patient(self) -> bool:
+        return self._patient or bool(self.named_by())
 
     def _ask(self) -> Credentials | SourceFailure:
         address = self._address()
@@ -186,11 +221,11 @@ class ECSRoleProvider(Provider):
         # Somewhere else than on an instance, anything may live at this address: what has never behaved like the
         # service, and was not asked for by name, is not taken for it.
         reason = f"{WHO} gave no token, and version 1 without tokens is not allowed"
-        named = self._role_name or self._endpoint or variable(METADATA_ROLE, METADATA_ENDPOINT)
-        return SourceFailure(reason, applies=self._known or bool(named), http_status=status, transient=status >= 500)
+        applies = self._known or bool(self.named_by())
+        return SourceFailure(reason, applies=applies, http_status=status, transient=status >= 500)
 
     def _send(self, method: str, url: str, headers: Mapping[str, str]) -> FetchResponse | SourceFailure:
-        timeouts = KNOWN if self._known else self._probe
+        timeouts = KNOWN if self._known else NAMED if self._is_patient() else self._probe
         # A PUT without a body must still say so: some servers wait for one otherwise.
         body = b"" if method == "PUT" else None
         answer = send(self._fetch, method, url, who=WHO, headers=headers, body=body, timeouts=timeouts)

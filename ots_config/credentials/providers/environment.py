@@ -6,6 +6,9 @@ import os
 from typing import Any, NamedTuple
 
 from ots_config.credentials.credentials import Credentials
+from ots_config.credentials.environment_names import name_of_set
+from ots_config.credentials.expiry import AGE_CLOCK, State, same_keys
+from ots_config.credentials.health import Health, RefusalRecord
 from ots_config.credentials.provider import Provider
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable
 
@@ -47,6 +50,7 @@ class EnvironmentProvider(Provider):
 
     def __init__(self) -> None:
         self._last: tuple[Family, Credentials] | None = None
+        self._refusals = RefusalRecord(self.name)
 
     def fetch_credentials(self) -> Credentials:
         """Read the variables; as long as they stay the same, so does the snapshot."""
@@ -88,12 +92,35 @@ class EnvironmentProvider(Provider):
             found = Credentials(key_id, secret, token, source=f"{self.name} {family.access_key_id}")
         except ValueError as error:  # its text names what is wrong, never the value
             return f"{family.access_key_id} and its companions cannot be used: {error}"
+        if last is not None:
+            self._refusals.forget()
         self._last = family, found
         return found
+
+    def force_refresh(self, rejected: Credentials, timeout: float | None = None) -> Credentials:
+        """Read the variables again; if they hold what the service refused, ``health()`` reports that."""
+        current = self.get_credentials(timeout)
+        if same_keys(rejected, current):
+            self._refusals.refused(current, AGE_CLOCK())
+        else:
+            self._refusals.forget()
+        return current
+
+    def health(self) -> Health:
+        """Return whether the service refuses the keys that were read last."""
+        last = self._last
+        if last is None:
+            return Health(State.FRESH, self.name)
+        current = last[1]
+        return self._refusals.shown(Health(State.FRESH, current.source, current.masked_id), AGE_CLOCK())
+
+    def named_by(self) -> str:
+        """Return the variable that is set."""
+        return name_of_set(*(name for family in FAMILIES for name in family))
 
     def describe(self) -> str:
         """Return the variables that are read."""
         return "variables " + ", ".join(family.access_key_id for family in FAMILIES)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_last": None}
+        return {"_last": None, "_refusals": RefusalRecord(self.name)}

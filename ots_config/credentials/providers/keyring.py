@@ -6,13 +6,16 @@ import json
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from ots_config.credentials.environment_names import SETTING
 from ots_config.credentials.http import keys_in
 from ots_config.credentials.provider import Provider
 from ots_config.credentials.result import SourceFailure, missing, unwrap
-from ots_config.errors import CredentialsError, CredentialsRefused
+from ots_config.errors import CredentialsError, CredentialsRefused, CredentialsUnavailable
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
@@ -25,6 +28,9 @@ SERVICE: Final = "ots-config"
 # The entry that remembers which profiles are stored, as keychains cannot list theirs.
 INDEX: Final = "(profiles)"
 
+SHORT: Final = 3.0
+PATIENT: Final = 20.0
+_LOOKING: Final = 1.0
 _PLAIN: Final = ("keyrings.alt.",)
 _HINT: Final = (
     "install and unlock a keychain (on Linux gnome-keyring or KWallet in a D-Bus session), or take another source"
@@ -49,7 +55,7 @@ class Keychain:
         allow_plaintext: Whether to use backends that keep secrets in readable files.
     """
 
-    def __init__(self, service: str = SERVICE, *, timeout: float = 3.0, allow_plaintext: bool = False) -> None:
+    def __init__(self, service: str = SERVICE, *, timeout: float = SHORT, allow_plaintext: bool = False) -> None:
         self.service = service
         self._timeout = timeout
         self._allow_plaintext = allow_plaintext
@@ -136,7 +142,9 @@ class Keychain:
     def _read(self, profile: str) -> Credentials | SourceFailure:
         text = self._call("reading", lambda backend: backend.get_password(self.service, profile))
         if isinstance(text, SourceFailure):
-            return text
+            if text.applies or not text.transient or not self._is_stored(profile):
+                return text
+            return replace(text, reason=f"{text.reason} (it holds the entry {profile})", applies=True)
         if text is None:
             return missing(f"the keychain has no entry {profile} of service {self.service}")
         return _parsed(text, f"the keychain's entry {profile} of service {self.service}", f"keyring {profile}")
@@ -144,21 +152,35 @@ class Keychain:
     def _call(self, doing: str, work: Callable[[KeyringBackend], Found]) -> Found | SourceFailure:
         """Do something with the keychain in a thread, and wait for it no longer than allowed."""
         if self._stuck is not None and self._stuck.is_alive():
-            return missing(f"the keychain has not answered an earlier call yet; unlock it, or {_HINT}")
-        results: list[Found | SourceFailure] = []
+            return _closed(f"the keychain has not answered an earlier call yet; unlock it, or {_HINT}")
+        answered, thread = self._in_thread(doing, work, self._timeout)
+        if answered:
+            return answered[0]
+        self._stuck = thread
+        return _closed(
+            f"the keychain gave no answer within {self._timeout:g} s, perhaps because it waits to be unlocked: {_HINT}"
+        )
+
+    def _is_stored(self, profile: str) -> bool:
+        """Return whether a keychain that does not open is known to hold an entry."""
+        answered, _ = self._in_thread(
+            "looking", lambda backend: _is_listed(backend, self.service, profile), min(self._timeout, _LOOKING)
+        )
+        return answered == (True,)
+
+    def _in_thread(
+        self, doing: str, work: Callable[[KeyringBackend], Found], timeout: float
+    ) -> tuple[tuple[Found | SourceFailure, ...], threading.Thread]:
+        """Do the work in a thread; return its result, nothing if there is none in time, and the thread."""
+        results: deque[Found | SourceFailure] = deque()
         thread = threading.Thread(
             target=lambda: results.append(_done(doing, work, allow_plaintext=self._allow_plaintext)),
             name="ots-config-keyring",
             daemon=True,
         )
         thread.start()
-        thread.join(self._timeout)
-        if results:
-            return results[0]
-        self._stuck = thread
-        return missing(
-            f"the keychain gave no answer within {self._timeout:g} s, perhaps because it waits to be unlocked: {_HINT}"
-        )
+        thread.join(timeout)
+        return tuple(results), thread
 
     def __repr__(self) -> str:
         return f"<Keychain {self.service}>"
@@ -171,9 +193,13 @@ class KeyringProvider(Provider):
     than ``period``, so that keys that were replaced are noticed; if the keychain then does not answer, what
     was read before stays in use.
 
+    An entry that is named and cannot be read, because it is not there or the keychain is locked, is refused; without a
+    name the source then does not apply, unless the keychain is known to hold the entry.
+
     Args:
-        profile: The entry's name.
-        keychain: Where to look.
+        profile: The entry's name, if one was chosen.
+        default: The entry's name otherwise.
+        keychain: Where to look; by default one that gets more time if the entry is named.
         period: Seconds after which the entry is read again.
         monotonic: A clock that only goes forward.
     """
@@ -182,14 +208,16 @@ class KeyringProvider(Provider):
 
     def __init__(
         self,
-        profile: str = "default",
+        profile: str | None = None,
         *,
+        default: str = "default",
         keychain: Keychain | None = None,
         period: float = 60.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.profile = profile
-        self.keychain = keychain or Keychain()
+        self.profile = profile or default
+        self._named = bool(profile)
+        self.keychain = keychain or Keychain(timeout=PATIENT if profile else SHORT)
         self.period = period
         self._monotonic = monotonic
         self._kept: tuple[Credentials, float] | None = None
@@ -201,7 +229,17 @@ class KeyringProvider(Provider):
 
     def fetch_credentials(self) -> Credentials:
         """Read the keychain."""
-        return self.keychain.read(self.profile)
+        try:
+            return self.keychain.read(self.profile)
+        except CredentialsUnavailable as error:
+            failure = error
+        if self._named:
+            raise CredentialsRefused(f"{failure.message} (named by {SETTING})")
+        raise failure
+
+    def named_by(self) -> str:
+        """Return whether an entry was chosen."""
+        return SETTING if self._named else ""
 
     def get_credentials(self, timeout: float | None = None) -> Credentials:  # noqa: ARG002 - the keychain has its own
         """Return what was read within the period, else read the keychain."""
@@ -235,6 +273,8 @@ def _done(doing: str, work: Callable[[KeyringBackend], Found], *, allow_plaintex
         return missing(f"the keyring library is not installed: pip install keyring, or {_HINT}")
     reasons = {
         errors.NoKeyringError: f"there is no keychain on this machine: {_HINT}",
+    }
+    closed = {
         errors.KeyringLocked: "the keychain is locked; unlock it and try again",
         errors.InitError: f"the keychain cannot be opened: {_HINT}",
     }
@@ -242,9 +282,29 @@ def _done(doing: str, work: Callable[[KeyringBackend], Found], *, allow_plaintex
         backend = _choose(allow_plaintext=allow_plaintext)
         return backend if isinstance(backend, SourceFailure) else work(backend)
     except Exception as error:  # noqa: BLE001 - a backend raises what its system does, and its text may hold anything
+        if reason := next((text for kind, text in closed.items() if isinstance(error, kind)), ""):
+            return _closed(reason)
         reason = next((text for kind, text in reasons.items() if isinstance(error, kind)), "")
         text = f"{doing} in the keychain failed with {type(error).__name__}"
         return SourceFailure(text) if not reason and isinstance(error, errors.KeyringError) else missing(reason or text)
+
+
+def _closed(reason: str) -> SourceFailure:
+    """Return the failure of a keychain that is there and does not open, though it may a moment later."""
+    return SourceFailure(reason, applies=False, transient=True)
+
+
+def _is_listed(backend: KeyringBackend, service: str, profile: str) -> bool:
+    """Return whether the keychain lists an entry; only the Secret Service tells that while it is locked."""
+    if type(backend).__module__ != "keyring.backends.SecretService":
+        return False
+    import secretstorage
+
+    connection = secretstorage.dbus_init()
+    try:
+        return any(True for _ in secretstorage.search_items(connection, {"service": service, "username": profile}))
+    finally:
+        connection.close()
 
 
 def _choose(*, allow_plaintext: bool) -> KeyringBackend | SourceFailure:

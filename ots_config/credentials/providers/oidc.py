@@ -12,10 +12,12 @@ from ots_config.credentials.environment_names import (
     OIDC_ROLE_ARN,
     OIDC_TOKEN_FILE,
     ROLE_SESSION_NAME,
+    SETTING,
+    name_of_set,
     variable,
 )
 from ots_config.credentials.provider import Provider
-from ots_config.credentials.result import SourceFailure, missing, unwrap
+from ots_config.credentials.result import SourceFailure, missing, required, unwrap
 from ots_config.credentials.sts import Pace, Role, STSAddress, call_sts, role_keys, role_of
 from ots_config.errors import SettingsError
 from ots_config.secret_files import read_bounded
@@ -33,7 +35,9 @@ class OIDCRoleProvider(Provider):
     The request is unsigned and travels in the body of a POST. The file is read again at each fetch, as platforms
     replace the token. What is not given as argument is read from ``ALIBABA_CLOUD_ROLE_ARN``,
     ``ALIBABA_CLOUD_OIDC_PROVIDER_ARN``, ``ALIBABA_CLOUD_OIDC_TOKEN_FILE`` and ``ALIBABA_CLOUD_ROLE_SESSION_NAME``
-    when credentials are fetched; unless the first three are all there, the source does not apply.
+    when credentials are fetched. If one of the first three is missing, the source is refused where an argument, the
+    provider's variable or the token file's names it; ``ALIBABA_CLOUD_ROLE_ARN`` alone names nothing, and the source
+    does not apply.
 
     Args:
         fetch: The HTTP callable.
@@ -78,14 +82,27 @@ class OIDCRoleProvider(Provider):
 
     def fetch_credentials(self) -> Credentials:
         """Read the token and send it to STS."""
-        return unwrap(self._assumed())
+        return unwrap(required(self._assumed(), self.named_by()))
+
+    def named_by(self) -> str:
+        """Return what names this source; a role alone does not, as other sources take one too."""
+        if self._role_arn or self._provider_arn or self._token_file:
+            return SETTING
+        return name_of_set(OIDC_PROVIDER_ARN, OIDC_TOKEN_FILE)
+
+    def check_named(self) -> None:
+        """Check that nothing is missing.
+
+        Raises:
+            CredentialsRefused: If something is.
+        """
+        if absent := self._absent():
+            unwrap(required(absent, self.named_by()))
 
     def _assumed(self) -> Credentials | SourceFailure:
+        if absent := self._absent():
+            return absent
         provider_arn, token_file = self._provider(), self._file()
-        needed = {OIDC_ROLE_ARN: self._arn(), OIDC_PROVIDER_ARN: provider_arn, OIDC_TOKEN_FILE: token_file}
-        absent = [name for name, value in needed.items() if not value]
-        if absent:
-            return missing(f"{', '.join(absent)} {'is' if len(absent) == 1 else 'are'} not set")
         try:
             role, url = self._role(), self._address.url()
         except SettingsError as error:
@@ -98,6 +115,12 @@ class OIDCRoleProvider(Provider):
         if isinstance(reply, SourceFailure):
             return replace(reply, reason=f"{role.arn}, assumed with the token in {token_file}: {reply.reason}")
         return role_keys(reply, role, source=self.name, now=self._pace.clock())
+
+    def _absent(self) -> SourceFailure | None:
+        """Return which of the three parts are missing."""
+        needed = {OIDC_ROLE_ARN: self._arn(), OIDC_PROVIDER_ARN: self._provider(), OIDC_TOKEN_FILE: self._file()}
+        absent = [name for name, value in needed.items() if not value]
+        return missing(f"{', '.join(absent)} {'is' if len(absent) == 1 else 'are'} not set") if absent else None
 
     def _arn(self) -> str:
         return self._role_arn or variable(OIDC_ROLE_ARN)

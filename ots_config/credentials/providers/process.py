@@ -10,13 +10,13 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import IO, TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Any
 
-from ots_config.credentials.environment_names import PROCESS_DISABLED, switched_on
+from ots_config.credentials.environment_names import PROCESS_DISABLED, SETTING, switched_on
 from ots_config.credentials.http import keys_in
 from ots_config.credentials.provider import Provider
-from ots_config.credentials.result import SourceFailure, missing, safe_text, unwrap
+from ots_config.credentials.result import SourceFailure, ask_nested, missing, safe_text, unwrap
 
 if TYPE_CHECKING:
     from ots_config.credentials.credentials import Credentials
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MAX_OUTPUT = 1 << 20
 # After the program has ended, what it left running may hold its output open.
 _GRACE = 2.0
+_PRINTED_KEYS = {"", "ak", "ststoken"}
 
 
 class ProcessProvider(Provider):
@@ -37,6 +38,8 @@ class ProcessProvider(Provider):
     Args:
         command: A command line, or the program and its arguments.
         timeout: Seconds that the program may take.
+        other_modes: Returns the provider of a printed profile of another mode; without it, only ``AK`` and ``StsToken``
+            may be printed.
         clock: Our time, in seconds since 1970.
     """
 
@@ -47,10 +50,12 @@ class ProcessProvider(Provider):
         command: str | Sequence[str] | None,
         *,
         timeout: float = 60.0,
+        other_modes: Callable[[Mapping[str, Any]], Provider | SourceFailure] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._command = command
         self._timeout = timeout
+        self._other_modes = other_modes
         self._clock = clock
 
     def fetch_credentials(self) -> Credentials:
@@ -65,7 +70,19 @@ class ProcessProvider(Provider):
             return SourceFailure(f"{PROCESS_DISABLED} forbids running {arguments[0]}")
         who = f"the program {arguments[0]}"
         output = _run(arguments, who, self._timeout)
-        return output if isinstance(output, SourceFailure) else _keys(output, who, self.name, self._clock())
+        fields = output if isinstance(output, SourceFailure) else _fields(output, who)
+        if isinstance(fields, SourceFailure):
+            return fields
+        if self._other_modes is None or str(fields.get("mode") or "").lower() in _PRINTED_KEYS:
+            return _keys(fields, who, self.name, self._clock())
+        provider = self._other_modes(fields)
+        if isinstance(provider, SourceFailure):
+            return SourceFailure(f"{who} printed a profile that cannot be used: {provider.reason}")
+        return ask_nested(f"the profile that {who} printed", provider.get_credentials)
+
+    def named_by(self) -> str:
+        """Return whether there is a command."""
+        return SETTING if self._command else ""
 
     def describe(self) -> str:
         """Return the program; its arguments may hold secrets, so a digest stands for them."""
@@ -158,8 +175,8 @@ def _secrets_in(output: bytearray) -> list[str]:
     return [word for word in words if len(word) >= 8]
 
 
-def _keys(output: bytes, who: str, source: str, now: float) -> Credentials | SourceFailure:
-    """Read the keys that a program printed."""
+def _fields(output: bytes, who: str) -> dict[str, Any] | SourceFailure:
+    """Read the object that a program printed."""
     if len(output) > MAX_OUTPUT:
         return SourceFailure(f"{who} printed more than credentials need")
     try:
@@ -168,8 +185,13 @@ def _keys(output: bytes, who: str, source: str, now: float) -> Credentials | Sou
         fields = None
     if not isinstance(fields, dict):
         return SourceFailure(f"{who} printed {'no JSON object' if output.strip() else 'nothing'}")
+    return fields
+
+
+def _keys(fields: dict[str, Any], who: str, source: str, now: float) -> Credentials | SourceFailure:
+    """Return the keys that a program printed."""
     mode = str(fields.get("mode") or "").lower()
-    if mode not in {"", "ak", "ststoken"}:
+    if mode not in _PRINTED_KEYS:
         return SourceFailure(f"{who} printed a mode that is neither AK nor StsToken")
     if mode == "ak":
         fields = {name: value for name, value in fields.items() if name != "sts_token"}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from ots_config.credentials.credentials import Credentials, Secret
+from ots_config.credentials.environment_names import SETTING
+from ots_config.credentials.expiry import AGE_CLOCK, State, same_keys
+from ots_config.credentials.health import Health, RefusalRecord
 from ots_config.credentials.provider import Provider
 from ots_config.errors import CredentialsRefused
 
@@ -36,6 +39,7 @@ class StaticProvider(Provider):
             self._credentials, problem = Credentials(access_key_id, access_key_secret, sts_token, source=source), ""
         except ValueError as error:
             problem = str(error)
+        self._refusals = RefusalRecord(self.name)
         if problem:
             raise CredentialsRefused(f"{source}: {problem}")
 
@@ -44,11 +48,29 @@ class StaticProvider(Provider):
         """Return a provider of these credentials."""
         provider = cls.__new__(cls)
         provider._credentials = credentials  # noqa: SLF001 - it is one of ours
+        provider._refusals = RefusalRecord(cls.name)  # noqa: SLF001
         return provider
 
     def fetch_credentials(self) -> Credentials:
         """Return the credentials."""
         return self._credentials
+
+    def force_refresh(self, rejected: Credentials, timeout: float | None = None) -> Credentials:  # noqa: ARG002
+        """Return the credentials; if they are those that the service refused, ``health()`` reports that."""
+        if same_keys(rejected, self._credentials):
+            self._refusals.refused(self._credentials, AGE_CLOCK(), asked=False)
+        return self._credentials
+
+    def health(self) -> Health:
+        """Return whether the service refuses the keys."""
+        current = self._credentials
+        return self._refusals.shown(
+            Health(State.FRESH, current.source, current.masked_id, current.expires_at), AGE_CLOCK()
+        )
+
+    def named_by(self) -> str:
+        """Return that they were given."""
+        return SETTING
 
     def describe(self) -> str:
         """Return the masked key and where it came from."""

@@ -6,7 +6,14 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ots_config.credentials.environment_names import CREDENTIALS_URI, variable
+from ots_config.credentials.environment_names import (
+    CREDENTIALS_URI,
+    PROCESS_DISABLED,
+    SETTING,
+    name_of_set,
+    switched_on,
+    variable,
+)
 from ots_config.credentials.http import (
     Fetch,
     JSONReply,
@@ -35,6 +42,7 @@ class URIProvider(Provider):
         fetch: The HTTP callable.
         uri: The URL; ``ALIBABA_CLOUD_CREDENTIALS_URI`` if not given.
         allow_http: Whether plain ``http`` may go anywhere.
+        external: Whether ``ALIBABA_CLOUD_DISABLE_EXTERNAL_PROCESS`` forbids asking it, as it does for profiles.
         timeouts: Of the one request.
         clock: Our time, in seconds since 1970.
     """
@@ -47,12 +55,14 @@ class URIProvider(Provider):
         fetch: Fetch,
         uri: str | None = None,
         allow_http: bool = False,
+        external: bool = False,
         timeouts: Timeouts | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._fetch = fetch
         self._uri = uri
         self._allow_http = allow_http
+        self._external = external
         self._timeouts = timeouts or Timeouts()
         self._clock = clock
 
@@ -63,6 +73,8 @@ class URIProvider(Provider):
     def _asked(self, url: str) -> Credentials | SourceFailure:
         if not url:
             return missing(f"{CREDENTIALS_URI} is not set")
+        if self._external and switched_on(PROCESS_DISABLED):
+            return SourceFailure(f"{PROCESS_DISABLED} forbids asking the credentials URI of a profile")
         if reason := url_problem(url, http="anywhere" if self._allow_http else "private"):
             return SourceFailure(f"the credentials URI cannot be used: {reason}")
         who = f"the credentials URI {shown_url(url)}"
@@ -74,6 +86,10 @@ class URIProvider(Provider):
 
     def _url(self) -> str:
         return self._uri or variable(CREDENTIALS_URI)
+
+    def named_by(self) -> str:
+        """Return what gives the URL."""
+        return SETTING if self._uri else name_of_set(CREDENTIALS_URI)
 
     def describe(self) -> str:
         """Return the URL without its query, which may hold a secret."""

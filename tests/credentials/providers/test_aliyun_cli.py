@@ -70,8 +70,6 @@ def test_what_does_not_apply(write: Any, cli: Any) -> None:
     write({**AK, "name": "other"}, current="")
     with pytest.raises(CredentialsUnavailable, match="has no profile default; it has other"):
         cli().fetch_credentials()
-    with pytest.raises(CredentialsUnavailable, match="has no profile named"):
-        cli(environ={"ALIBABA_CLOUD_PROFILE": "named"}).fetch_credentials()
     write(current="")
     with pytest.raises(CredentialsUnavailable, match="has no profile default; it has none"):
         cli().fetch_credentials()
@@ -87,6 +85,11 @@ def test_what_somebody_asked_for_must_be_there(write: Any, cli: Any) -> None:
         cli().fetch_credentials()
     with pytest.raises(CredentialsRefused, match="has no profile named"):
         cli(profile="named").fetch_credentials()
+    for name in ("ALIBABACLOUD_PROFILE", "ALIBABA_CLOUD_PROFILE"):
+        with pytest.raises(CredentialsRefused, match=rf"has no profile typo; it has other \(named by {name}\)"):
+            cli(environ={name: "typo"}).fetch_credentials()
+    with pytest.raises(CredentialsRefused, match="has no profile first"):
+        cli(environ={"ALIBABACLOUD_PROFILE": "first", "ALIBABA_CLOUD_PROFILE": "other"}).fetch_credentials()
     with pytest.raises(CredentialsRefused, match="does not exist"):
         cli(environ={"ALIBABA_CLOUD_CONFIG_FILE": "/does/not/exist"}).fetch_credentials()
 
@@ -182,7 +185,12 @@ def test_temporary_keys(write: Any, cli: Any, mode: str) -> None:
         ({"mode": "RamRoleArn", "ram_role_arn": "x"}, "is not a valid role ARN"),
         ({"mode": "RamRoleArn", "access_key_id": "", "access_key_secret": ""}, "holds no keys yet"),
         ({"mode": "RamRoleArn", "ram_role_arn": ROLE, "expired_seconds": 60}, "900 to 43200"),
-        ({"mode": "RamRoleArn", "ram_role_arn": ROLE, "sts_endpoint": "http://example.com"}, "plain http"),
+        (
+            {"mode": "RamRoleArn", "ram_role_arn": ROLE, "sts_endpoint": "https://example.com/path"},
+            "without path or query",
+        ),
+        ({"mode": None, "access_key_id": "", "ram_role_arn": ROLE}, "it has no mode, and its fields mean none"),
+        ({"mode": "", "access_key_secret": "", "cloud_sso_sign_in_url": "x"}, "it has no mode"),
         ({"mode": "OIDC", "ram_role_arn": ROLE}, "oidc_provider_arn and oidc_token_file are empty"),
         ({"mode": "OIDC", "ram_role_arn": ROLE, "oidc_provider_arn": "p"}, "oidc_token_file is empty"),
         ({"mode": "CredentialsURI"}, "credentials_uri is empty"),

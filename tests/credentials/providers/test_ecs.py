@@ -12,7 +12,7 @@ import pytest
 
 from ots_config.credentials.http import Timeouts
 from ots_config.credentials.providers.ecs import ECSRoleProvider
-from ots_config.errors import CredentialsRefused, CredentialsUnavailable
+from ots_config.errors import ConnectFailed, CredentialsRefused, CredentialsUnavailable
 
 ROLES = "/latest/meta-data/ram/security-credentials/"
 TOKEN = "/latest/api/token"
@@ -62,6 +62,16 @@ class Instance:
         told = [f"{asked.method} {asked.path}" for asked in self.cloud.asked]
         self.cloud.asked.clear()
         return told
+
+
+@pytest.fixture
+def gateway(cloud: Any, fetch: Any) -> Any:
+    """Return a fetch that finds the cloud at the usual address."""
+
+    def lead(method: str, url: str, **options: Any) -> Any:
+        return fetch(method, url.replace("http://100.100.100.200", cloud.url), **options)
+
+    return lead
 
 
 @pytest.fixture
@@ -156,17 +166,23 @@ def test_version_1_only_if_allowed(instance: Instance, ecs: Any) -> None:
     assert instance.paths() == [f"PUT {TOKEN}", f"GET {ROLES}", f"PUT {TOKEN}", f"GET {ROLES}worker"]
 
 
-def test_switched_off(instance: Instance, ecs: Any) -> None:
-    """ALIBABA_CLOUD_ECS_METADATA_DISABLED keeps the service from being asked."""
-    with pytest.raises(CredentialsUnavailable, match="ALIBABA_CLOUD_ECS_METADATA_DISABLED"):
+def test_switched_off(instance: Instance, ecs: Any, gateway: Any, environment: Any) -> None:
+    """ALIBABA_CLOUD_ECS_METADATA_DISABLED keeps the service from being asked; one that an argument names is refused."""
+    with pytest.raises(CredentialsRefused, match="ALIBABA_CLOUD_ECS_METADATA_DISABLED"):
         ecs(environ={"ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true"}).fetch_credentials()
+    off = {"ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true", "ALIBABA_CLOUD_ECS_METADATA": "worker"}
+    environment(off)
+    with pytest.raises(CredentialsUnavailable, match="ALIBABA_CLOUD_ECS_METADATA_DISABLED"):
+        ECSRoleProvider(fetch=gateway).fetch_credentials()
     assert not instance.paths()
 
 
-def test_no_role_attached(instance: Instance, ecs: Any) -> None:
-    """An instance without a role does not apply."""
+def test_no_role_attached(instance: Instance, ecs: Any, gateway: Any) -> None:
+    """An instance without a role does not apply, unless its service was named."""
     instance.role = None
     with pytest.raises(CredentialsUnavailable, match="no RAM role is attached"):
+        ECSRoleProvider(fetch=gateway).fetch_credentials()
+    with pytest.raises(CredentialsRefused, match="no RAM role is attached"):
         ecs().fetch_credentials()
 
 
@@ -208,16 +224,50 @@ def test_off_the_cloud(fetch: Any, silent: str, shows_no_secret: Any) -> None:
     """Where nothing answers, or only silence, the source does not apply, after one question."""
     probe = Timeouts(connect=0.05, read=0.05)
     for address in ("http://127.0.0.1:1", silent):
-        provider = ECSRoleProvider(fetch=fetch, endpoint=address, probe=probe)
+        asked = []
+
+        def lead(method: str, url: str, address: str = address, asked: Any = asked, **options: Any) -> Any:
+            asked.append(url)
+            return fetch(method, url.replace("http://100.100.100.200", address), **options)
+
         with pytest.raises(CredentialsUnavailable, match="the metadata service gave no answer") as caught:
-            provider.fetch_credentials()
+            ECSRoleProvider(fetch=lead, probe=probe).fetch_credentials()
         shows_no_secret(caught.value)
+        assert len(asked) == 1
+
+
+@pytest.mark.parametrize("by", ["role", "endpoint", "role variable", "endpoint variable", "list"])
+def test_a_named_service_gets_patience(by: str, environment: Any) -> None:
+    """What is named gets a second to connect, a second to answer and three tries, then it is refused."""
+    seen: list[tuple[float, float]] = []
+    pauses: list[float] = []
+
+    def absent(method: str, url: str, **options: Any) -> Any:
+        seen.append((options["connect_timeout"], options["read_timeout"]))
+        raise ConnectFailed("nobody there")
+
+    named: dict[str, dict[str, Any]] = {
+        "role": {"role_name": "worker"},
+        "endpoint": {"endpoint": "http://127.0.0.1:1"},
+        "list": {"patient": True},
+    }
+    variables = {
+        "role variable": {"ALIBABA_CLOUD_ECS_METADATA": "worker"},
+        "endpoint variable": {"ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:1"},
+    }
+    environment(variables.get(by, {}))
+    provider = ECSRoleProvider(fetch=absent, sleep=pauses.append, **named.get(by, {}))
+    kind = CredentialsUnavailable if by == "list" else CredentialsRefused
+    with pytest.raises(kind, match="gave no answer"):
+        provider.fetch_credentials()
+    assert seen == [(1.0, 1.0)] * 3
+    assert len(pauses) == 2
 
 
 @pytest.mark.usefixtures("instance")
-def test_a_service_that_was_there_and_is_not_is_a_failure(ecs: Any, cloud: Any) -> None:
+def test_a_service_that_was_there_and_is_not_is_a_failure(gateway: Any, cloud: Any) -> None:
     """Once it has answered, silence is asked again once, and then a refusal: the instance has a role."""
-    provider = ecs()
+    provider = ECSRoleProvider(fetch=gateway)
     provider.fetch_credentials()
     cloud.next = [cloud.close]
     assert provider.fetch_credentials().access_key_id
@@ -272,22 +322,19 @@ def test_names_that_are_no_role(instance: Instance, ecs: Any, name: str, shows_n
 
 
 @pytest.mark.usefixtures("instance")
-def test_a_server_error_is_asked_again_once(ecs: Any, cloud: Any) -> None:
+def test_a_server_error_is_asked_again_once(gateway: Any, cloud: Any) -> None:
     """A 5xx of a service that is there is not the end of a fetch."""
+    provider = ECSRoleProvider(fetch=gateway)
     cloud.next = [cloud.answer(503, b"busy")]
-    assert ecs().fetch_credentials().access_key_id
+    assert provider.fetch_credentials().access_key_id
     cloud.next = [cloud.answer(503, b"busy")] * 2
     with pytest.raises(CredentialsRefused, match="HTTP 503"):
-        ecs().fetch_credentials()
+        provider.fetch_credentials()
 
 
 @pytest.mark.parametrize("reply", [(404, b""), (200, b"<html>sign in</html>"), (302, b""), (200, b"")], ids=str)
-def test_something_else_at_the_address(cloud: Any, fetch: Any, reply: Any, shows_no_secret: Any) -> None:
+def test_something_else_at_the_address(cloud: Any, gateway: Any, reply: Any, shows_no_secret: Any) -> None:
     """Off the cloud a gateway may answer at the service's address: unless somebody named it, it does not apply."""
-
-    def gateway(method: str, url: str, **options: Any) -> Any:
-        return fetch(method, url.replace("http://100.100.100.200", cloud.url), **options)
-
     cloud.next = [cloud.answer(*reply)] * 2
     with pytest.raises(CredentialsUnavailable, match="gave no token") as caught:
         ECSRoleProvider(fetch=gateway).fetch_credentials()

@@ -77,10 +77,27 @@ def test_the_token_is_read_again_at_each_fetch(cloud: Any, oidc: Any, token_file
 
 
 @pytest.mark.parametrize("absent", ["ROLE_ARN", "OIDC_PROVIDER_ARN", "OIDC_TOKEN_FILE"])
-def test_it_applies_only_if_all_is_set(oidc: Any, environ: pytest.MonkeyPatch, absent: str) -> None:
-    """Without any one of the three variables, or with an empty one, a chain goes on and is told which it was."""
+def test_an_incomplete_set_is_refused(oidc: Any, environ: pytest.MonkeyPatch, absent: str) -> None:
+    """Without any one of the three variables, or with an empty one, the others name a source that cannot be used."""
     environ.setenv(f"ALIBABA_CLOUD_{absent}", "")
-    with pytest.raises(CredentialsUnavailable, match=f"ALIBABA_CLOUD_{absent} is not set"):
+    with pytest.raises(CredentialsRefused, match=f"ALIBABA_CLOUD_{absent} is not set"):
+        oidc().fetch_credentials()
+
+
+@pytest.mark.parametrize("argument", ["role_arn", "provider_arn", "token_file"])
+def test_one_argument_names_the_source(oidc: Any, environ: pytest.MonkeyPatch, argument: str) -> None:
+    """One of the three as argument is enough to name the source."""
+    for name in ("ROLE_ARN", "OIDC_PROVIDER_ARN", "OIDC_TOKEN_FILE"):
+        environ.delenv(f"ALIBABA_CLOUD_{name}")
+    with pytest.raises(CredentialsRefused, match=r"are not set \(named by a setting or argument\)"):
+        oidc(**{argument: "acs:x"}).fetch_credentials()
+
+
+def test_a_role_alone_names_nothing(oidc: Any, environ: pytest.MonkeyPatch) -> None:
+    """ALIBABA_CLOUD_ROLE_ARN alone may be meant for another source: a chain goes on."""
+    for name in ("OIDC_PROVIDER_ARN", "OIDC_TOKEN_FILE"):
+        environ.delenv(f"ALIBABA_CLOUD_{name}")
+    with pytest.raises(CredentialsUnavailable, match="are not set"):
         oidc().fetch_credentials()
 
 

@@ -59,6 +59,44 @@ def test_values_are_taken_as_they_stand(folder: Path, ini: Any, secret: str) -> 
     assert ini().fetch_credentials().get_access_key_secret() == secret
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("secret   # of the key", "secret"),
+        ("secret\t#comment", "secret"),
+        ("se#cret # comment # more", "se#cret"),
+        ("'se # cret' # comment", "se # cret"),
+        ('"secret"   # comment', "secret"),
+        ("secret#", "secret#"),
+    ],
+)
+def test_comments_after_values(folder: Path, ini: Any, written: str, read: str) -> None:
+    """A ``#`` after white space starts a comment, except in a value in quotation marks."""
+    keys = f"access_key_id = LTAI # key\naccess_key_secret = {written}\n"
+    text = f"[default]\ntype = access_key   # authentication method\n{keys}"
+    write(folder / "credentials", text)
+    found = ini().fetch_credentials()
+    assert (found.access_key_id, found.get_access_key_secret()) == ("LTAI", read)
+
+
+def test_a_comment_in_place_of_a_value(folder: Path, ini: Any) -> None:
+    """A value that is nothing but a comment is empty."""
+    text = "[default]\naccess_key_id = LTAI\naccess_key_secret = s\nsecurity_token = # none\n"
+    write(folder / "credentials", text)
+    assert ini().fetch_credentials().get_security_token() is None
+
+
+def test_a_section_without_a_type(folder: Path, ini: Any) -> None:
+    """Without a type the fields decide: where they name a role, never the bare key."""
+    keys = "access_key_id = LTAI\naccess_key_secret = s\n"
+    write(folder / "credentials", f"[default]\n{keys}role_arn = {ROLE}\n")
+    assert f"role {ROLE} as" in ini().describe()
+    write(folder / "credentials", f"[default]\n{keys}security_token = MARKEDt\n")
+    assert ini().fetch_credentials().get_security_token() == "MARKEDt"
+    write(folder / "credentials", "[default]\nrole_name = worker\n")
+    assert "role worker at" in ini().describe()
+
+
 def test_quotation_marks_around_a_value_are_taken_off(folder: Path, ini: Any) -> None:
     """A value in quotation marks is what stands between them, as in Alibaba Cloud's Go SDK."""
     write(folder / "credentials", "[default]\naccess_key_id = 'LTAI'\naccess_key_secret = \"MARKED#s\"\n")
@@ -112,8 +150,16 @@ def test_what_does_not_apply(folder: Path, ini: Any) -> None:
     write(folder / "credentials", "[other]\naccess_key_id = a\naccess_key_secret = b\n")
     with pytest.raises(CredentialsUnavailable, match=r"has no section \[default\]"):
         ini().fetch_credentials()
-    with pytest.raises(CredentialsUnavailable, match=r"has no section \[named\]"):
-        ini(environ={"ALIBABA_CLOUD_PROFILE": "named"}).fetch_credentials()
+
+
+def test_what_somebody_named_must_be_there(folder: Path, ini: Any) -> None:
+    """A section or a file that an argument or a variable names is refused if it is not there."""
+    write(folder / "credentials", "[other]\naccess_key_id = a\naccess_key_secret = b\n")
+    for name in ("ALIBABACLOUD_PROFILE", "ALIBABA_CLOUD_PROFILE"):
+        with pytest.raises(CredentialsRefused, match=rf"has no section \[typo\].*\(named by {name}\)"):
+            ini(environ={name: "typo"}).fetch_credentials()
+    with pytest.raises(CredentialsRefused, match=r"has no section \[typo\].*\(named by a setting or argument\)"):
+        ini(profile="typo").fetch_credentials()
     with pytest.raises(CredentialsRefused, match="does not exist"):
         ini(environ={"ALIBABA_CLOUD_CREDENTIALS_FILE": "/does/not/exist"}).fetch_credentials()
 
