@@ -286,6 +286,7 @@ def _static(settings: OTSSettings, origin: str) -> StaticProvider:
         settings.access_key_id,
         settings.access_key_secret.get_secret_value(),
         settings.sts_token.get_secret_value() if settings.sts_token is not None else None,
+        expires_at=settings.sts_expiration,
         source=origin,
     )
 

@@ -17,6 +17,7 @@ from ots_config import (
     AssumeRoleProvider,
     ChainProvider,
     Credentials,
+    CredentialsError,
     CredentialsRefused,
     CredentialsUnavailable,
     Emulator,
@@ -303,3 +304,14 @@ def test_the_identity_of_an_explicit_client(emulator: Emulator) -> None:
         emulator.endpoint, instance_name="demo", credentials_provider=provider, sts_endpoint=emulator.endpoint
     ) as client:
         assert client.identity().identity_type == "RAMUser"
+
+
+def test_several_providers_in_their_order(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``OTS_CREDENTIALS`` as a list asks its members in their order, and nothing else."""
+    monkeypatch.setenv("OTS_CREDENTIALS", "process, env")
+    with pytest.raises(CredentialsError):
+        create_client(endpoint=emulator.endpoint, instance_name=emulator.instance_name)
+    monkeypatch.setenv("OTS_ACCESS_KEY_ID", emulator.access_key_id)
+    monkeypatch.setenv("OTS_ACCESS_KEY_SECRET", emulator.access_key_secret)
+    with create_client(endpoint=emulator.endpoint, instance_name=emulator.instance_name) as client:
+        assert client.list_table() == ()

@@ -82,6 +82,7 @@ def static_provider(settings: OTSSettings) -> CredentialsProvider:
         settings.access_key_id,
         settings.access_key_secret.get_secret_value(),
         token,
+        expires_at=settings.sts_expiration,
         source=settings.origin("access_key_id"),
     )
 

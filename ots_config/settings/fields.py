@@ -144,7 +144,8 @@ class Fields(BaseSettings):
     allow_http: Flag = Field(default=False, description="Whether http is allowed to other machines too.")
     idle_timeout: Seconds = Field(default=5.0, description="Seconds after which an unused connection is closed.")
     credentials: ProviderName | None = Field(
-        default=None, description="The one credentials provider to use instead of the whole chain."
+        default=None,
+        description="The provider to use instead of the whole chain, or several in their order: env,oidc,ecs.",
     )
     credentials_process: Annotated[SecretStr | None, validators.secret_line("Give a command line.")] = Field(
         default=None, description="A command that prints keys as JSON, as in the Aliyun CLI's external mode."

@@ -26,7 +26,7 @@ MAX_BUNDLE = 1 << 24
 
 _INSTANCE = re.compile(r"[a-zA-Z0-9_-]+")
 _REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_PROVIDER = re.compile(r"[A-Za-z0-9_.+/-]+")
+_PROVIDER = re.compile(r"[A-Za-z0-9_.+/-]+(\s*,\s*[A-Za-z0-9_.+/-]+)*")
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _PROXY_HINT = "Write http://HOST:PORT, or a dictionary with the keys http and https."
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -147,7 +147,9 @@ InstanceName = Annotated[
     ),
 ]
 WORD = "contains characters other than letters, digits and + . / _ -"
-ProviderName = Annotated[str, matching(_PROVIDER, WORD, "Name one provider of the chain.")]
+ProviderName = Annotated[
+    str, matching(_PROVIDER, WORD, "Name one provider of the chain, or several separated by commas.")
+]
 
 
 def secret_text(value: Any, hint: str) -> str:

@@ -9,6 +9,7 @@ from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.environment_names import name_of_set
 from ots_config.credentials.expiry import AGE_CLOCK, State, same_keys
 from ots_config.credentials.health import Health, RefusalRecord
+from ots_config.credentials.http import parse_expiry
 from ots_config.credentials.provider import Provider
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable
 
@@ -35,6 +36,8 @@ FAMILIES = (
     ),
 )
 """The variables that are read, the first family of which anything is set decides."""
+EXPIRATION = "OTS_STS_EXPIRATION"
+"""The variable that says when temporary keys of the first family end."""
 
 
 class EnvironmentProvider(Provider):
@@ -49,7 +52,7 @@ class EnvironmentProvider(Provider):
     cached = True
 
     def __init__(self) -> None:
-        self._last: tuple[Family, Credentials] | None = None
+        self._last: tuple[Family, Credentials, str] | None = None
         self._refusals = RefusalRecord(self.name)
 
     def fetch_credentials(self) -> Credentials:
@@ -74,6 +77,7 @@ class EnvironmentProvider(Provider):
         token = environ.get(family.token, "").strip()
         if not (key_id or secret or token):
             return None
+        expiration = environ.get(EXPIRATION, "").strip() if token and family is FAMILIES[0] else ""
         last = self._last
         if (
             last is not None
@@ -81,6 +85,7 @@ class EnvironmentProvider(Provider):
             and last[1].access_key_id == key_id
             and last[1].access_key_secret.reveal() == secret
             and (last[1].get_security_token() or "") == token
+            and last[2] == expiration
         ):
             return last[1]
         absent = [name for name, value in zip(family, (key_id, secret), strict=False) if not value]
@@ -89,12 +94,13 @@ class EnvironmentProvider(Provider):
             verb = "are" if len(present) > 1 else "is"
             return f"{' and '.join(present)} {verb} set, but {' and '.join(absent)} not: set both or neither"
         try:
-            found = Credentials(key_id, secret, token, source=f"{self.name} {family.access_key_id}")
+            ends_at = parse_expiry(expiration)
+            found = Credentials(key_id, secret, token, ends_at, source=f"{self.name} {family.access_key_id}")
         except ValueError as error:  # its text names what is wrong, never the value
             return f"{family.access_key_id} and its companions cannot be used: {error}"
         if last is not None:
             self._refusals.forget()
-        self._last = family, found
+        self._last = family, found, expiration
         return found
 
     def force_refresh(self, rejected: Credentials, timeout: float | None = None) -> Credentials:
@@ -112,7 +118,9 @@ class EnvironmentProvider(Provider):
         if last is None:
             return Health(State.FRESH, self.name)
         current = last[1]
-        return self._refusals.shown(Health(State.FRESH, current.source, current.masked_id), AGE_CLOCK())
+        return self._refusals.shown(
+            Health(State.FRESH, current.source, current.masked_id, current.expires_at), AGE_CLOCK()
+        )
 
     def named_by(self) -> str:
         """Return the variable that is set."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from ots_config.credentials.credentials import Credentials, Secret
 from ots_config.credentials.environment_names import SETTING
 from ots_config.credentials.expiry import AGE_CLOCK, State, same_keys
@@ -17,6 +19,7 @@ class StaticProvider(Provider):
         access_key_id: The AccessKey ID.
         access_key_secret: The AccessKey secret.
         sts_token: The STS token of temporary keys.
+        expires_at: When temporary keys end, an aware datetime; None if that is not known.
         source: Where they came from, for messages.
 
     Raises:
@@ -33,10 +36,14 @@ class StaticProvider(Provider):
         access_key_secret: str | Secret,
         sts_token: str | Secret | None = None,
         *,
+        expires_at: datetime | None = None,
         source: str = "arguments",
     ) -> None:
         try:
-            self._credentials, problem = Credentials(access_key_id, access_key_secret, sts_token, source=source), ""
+            self._credentials, problem = (
+                Credentials(access_key_id, access_key_secret, sts_token, expires_at, source=source),
+                "",
+            )
         except ValueError as error:
             problem = str(error)
         self._refusals = RefusalRecord(self.name)

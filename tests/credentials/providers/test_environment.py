@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import traceback
+from datetime import UTC, datetime
 
 import pytest
 
@@ -191,3 +192,19 @@ def test_our_providers_satisfy_the_official_sdk() -> None:
     provider = StaticProvider(KEY, MARK)
     found: Credentials = provider.get_credentials()
     assert (found.get_access_key_id(), found.get_access_key_secret(), found.get_security_token()) == (KEY, MARK, None)
+
+
+@pytest.mark.parametrize(("text", "ends"), [("2030-01-02T03:04:05Z", True), ("1893553445", True), ("", False)])
+def test_temporary_keys_may_say_when_they_end(monkeypatch: pytest.MonkeyPatch, text: str, ends: bool) -> None:
+    """OTS_STS_EXPIRATION is the end of the keys in OTS_*, and a new one is a new snapshot."""
+    for name, value in (("ACCESS_KEY_ID", "STS.x"), ("ACCESS_KEY_SECRET", "s"), ("STS_TOKEN", "t")):
+        monkeypatch.setenv(f"OTS_{name}", value)
+    provider = EnvironmentProvider()
+    assert provider.get_credentials().expires_at is None
+    monkeypatch.setenv("OTS_STS_EXPIRATION", text)
+    found = provider.get_credentials()
+    assert (found.expires_at == datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)) is ends
+    assert provider.get_credentials() is found
+    monkeypatch.setenv("OTS_STS_EXPIRATION", "soon")
+    with pytest.raises(CredentialsRefused, match="the expiration is not a time"):
+        provider.get_credentials()
