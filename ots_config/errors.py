@@ -192,6 +192,8 @@ class RequestError(OTSConfigError):
         on_reused_connection: Whether it failed on a reused connection in a way that a new one is likely to avoid.
         retry_after: Seconds that the response asked to wait (``Retry-After``), None if it did not.
         failure_kind: What the failure means for a retry, a ``FailureKind``; None until it was classified.
+        policy_failed: Whether the retry policy or a callback of it raised or returned nonsense, which ended the call;
+            a note says what happened.
     """
 
     code: str = "request-failed"
@@ -210,6 +212,7 @@ class RequestError(OTSConfigError):
     on_reused_connection: bool = False
     retry_after: float | None = None
     failure_kind: object = None
+    policy_failed: bool = False
 
     def __init__(
         self,
@@ -347,6 +350,30 @@ def without_secret_frames(
 
 
 # --- what errors may show ---------------------------------------------------------------------------------------
+
+_MAX_TEXT = 2000
+
+
+def printable(text: str, limit: int = _MAX_TEXT) -> str:
+    """Return a text from elsewhere in one line, without control and invisible characters, and cut to a length.
+
+    A line break would forge a record of a log; an escape sequence or a change of the reading direction would show a
+    reader something else than what is there.
+    """
+    if len(text) > limit:
+        text = text[:limit] + "..."
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else " " if char.isspace() else "\ufffd" for char in text)
+
+
+def failure_text(error: BaseException) -> str:
+    """Return type, place and text of an exception that foreign code raised."""
+    try:
+        text = printable(str(error), 200)
+    except Exception:  # noqa: BLE001 - whoever fails to raise may also fail to describe it
+        text = ""
+    return f"{type(error).__name__}{raised_at(error)}{': ' if text else ''}{text}"
 
 
 def mask(value: str) -> str:

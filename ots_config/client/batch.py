@@ -16,7 +16,7 @@ from ots_config.errors import OTSConfigError, RequestError, ServiceError
 from ots_config.request.call import Caller
 from ots_config.request.idempotency import is_item_repeatable, is_repeatable
 from ots_config.request.operations import Operation
-from ots_config.request.retry_decision import FailureKind, classify
+from ots_config.request.retry_decision import FailureKind, asks_retry, classify
 from ots_config.request.retry_policy import RetryPolicy
 from ots_config.sdk import as_sdk_error
 
@@ -53,13 +53,15 @@ async def call_batch(
         state.repeatable = True  # of each of these rows it is known that it may be sent again
         try:
             await caller.recover(state, as_sdk_error(row_error))
-        except RequestError:
+        except RequestError as error:
+            batch.add_notes(rows, error)
             return batch.result  # in which each row has its own error
         part = batch.request_of(rows)
         try:
             batch.replace(rows, await send(part, codec.encode(operation.name, (part,), {})[1]))
         except OTSConfigError as error:
             batch.mark_uncertain(rows, error)
+            batch.add_notes(rows, error)
             return batch.result
 
 
@@ -85,7 +87,7 @@ class BatchState:
         """
         rows: list[RowIndex] = []
         longest: ServiceError | None = None
-        decisions: dict[tuple[str, str, bool], bool] = {}
+        decisions: dict[tuple[str, str, bool], tuple[bool, ServiceError]] = {}
         for table, items in self.result.items():
             for index, item in enumerate(items):
                 error = None if item.is_ok else self._retryable_error(table, index, item)
@@ -93,8 +95,11 @@ class BatchState:
                     continue
                 kind = (error.code, error.message, error.repeatable)
                 if kind not in decisions:
-                    decisions[kind] = policy.should_retry(retries, error, self._api_name)
-                if decisions[kind]:
+                    decisions[kind] = asks_retry(policy, retries, error, self._api_name), error
+                wanted, asked_about = decisions[kind]
+                if not wanted:
+                    _add_notes(item, asked_about)
+                else:
                     rows.append((table, index))
                     if longest is None or classify(error) is FailureKind.THROTTLED:
                         longest = error
@@ -140,6 +145,16 @@ class BatchState:
             item.error_code = error.code if isinstance(error, ServiceError) else type(error).__name__
             item.error_message = str(error)
             item.may_have_happened = True
+
+    def add_notes(self, rows: list[RowIndex], error: OTSConfigError) -> None:
+        """Add what ended the retries of these rows, a failure of the retry policy, to their messages."""
+        for table, index in rows:
+            _add_notes(self.result[table][index], error)
+
+
+def _add_notes(item: Any, error: OTSConfigError) -> None:
+    for note in getattr(error, "__notes__", ()):
+        item.error_message = f"{item.error_message or ''} ({note})"
 
 
 def has_an_item_per_row(result: Result, request: Any) -> bool:

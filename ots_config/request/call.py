@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ots_config.errors import OTSConfigError, RequestError, without_frames
 from ots_config.request.deadline import Deadline
-from ots_config.request.retry_decision import CallState
+from ots_config.request.retry_decision import CallState, add_policy_failure
 from ots_config.request.retry_policy import RetryEvent, RetryPolicy
 
 if TYPE_CHECKING:
@@ -129,7 +129,12 @@ class Caller:
         if step.refresh and not await self._refresh(used, error, state.deadline):
             raise error
         if self._policy.on_retry is not None:
-            self._policy.on_retry(RetryEvent(error.operation, error.attempts, step.delay, error))
+            try:
+                self._policy.on_retry(RetryEvent(error.operation, error.attempts, step.delay, error))
+            except Exception as failure:  # noqa: BLE001 - a user's code, which may raise anything
+                add_policy_failure(error, "on_retry", failure)
+            if error.policy_failed:
+                raise error
         if step.delay:
             await self._io.sleep(step.delay)
 

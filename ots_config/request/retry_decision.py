@@ -20,6 +20,8 @@ from ots_config.errors import (
     ResponseLost,
     ServiceError,
     UntrustedServer,
+    failure_text,
+    without_frames,
 )
 from ots_config.request.operations import Effect, Operation
 
@@ -149,6 +151,66 @@ class RetryRules(Protocol):
         ...
 
 
+def asks_retry(policy: RetryRules, retries: int, error: RequestError, api_name: str) -> bool:
+    """Return whether a policy wants to try again; if it fails, it does not, and the error has a note about that."""
+    try:
+        return yes_or_no(policy.should_retry(retries, error, api_name))
+    except Exception as failure:  # noqa: BLE001 - a user's code, which may raise anything
+        add_policy_failure(error, "should_retry", failure)
+        return False
+
+
+def asks_delay(policy: RetryRules, retries: int, error: RequestError, api_name: str) -> float | None:
+    """Return how long a policy wants to wait; None if it fails, and the error has a note about that."""
+    try:
+        return seconds(policy.get_retry_delay(retries, error, api_name))
+    except Exception as failure:  # noqa: BLE001 - as above
+        add_policy_failure(error, "get_retry_delay", failure)
+        return None
+
+
+def add_policy_failure(error: RequestError, name: str, failure: Exception) -> None:
+    """Add a note to a request's error that a function of the retry policy failed.
+
+    A function that raises this very error wants to end the call, which needs no note.
+    """
+    error.policy_failed = True
+    if failure is error:
+        without_frames(error)
+        return
+    error.add_note(f"The retry policy's {name} failed, so there was no other attempt: {failure_text(failure)}")
+
+
+def yes_or_no(answer: Any) -> bool:
+    """Return an answer of a policy as a bool; like tenacity, it may give any object that is true or false.
+
+    Raises:
+        TypeError: If it is None, a number with a fraction or a text: then it was meant for something else.
+    """
+    if answer is None or isinstance(answer, float | str | bytes):
+        raise TypeError(f"it returned {_shown(answer)} in place of True or False")
+    return bool(answer)
+
+
+def seconds(answer: Any) -> float:
+    """Return a delay that a policy gave.
+
+    Raises:
+        TypeError: If it is not a number.
+        ValueError: If it is negative, or not a number of IEEE 754.
+    """
+    if answer is None or isinstance(answer, str | bytes | bytearray):  # float() would read a text
+        raise TypeError(f"it returned {_shown(answer)} in place of seconds")
+    delay = float(answer)
+    if not delay >= 0.0:
+        raise ValueError(f"it returned {delay:g} in place of seconds")
+    return delay
+
+
+def _shown(answer: object) -> str:
+    return "None" if answer is None else f"a {type(answer).__name__}"
+
+
 class CallState:
     """The state of a call whose first attempt failed, or of one in several parts; decides what follows each failure.
 
@@ -199,9 +261,12 @@ class CallState:
         if failure is FailureKind.UNCERTAIN and not error.repeatable:
             # Whatever the policy says: a write that may have happened is not sent twice unless that is safe.
             raise error
-        if not self._policy.should_retry(self.retries, error, self._operation.name):
+        name = self._operation.name
+        if not asks_retry(self._policy, self.retries, error, name):
             raise error
-        delay = max(self._policy.get_retry_delay(self.retries, error, self._operation.name), 0.0)
+        delay = asks_delay(self._policy, self.retries, error, name)
+        if delay is None:
+            raise error
         if error.retry_after is not None:
             delay = max(delay, error.retry_after)
         left = self.deadline.remaining()

@@ -60,7 +60,7 @@ class PendingRow:
         if isinstance(error, RequestError):
             self.may_have_happened |= error.may_have_happened
             self.code = error.code if isinstance(error, ServiceError) else name
-            self.message = error.message
+            self.message = " ".join((error.message, *getattr(error, "__notes__", ())))
         else:
             self.may_have_happened |= not isinstance(error, OTSConfigError)
             self.code, self.message = name, str(error)
@@ -75,12 +75,14 @@ class RowBatch:
         rows: The rows.
         outcome: The item of each row, or the error of the whole request; None if the request was interrupted.
         retries: How many times the client itself sent the request again.
+        interruption: What interrupted the request: no ``Exception``, but what ends the whole job.
     """
 
     number: int
     rows: list[PendingRow]
     outcome: list[Any] | Exception | None = None
     retries: int = 0
+    interruption: BaseException | None = None
 
 
 class _Window:

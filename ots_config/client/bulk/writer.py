@@ -91,6 +91,8 @@ class BulkWriter:
             now = time.monotonic()
             for batch in workers.completed():
                 scheduler.complete(batch, now)
+                if batch.interruption is not None:
+                    raise batch.interruption
             if scheduler.failure is not None:
                 error = scheduler.failure
                 raise as_sdk_error(error) if isinstance(error, OTSConfigError) else error
@@ -169,6 +171,10 @@ class BulkWriter:
             batch.outcome = items
         except Exception as error:  # noqa: BLE001 - whatever it is, these rows failed with it, and others go on
             batch.outcome = error
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - a user's own limit, in a retry policy; _write raises it
+            batch.interruption = error
         batch.retries = state.retries
 
 
