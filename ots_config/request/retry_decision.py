@@ -127,14 +127,19 @@ def decide(failure: FailureKind, *, reads: bool, repeatable: bool, retry_writes:
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """What to do after a failed attempt: correct the clock, refresh the credentials, wait, send again."""
+    """What to do after a failed attempt: correct the clock, refresh the credentials, wait, send again.
+
+    If there are ``tables``, only when each of them is known to keep one version.
+    """
 
     delay: float
     refresh: bool = False
     clock_offset: float | None = None
+    tables: frozenset[str] = frozenset()
 
 
 _AT_ONCE = NextStep(0.0)
+_NONE: frozenset[str] = frozenset()
 
 
 class RetryRules(Protocol):
@@ -154,7 +159,8 @@ class RetryRules(Protocol):
 def asks_retry(policy: RetryRules, retries: int, error: RequestError, api_name: str) -> bool:
     """Return whether a policy wants to try again; if it fails, it does not, and the error has a note about that."""
     try:
-        return yes_or_no(policy.should_retry(retries, error, api_name))
+        answer: Any = policy.should_retry(retries, error, api_name)
+        return answer if answer is True or answer is False else yes_or_no(answer)
     except Exception as failure:  # noqa: BLE001 - a user's code, which may raise anything
         add_policy_failure(error, "should_retry", failure)
         return False
@@ -163,7 +169,8 @@ def asks_retry(policy: RetryRules, retries: int, error: RequestError, api_name: 
 def asks_delay(policy: RetryRules, retries: int, error: RequestError, api_name: str) -> float | None:
     """Return how long a policy wants to wait; None if it fails, and the error has a note about that."""
     try:
-        return seconds(policy.get_retry_delay(retries, error, api_name))
+        answer: Any = policy.get_retry_delay(retries, error, api_name)
+        return answer if type(answer) is float and answer >= 0.0 else seconds(answer)
     except Exception as failure:  # noqa: BLE001 - as above
         add_policy_failure(error, "get_retry_delay", failure)
         return None
@@ -223,6 +230,8 @@ class CallState:
 
     Attributes:
         repeatable: Whether sending the request twice has the effect of sending it once.
+        tables: The tables that must keep one version for that.
+        is_confirmed: Whether they were found to.
         deadline: When the call must be over.
         retries: How many retries there were.
     """
@@ -233,6 +242,8 @@ class CallState:
         self._operation = operation
         self._reads = operation.effect is Effect.READ
         self.repeatable = self._reads
+        self.tables: frozenset[str] = frozenset()
+        self.is_confirmed = False
         self._policy = policy
         self._budget = budget
         self._started = started
@@ -258,23 +269,36 @@ class CallState:
         if step is not None:
             self._recovered.append(failure)
             return step
+        step = self._retry(error, failure)
+        if step is None:
+            if self.tables and not self.is_confirmed:
+                error.repeatable = False  # as far as is known; nobody asked the service about the tables
+            raise error
+        return step
+
+    def _retry(self, error: RequestError, failure: FailureKind) -> NextStep | None:
+        """Return the wait before another attempt, None if there is none.
+
+        The policy sees an error as repeatable that may be: the service is asked about a table only if an answer
+        matters.
+        """
         if failure is FailureKind.UNCERTAIN and not error.repeatable:
             # Whatever the policy says: a write that may have happened is not sent twice unless that is safe.
-            raise error
+            return None
         name = self._operation.name
         if not asks_retry(self._policy, self.retries, error, name):
-            raise error
+            return None
         delay = asks_delay(self._policy, self.retries, error, name)
         if delay is None:
-            raise error
+            return None
         if error.retry_after is not None:
             delay = max(delay, error.retry_after)
         left = self.deadline.remaining()
         token_in = self._budget.reserve(left) if delay < left else None
         if token_in is None or max(delay, token_in) >= left:
-            raise error
+            return None
         self.retries += 1
-        return NextStep(max(delay, token_in))
+        return NextStep(max(delay, token_in), tables=self.tables if failure is FailureKind.UNCERTAIN else _NONE)
 
     def _recover(self, error: RequestError, failure: FailureKind) -> NextStep | None:
         """Return what makes another attempt succeed at once, None if nothing does or it was done already."""
