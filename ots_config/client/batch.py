@@ -17,7 +17,7 @@ from ots_config.errors import OTSConfigError, RequestError, ServiceError
 from ots_config.request.call import Caller
 from ots_config.request.idempotency import Repeatable, item_repeatable, tables_to_check
 from ots_config.request.operations import Operation
-from ots_config.request.retry_decision import FailureKind, asks_retry, classify
+from ots_config.request.retry_decision import LONG_WAITS, MAY_HAVE_HAPPENED, asks_retry, classify
 from ots_config.request.retry_policy import RetryPolicy
 from ots_config.sdk import as_sdk_error
 
@@ -113,7 +113,7 @@ class BatchState:
                     if not confirmed[table]:
                         continue
                 rows.append((table, index))
-                if longest is None or classify(error) is FailureKind.THROTTLED:
+                if longest is None or classify(error) in LONG_WAITS:
                     longest = error
         return rows, longest
 
@@ -122,7 +122,7 @@ class BatchState:
         error = ServiceError(200, item.error_code, item.error_message or "", operation=self._api_name)
         error.reads = self._reads
         error.repeatable = self._reads or self._repeatable(table, index) is not Repeatable.NO
-        uncertain = classify(error) is FailureKind.UNCERTAIN
+        uncertain = classify(error) in MAY_HAVE_HAPPENED
         item.may_have_happened = uncertain and not self._reads
         return error if error.repeatable or not uncertain else None
 

@@ -49,7 +49,9 @@ REFUSED_CODES = THROTTLE_CODES | {
 """The service refuses before doing anything, and may accept soon."""
 
 UNCERTAIN_CODES = frozenset({"OTSTimeout", "OTSInternalServerError", "OTSServerUnavailable"})
-UNCERTAIN_STATUSES = frozenset({500, 502, 503, 504})
+UNCERTAIN_STATUSES = frozenset({408, 500, 502, 503, 504})
+_TIMEOUT = 408
+_TOO_MANY_REQUESTS = 429
 
 _TOO_FREQUENT = "Too frequent table operations."
 _SKEW = "Mismatch between system time and x-ots-date"
@@ -61,10 +63,19 @@ class FailureKind(Enum):
     NEVER_SENT = "the server never had the whole request"
     REFUSED = "the service refused before doing anything, and may accept soon"
     THROTTLED = "the same, because of load"
+    LIMITED = "a gateway or the service limits the flow; the operation may have happened, but hardly has"
     UNCERTAIN = "the operation may have happened"
     CLOCK = "the clocks of both ends differ by too much"
     AUTHENTICATION = "the key or token was refused"
     FINAL = "trying again would change nothing"
+
+
+# Tuples: a set would call the enumeration's hash, a function in Python, for each look.
+MAY_HAVE_HAPPENED = (FailureKind.LIMITED, FailureKind.UNCERTAIN)
+"""After these a write is sent again only if it is safe to repeat."""
+
+LONG_WAITS = (FailureKind.REFUSED, FailureKind.THROTTLED, FailureKind.LIMITED)
+"""After these a service that has too much to do needs a longer rest."""
 
 
 def classify(error: BaseException) -> FailureKind:
@@ -87,7 +98,9 @@ def _classify(error: RequestError) -> FailureKind:  # noqa: PLR0911 - a table, a
             return FailureKind.UNCERTAIN
         case ResponseInvalid():
             status = error.http_status or 200
-            return FailureKind.FINAL if 300 <= status < 500 and status not in (408, 429) else FailureKind.UNCERTAIN
+            if status == _TOO_MANY_REQUESTS:
+                return FailureKind.LIMITED
+            return FailureKind.FINAL if 300 <= status < 500 and status != _TIMEOUT else FailureKind.UNCERTAIN
         case AuthenticationFailed():
             return FailureKind.CLOCK if _SKEW in error.message else FailureKind.AUTHENTICATION
         case ServiceError():
@@ -102,6 +115,8 @@ def classify_code(code: str, message: str, status: int) -> FailureKind:
         return FailureKind.THROTTLED
     if code in REFUSED_CODES:
         return FailureKind.REFUSED
+    if code == "OTSFlowControl" or status == _TOO_MANY_REQUESTS:
+        return FailureKind.LIMITED
     if code in UNCERTAIN_CODES or status in UNCERTAIN_STATUSES:
         return FailureKind.UNCERTAIN
     return FailureKind.FINAL
@@ -120,6 +135,8 @@ def decide(failure: FailureKind, *, reads: bool, repeatable: bool, retry_writes:
     """
     if failure in (FailureKind.NEVER_SENT, FailureKind.REFUSED, FailureKind.THROTTLED):
         return True
+    if failure is FailureKind.LIMITED:
+        return reads or repeatable
     if failure is FailureKind.UNCERTAIN:
         return reads or (repeatable and retry_writes)
     return False
@@ -282,7 +299,7 @@ class CallState:
         The policy sees an error as repeatable that may be: the service is asked about a table only if an answer
         matters.
         """
-        if failure is FailureKind.UNCERTAIN and not error.repeatable:
+        if failure in MAY_HAVE_HAPPENED and not error.repeatable:
             # Whatever the policy says: a write that may have happened is not sent twice unless that is safe.
             return None
         name = self._operation.name
@@ -298,7 +315,7 @@ class CallState:
         if token_in is None or max(delay, token_in) >= left:
             return None
         self.retries += 1
-        return NextStep(max(delay, token_in), tables=self.tables if failure is FailureKind.UNCERTAIN else _NONE)
+        return NextStep(max(delay, token_in), tables=self.tables if failure in MAY_HAVE_HAPPENED else _NONE)
 
     def _recover(self, error: RequestError, failure: FailureKind) -> NextStep | None:
         """Return what makes another attempt succeed at once, None if nothing does or it was done already."""
@@ -316,7 +333,7 @@ class CallState:
         if error.request_id:
             self._request_ids.append(error.request_id)
         self._sent = self._sent or not isinstance(error, ConnectFailed | RequestInvalid)
-        self._uncertain = self._uncertain or failure is FailureKind.UNCERTAIN
+        self._uncertain = self._uncertain or failure in MAY_HAVE_HAPPENED
         error.operation = self._operation.name
         error.sent = self._sent
         error.reads = self._reads

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ots_config.backoff import backoff_delay
 from ots_config.errors import RequestError, ServiceError
 from ots_config.request.operations import OPERATIONS, Effect
-from ots_config.request.retry_decision import FailureKind, classify, decide, seconds, yes_or_no
+from ots_config.request.retry_decision import LONG_WAITS, classify, decide, seconds, yes_or_no
 
 if TYPE_CHECKING:
     import tenacity
@@ -162,7 +162,7 @@ class DefaultRetryPolicy(RetryPolicy):
 
     def get_retry_delay(self, retry_times: int, exception: Any, api_name: str) -> float:  # noqa: ARG002
         """Return the delay in seconds; see ``RetryPolicy.get_retry_delay``."""
-        throttled = classify(exception) is FailureKind.THROTTLED
+        throttled = classify(exception) in LONG_WAITS
         first = self.server_throttling_exception_delay_factor if throttled else self.stability_exception_delay_factor
         return backoff_delay(retry_times + 1, first, self.max_retry_delay, factor=self.scale_factor)
 

@@ -17,10 +17,11 @@ from ots_config.client.backoff import JobBackoff, may_retry
 from ots_config.client.bulk.report import BulkLimits, BulkReport, FailedRow
 from ots_config.errors import OTSConfigError, RequestError, ResponseLost, ServiceError
 from ots_config.request.idempotency import Repeatable, item_repeatable
-from ots_config.request.retry_decision import FailureKind, classify
+from ots_config.request.retry_decision import MAY_HAVE_HAPPENED, FailureKind, classify
 
 _WHOLE_BATCH_CODES = frozenset({"OTSParameterInvalid", "OTSRequestBodyTooLarge"})
 """Codes with which the service refuses a whole batch, though one row alone may be wrong."""
+_OVERLOAD = (FailureKind.THROTTLED, FailureKind.LIMITED)
 _INTERRUPTED = ("ResponseLost", "the job ended before the answer came")
 
 
@@ -86,11 +87,12 @@ class RowBatch:
     interruption: BaseException | None = None
     one_version: bool = False
 
-    def depends_on_versions(self) -> bool:
-        """Return whether a row may have happened that is safe to repeat only in a table with one version."""
+    def depends_on_versions(self, *, retry_writes: bool) -> bool:
+        """Return whether a row is to be repeated if the table keeps one version, and only then."""
         return any(
             error is not None
-            and classify(error) is FailureKind.UNCERTAIN
+            and classify(error) in MAY_HAVE_HAPPENED
+            and may_retry(error, repeatable=True, retry_writes=retry_writes)
             and item_repeatable(row.item) is Repeatable.IN_ONE_VERSION
             for row, error in zip(self.rows, self.row_errors(), strict=True)
         )
@@ -274,7 +276,7 @@ class Scheduler:
         """Finish the rows of a batch that has come back, or schedule them again."""
         self._in_flight -= 1
         errors = batch.row_errors()
-        throttled = batch.retries > 0 or any(e is not None and classify(e) is FailureKind.THROTTLED for e in errors)
+        throttled = batch.retries > 0 or any(e is not None and classify(e) in _OVERLOAD for e in errors)
         self._window.adapt(batch, self._sent, throttled=throttled)
         for row in batch.rows:
             row.in_flight = False
@@ -347,7 +349,7 @@ class Scheduler:
 
 def _item_error(item: Any) -> ServiceError:
     error = ServiceError(200, item.error_code, item.error_message or "", operation="BatchWriteRow")
-    error.may_have_happened = classify(error) is FailureKind.UNCERTAIN
+    error.may_have_happened = classify(error) in MAY_HAVE_HAPPENED
     return error
 
 

@@ -179,7 +179,7 @@ class BulkWriter:
         except BaseException as error:  # noqa: BLE001 - a user's own limit, in a retry policy; _write raises it
             batch.interruption = error
         batch.retries = state.retries
-        if self._retry_writes and batch.interruption is None and batch.depends_on_versions():
+        if batch.interruption is None and batch.depends_on_versions(retry_writes=self._retry_writes):
             # Of the job's time and not of the call's, which may be over.
             batch.one_version = await self._caller.keeps_one_version(self._table, Deadline.after(self._retry_for))
 
