@@ -20,10 +20,10 @@ from ots_config.errors import (
     ResponseLost,
     ServiceError,
     UntrustedServer,
-    failure_text,
     without_frames,
 )
 from ots_config.request.operations import Effect, Operation
+from ots_config.shown_text import failure_text
 
 if TYPE_CHECKING:
     from ots_config.credentials.credentials import Credentials
