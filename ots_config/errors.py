@@ -22,10 +22,13 @@ working; ``ots_config.sdk.as_sdk_error`` adds those types. Reading this module l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ClassVar, ParamSpec, TypeVar
+
+from ots_config.shown_text import mask as mask  # noqa: PLC0414 - for whoever shows an error
+from ots_config.shown_text import raised_at as raised_at  # noqa: PLC0414 - the same
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,14 +36,16 @@ R = TypeVar("R")
 
 def _revive(cls: type[OTSConfigError], args: tuple[Any, ...], state: dict[str, Any]) -> OTSConfigError:
     """Rebuild a pickled error without running its constructor again."""
-    error = cls.__new__(cls)
-    error.args = args
+    error = cls.__new__(cls, *args)
     error.__dict__.update(state)
     return error
 
 
 class OTSConfigError(Exception):
     """The root of this library's errors.
+
+    ``type(error)(*error.args)`` makes an equal error, also after the arguments went through JSON, as result back ends
+    send them.
 
     Attributes:
         code: The service's error code, ``OTSObjectNotExist``, or a stable word of ours, ``connect-failed``.
@@ -53,11 +58,50 @@ class OTSConfigError(Exception):
     hint: str = ""
     message: str
     http_status: int | None
+    request_id: str = ""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
+    _facts: ClassVar[tuple[str, ...]] = ()
+    """The attributes that ``args`` carries after the positional arguments, in a dictionary."""
+
+    def __init__(
+        self,
+        message: str,
+        http_status: int | None = None,
+        request_id: str = "",
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
         self.message = message
-        self.http_status = None
+        self.http_status = http_status
+        if request_id:
+            self.request_id = request_id
+        if facts is not None:
+            self._set_attributes(facts)
+
+    def _set_attributes(self, facts: object) -> None:
+        """Set what ``args`` carried; what a back end has turned into text is lost."""
+        for name, value in facts.items() if isinstance(facts, Mapping) else ():
+            if name == "__notes__" and isinstance(value, list):
+                self.__notes__ = [str(note) for note in value]
+            elif name in self._facts:
+                setattr(self, name, tuple(value) if isinstance(value, list) else value)
+
+    def _arguments(self) -> tuple[Any, ...]:
+        """Return the positional arguments that make this error, without its facts."""
+        return (self.message, self.http_status, self.request_id)
+
+    @property
+    def args(self) -> tuple[Any, ...]:  # type: ignore[override] # of a call more is known later
+        """What makes an equal error of this type, as plain values."""
+        own = vars(self)
+        facts = {name: own[name] for name in self._facts if name in own and own[name] != getattr(type(self), name)}
+        if notes := own.get("__notes__"):
+            facts["__notes__"] = list(notes)
+        arguments = self._arguments()
+        if facts:
+            return (*arguments, facts)
+        while len(arguments) > 1 and arguments[-1] in (None, ""):
+            arguments = arguments[:-1]
+        return arguments
 
     def __str__(self) -> str:
         return self.message
@@ -108,7 +152,8 @@ class SettingsError(OTSConfigError):
             message = f"{len(problems)} settings are wrong:\n" + "\n".join(f"- {problem}" for problem in problems)
         super().__init__(message)
         self.problems = problems
-        self.hint = problems[0].hint if len(problems) == 1 else ""
+        # A text stands for problems where only the error's text has come through a result back end.
+        self.hint = getattr(problems[0], "hint", "") if len(problems) == 1 else ""
 
 
 # --- credentials ------------------------------------------------------------------------------------------
@@ -125,9 +170,9 @@ class CredentialsError(OTSConfigError):
     """
 
     code: str = "credentials-failed"
-    request_id: str = ""
     recommend: str = ""
     transient: bool = False
+    _facts: ClassVar[tuple[str, ...]] = ("code", "recommend", "transient")
 
 
 class CredentialsUnavailable(CredentialsError):
@@ -159,16 +204,6 @@ def stopped_by_filter(warning: Warning, source: str) -> CredentialsError:
     )
 
 
-def raised_at(error: BaseException) -> str:
-    """Return where an exception was raised, as `` at FILE:LINE``; empty if that is not known."""
-    place, trace = "", error.__traceback__
-    while trace is not None:
-        path = trace.tb_frame.f_code.co_filename.replace("\\", "/")
-        place = f" at {path.rpartition('/')[2]}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return place
-
-
 # --- requests ---------------------------------------------------------------------------------------------
 
 
@@ -195,6 +230,8 @@ class RequestError(OTSConfigError):
         on_reused_connection: Whether it failed on a reused connection in a way that a new one is likely to avoid.
         retry_after: Seconds that the response asked to wait (``Retry-After``), None if it did not.
         failure_kind: What the failure means for a retry, a ``FailureKind``; None until it was classified.
+        policy_failed: Whether the retry policy or a callback of it raised or returned nonsense, which ended the call;
+            a note says what happened.
     """
 
     code: str = "request-failed"
@@ -204,7 +241,6 @@ class RequestError(OTSConfigError):
     attempts: int = 0
     recovered: tuple[str, ...] = ()
     elapsed: float = 0.0
-    request_id: str = ""
     request_ids: tuple[str, ...] = ()
     access_key_id: str = ""
     source: str = ""
@@ -213,23 +249,32 @@ class RequestError(OTSConfigError):
     on_reused_connection: bool = False
     retry_after: float | None = None
     failure_kind: object = None
+    policy_failed: bool = False
+
+    _facts: ClassVar[tuple[str, ...]] = (
+        *("operation", "sent", "may_have_happened", "attempts", "recovered", "elapsed", "request_ids"),
+        *("access_key_id", "source", "reads", "repeatable", "retry_after", "policy_failed"),
+    )
 
     def __init__(
         self,
         message: str,
-        *,
-        operation: str = "",
         http_status: int | None = None,
         request_id: str = "",
+        facts: Mapping[str, Any] | None = None,
+        *,
+        operation: str = "",
         retry_after: float | None = None,
         on_reused_connection: bool = False,
     ) -> None:
-        super().__init__(message)
-        self.operation = operation
+        self.message = message
         self.http_status = http_status
         self.request_id = request_id
+        self.operation = operation
         self.retry_after = retry_after
         self.on_reused_connection = on_reused_connection
+        if facts is not None:
+            self._set_attributes(facts)
 
     def __str__(self) -> str:
         return self.message + self._circumstances()
@@ -287,14 +332,18 @@ class ServiceError(RequestError):
         code: str,
         message: str,
         request_id: str = "",
+        facts: Mapping[str, Any] | None = None,
         *,
         operation: str = "",
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(
-            message, operation=operation, http_status=http_status, request_id=request_id, retry_after=retry_after
+        RequestError.__init__(
+            self, message, http_status, request_id, facts, operation=operation, retry_after=retry_after
         )
         self.code = code
+
+    def _arguments(self) -> tuple[Any, ...]:
+        return (self.http_status, self.code, self.message, self.request_id)
 
     def __str__(self) -> str:
         text = f"ErrorCode: {self.code}, ErrorMessage: {self.message}, RequestID: {self.request_id}"
@@ -347,13 +396,3 @@ def without_secret_frames(
         return call
 
     return decorate
-
-
-# --- what errors may show ---------------------------------------------------------------------------------------
-
-
-def mask(value: str) -> str:
-    """Return both ends of a long AccessKey ID (``LTAI5t****6789``), less of a short one."""
-    if len(value) >= 16:
-        return f"{value[:6]}****{value[-4:]}"
-    return f"{value[:2]}****" if len(value) >= 6 else "****"

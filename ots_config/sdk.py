@@ -13,7 +13,7 @@ from threading import active_count
 from types import ModuleType
 from typing import Any, cast
 
-from ots_config.errors import OTSConfigError, ServiceError, _revive
+from ots_config import errors  # its names stay out of this module: see __getattr__
 
 
 class _LazyModule(ModuleType):
@@ -63,27 +63,38 @@ if "request_context" not in signature(OTSProtocol.make_request).parameters:  # p
     )
 
 
-_sdk_types: dict[type[OTSConfigError], type[OTSConfigError]] = {}
+_sdk_types: dict[type[errors.OTSConfigError], type[errors.OTSConfigError]] = {}
 
 
-def _sdk_type(cls: type[OTSConfigError]) -> type[OTSConfigError]:
+def _sdk_type(cls: type[errors.OTSConfigError]) -> type[errors.OTSConfigError]:
     if cls in _sdk_types:
         return _sdk_types[cls]
-    base = tablestore.OTSServiceError if issubclass(cls, ServiceError) else tablestore.OTSClientError
+    base = tablestore.OTSServiceError if issubclass(cls, errors.ServiceError) else tablestore.OTSClientError
 
-    def reduce(self: OTSConfigError) -> tuple[Any, ...]:
+    def reduce(self: errors.OTSConfigError) -> tuple[Any, ...]:
         return _revive_sdk_error, (cls, self.args, dict(self.__dict__))
 
-    names = {"__doc__": cls.__doc__, "__module__": cls.__module__, "__qualname__": cls.__qualname__}
-    made = cast("type[OTSConfigError]", type(cls.__name__, (cls, base), {**names, "__reduce__": reduce}))
+    module = __name__ if cls.__module__ == errors.__name__ else cls.__module__
+    names = {"__doc__": cls.__doc__, "__module__": module, "__qualname__": cls.__qualname__}
+    made = cast("type[errors.OTSConfigError]", type(cls.__name__, (cls, base), {**names, "__reduce__": reduce}))
     return _sdk_types.setdefault(cls, made)
 
 
-def _revive_sdk_error(cls: type[OTSConfigError], args: tuple[Any, ...], state: dict[str, Any]) -> OTSConfigError:
-    return _revive(_sdk_type(cls), args, state)
+def __getattr__(name: str) -> Any:
+    """Return the type of an error of ours that is also the SDK's: result back ends look it up by module and name."""
+    found = getattr(errors, name, None)
+    if isinstance(found, type) and issubclass(found, errors.OTSConfigError):
+        return _sdk_type(found)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def as_sdk_error(error: OTSConfigError) -> OTSConfigError:
+def _revive_sdk_error(
+    cls: type[errors.OTSConfigError], args: tuple[Any, ...], state: dict[str, Any]
+) -> errors.OTSConfigError:
+    return errors._revive(_sdk_type(cls), args, state)  # noqa: SLF001 - the other half of pickling
+
+
+def as_sdk_error(error: errors.OTSConfigError) -> errors.OTSConfigError:
     """Make an error of ours also one of the SDK's, so that ``except OTSServiceError`` catches it.
 
     Returns the same object, with its traceback, cause and notes: only its class gains a base.

@@ -1,7 +1,9 @@
 """The tree of errors: as it is drawn, with the official types, and without what it must not show."""
 
+import json
 import pickle
 import re
+import sys
 import traceback
 from typing import Any
 
@@ -135,3 +137,56 @@ def test_hints() -> None:
     one, two = (SettingsProblem(name, "bad", "argument", f"Fix {name}.") for name in ("a", "b"))
     assert (SettingsError(one).hint, SettingsError(one, two).hint) == ("Fix a.", "")
     assert "ca_bundle" in errors.UntrustedServer("x").hint
+
+
+def through_json(error: BaseException) -> Any:
+    """Return what is left of an error after Celery's default result back end: found by module and name, from JSON."""
+    kind = type(error)
+    stored = json.loads(json.dumps({"type": kind.__qualname__, "message": error.args, "module": kind.__module__}))
+    return getattr(sys.modules[stored["module"]], stored["type"])(*stored["message"])
+
+
+@pytest.mark.parametrize("error", every_error(), ids=lambda error: type(error).__name__)
+def test_an_error_is_made_again_from_its_arguments(error: OTSConfigError) -> None:
+    """Type, text, code, status and request id survive ``type(error)(*error.args)`` and a JSON back end."""
+    shown: Any = as_sdk_error(error)
+    for copy in (type(shown)(*shown.args), through_json(shown), through_json(through_json(shown))):
+        assert type(copy) is type(shown)
+        assert isinstance(copy, tablestore.OTSError)
+        assert str(copy) == str(shown)
+        for name in ("code", "message", "http_status", "request_id"):
+            assert getattr(copy, name) == getattr(shown, name)
+
+
+def test_the_facts_of_a_call_survive_json() -> None:
+    """Whether a write may have happened, the attempts and the notes are in the error that comes out of a back end."""
+    error = errors.ServiceError(503, "OTSTimeout", "Time is over.", "rid", operation="PutRow", retry_after=3.0)
+    error.may_have_happened, error.attempts, error.elapsed = True, 3, 1.5
+    error.request_ids, error.access_key_id, error.source = ("r1", "rid"), "LTAI****", "the environment"
+    error.add_note("a note")
+    copy = through_json(as_sdk_error(error))
+    assert str(copy) == str(error)
+    assert "may have happened" in str(copy)
+    assert {**vars(copy), "on_reused_connection": False} == vars(error)
+    assert copy.get_error_code() == "OTSTimeout"
+    assert (copy.get_http_status(), copy.get_error_message(), copy.get_request_id()) == (503, "Time is over.", "rid")
+    lost = errors.ResponseLost("no response", request_id="rid")
+    lost.may_have_happened = False
+    again = through_json(as_sdk_error(lost))
+    assert (again.may_have_happened, again.request_id, again.args) == (False, "rid", lost.args)
+
+
+def test_facts_are_only_those_that_are_known() -> None:
+    """Arguments from elsewhere set no other attribute, and facts that a back end turned into text are ignored."""
+    error = errors.ServiceError(503, "c", "m", "r", {"operation": "PutRow", "message": "x", "__class__": "y", "z": 1})
+    assert (error.operation, error.message) == ("PutRow", "m")
+    assert not hasattr(error, "z")
+    assert str(errors.ConnectFailed("m", None, "", "{'operation': 1}")) == "m"  # type: ignore[arg-type]
+
+
+def test_a_failed_source_survives_json() -> None:
+    """The code, status and request id of an STS are in the arguments."""
+    failed = SourceFailure("refused", code="NoPermission", request_id="rid", http_status=403, transient=True).error()
+    copy = through_json(as_sdk_error(failed))
+    assert (copy.code, copy.request_id, copy.http_status, copy.transient) == ("NoPermission", "rid", 403, True)
+    assert type(copy) is type(failed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ots_config.backoff import backoff_delay
-from ots_config.errors import CredentialsError, ServiceError
+from ots_config.errors import CredentialsError, RequestError, ServiceError
 from ots_config.request.retry_decision import classify, decide
 
 FIRST_DELAY = 0.2
@@ -48,8 +48,11 @@ class JobBackoff:
 def may_retry(error: Exception, *, reads: bool = False, repeatable: bool = False, retry_writes: bool = False) -> bool:
     """Return whether something that failed may be tried again, by the rules for single calls.
 
-    The arguments are those of ``decide``.
+    The arguments are those of ``decide``. What a failure of the retry policy has ended is not tried again: its
+    callbacks may raise to end a job.
     """
+    if isinstance(error, RequestError) and error.policy_failed:
+        return False
     if isinstance(error, CredentialsError):
         return error.transient
     return decide(classify(error), reads=reads, repeatable=repeatable, retry_writes=retry_writes)

@@ -7,6 +7,7 @@ looks as if there had been one call; each failed row also has ``may_have_happene
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from copy import copy
 from functools import partial
 from typing import Any, TypeAlias
@@ -14,9 +15,9 @@ from typing import Any, TypeAlias
 from ots_config.client.codec import Codec, undecodable
 from ots_config.errors import OTSConfigError, RequestError, ServiceError
 from ots_config.request.call import Caller
-from ots_config.request.idempotency import is_item_repeatable, is_repeatable
+from ots_config.request.idempotency import Repeatable, item_repeatable, tables_to_check
 from ots_config.request.operations import Operation
-from ots_config.request.retry_decision import FailureKind, classify
+from ots_config.request.retry_decision import LONG_WAITS, MAY_HAVE_HAPPENED, asks_retry, classify
 from ots_config.request.retry_policy import RetryPolicy
 from ots_config.sdk import as_sdk_error
 
@@ -38,7 +39,7 @@ async def call_batch(
     state = caller.begin(operation)
 
     async def send(request: Any, body: bytes) -> Result:
-        repeatable = partial(is_repeatable, operation.name, (request,))
+        repeatable = partial(tables_to_check, operation.name, (request,))
         response = await caller.call(operation, body, repeatable, state)
         result: Result = codec.decode(operation.name, response)
         if not has_an_item_per_row(result, request):
@@ -47,19 +48,23 @@ async def call_batch(
 
     batch = BatchState(operation.name, request, await send(request, body))
     while True:
-        rows, row_error = batch.rows_to_retry(policy, state.retries)
+        rows, row_error = await batch.rows_to_retry(
+            policy, state.retries, partial(caller.keeps_one_version, deadline=state.deadline)
+        )
         if row_error is None:
             return batch.result
-        state.repeatable = True  # of each of these rows it is known that it may be sent again
+        state.repeatable, state.tables = True, frozenset()  # it is known of each of these rows
         try:
             await caller.recover(state, as_sdk_error(row_error))
-        except RequestError:
+        except RequestError as error:
+            batch.add_notes(rows, error)
             return batch.result  # in which each row has its own error
         part = batch.request_of(rows)
         try:
             batch.replace(rows, await send(part, codec.encode(operation.name, (part,), {})[1]))
         except OTSConfigError as error:
             batch.mark_uncertain(rows, error)
+            batch.add_notes(rows, error)
             return batch.result
 
 
@@ -78,14 +83,18 @@ class BatchState:
         self._reads = api_name == "BatchGetRow"
         self.result = result
 
-    def rows_to_retry(self, policy: RetryPolicy, retries: int) -> tuple[list[RowIndex], ServiceError | None]:
+    async def rows_to_retry(
+        self, policy: RetryPolicy, retries: int, keeps_one_version: Callable[[str], Awaitable[bool]]
+    ) -> tuple[list[RowIndex], ServiceError | None]:
         """Return the failed rows to send again, and of their errors the one that needs the longest wait.
 
-        The policy is asked once for each kind of error.
+        The policy is asked once for each kind of error, and about a table only if the policy wants to repeat a row
+        that is safe in a table with one version.
         """
         rows: list[RowIndex] = []
         longest: ServiceError | None = None
-        decisions: dict[tuple[str, str, bool], bool] = {}
+        confirmed: dict[str, bool] = {}
+        decisions: dict[tuple[str, str, bool], tuple[bool, ServiceError]] = {}
         for table, items in self.result.items():
             for index, item in enumerate(items):
                 error = None if item.is_ok else self._retryable_error(table, index, item)
@@ -93,21 +102,35 @@ class BatchState:
                     continue
                 kind = (error.code, error.message, error.repeatable)
                 if kind not in decisions:
-                    decisions[kind] = policy.should_retry(retries, error, self._api_name)
-                if decisions[kind]:
-                    rows.append((table, index))
-                    if longest is None or classify(error) is FailureKind.THROTTLED:
-                        longest = error
+                    decisions[kind] = asks_retry(policy, retries, error, self._api_name), error
+                wanted, asked_about = decisions[kind]
+                if not wanted:
+                    _add_notes(item, asked_about)
+                    continue
+                if item.may_have_happened and self._needs_one_version(table, index):
+                    if table not in confirmed:
+                        confirmed[table] = await keeps_one_version(table)
+                    if not confirmed[table]:
+                        continue
+                rows.append((table, index))
+                if longest is None or classify(error) in LONG_WAITS:
+                    longest = error
         return rows, longest
 
     def _retryable_error(self, table: str, index: int, item: Any) -> ServiceError | None:
         """Return a failed row's error, None if the row may have happened and is not safe to repeat."""
         error = ServiceError(200, item.error_code, item.error_message or "", operation=self._api_name)
         error.reads = self._reads
-        error.repeatable = self._reads or is_item_repeatable(self._request.items[table].row_items[index])
-        uncertain = classify(error) is FailureKind.UNCERTAIN
+        error.repeatable = self._reads or self._repeatable(table, index) is not Repeatable.NO
+        uncertain = classify(error) in MAY_HAVE_HAPPENED
         item.may_have_happened = uncertain and not self._reads
         return error if error.repeatable or not uncertain else None
+
+    def _repeatable(self, table: str, index: int) -> Repeatable:
+        return item_repeatable(self._request.items[table].row_items[index])
+
+    def _needs_one_version(self, table: str, index: int) -> bool:
+        return self._repeatable(table, index) is Repeatable.IN_ONE_VERSION
 
     def request_of(self, rows: list[RowIndex]) -> Any:
         """Return a request of just these rows, in the order of the first request."""
@@ -140,6 +163,16 @@ class BatchState:
             item.error_code = error.code if isinstance(error, ServiceError) else type(error).__name__
             item.error_message = str(error)
             item.may_have_happened = True
+
+    def add_notes(self, rows: list[RowIndex], error: OTSConfigError) -> None:
+        """Add what ended the retries of these rows, a failure of the retry policy, to their messages."""
+        for table, index in rows:
+            _add_notes(self.result[table][index], error)
+
+
+def _add_notes(item: Any, error: OTSConfigError) -> None:
+    for note in getattr(error, "__notes__", ()):
+        item.error_message = f"{item.error_message or ''} ({note})"
 
 
 def has_an_item_per_row(result: Result, request: Any) -> bool:

@@ -21,6 +21,7 @@ from ots_config.client.bulk import BulkLimits, BulkWriter
 from ots_config.client.codec import Codec, decode_json, encode_json, read_error
 from ots_config.client.row_decoder import RowDecoder
 from ots_config.client.row_encoder import RowEncoder
+from ots_config.client.table_versions import TableVersions
 from ots_config.credentials.credentials import CredentialsProvider
 from ots_config.credentials.http import Fetch
 from ots_config.credentials.provider import Provider
@@ -29,7 +30,7 @@ from ots_config.credentials.sts import Identity, STSAddress, caller_identity
 from ots_config.errors import without_secret_frames
 from ots_config.request.attempt import Authenticator
 from ots_config.request.call import Caller
-from ots_config.request.idempotency import is_repeatable
+from ots_config.request.idempotency import tables_to_check
 from ots_config.request.io import CallIO
 from ots_config.request.logs import logger_named
 from ots_config.request.retry_budget import RetryBudget
@@ -125,6 +126,7 @@ class ClientCore:
             deadline=retry.deadline,
             logger=self.logger,
             present=as_sdk_error,
+            keeps_one_version=TableVersions(self._codec).keeps_one,
         )
 
     def _connect(
@@ -157,13 +159,13 @@ class ClientCore:
         operation, body = self._codec.encode(api_name, args, kwargs)
         if api_name in BATCH_OPERATIONS:
             return await call_batch(self._caller, self._codec, self.retry_policy, operation, body, args[0])
-        response = await self._caller.call(operation, body, partial(is_repeatable, api_name, args))
+        response = await self._caller.call(operation, body, partial(tables_to_check, api_name, args))
         return self._codec.decode(api_name, response)
 
     async def _call_json(self, api_name: str, request: Any) -> Any:
         """Encode, call and decode one JSON operation."""
         operation, body = encode_json(api_name, request)
-        return decode_json(api_name, await self._caller.call(operation, body, lambda: False))
+        return decode_json(api_name, await self._caller.call(operation, body, lambda: None))
 
 
 def identity_of(credentials: Any, settings: OTSSettings, fetch: Fetch | None = None) -> Identity:

@@ -10,7 +10,7 @@ from ots_config.errors import AuthenticationFailed, RequestError, ResponseInvali
 from ots_config.http_headers import ots_date_offset, retry_after_seconds
 from ots_config.request.operations import Operation
 from ots_config.request.retry_decision import FailureKind, classify_code
-from ots_config.request.signing import SignedHeaders, Signer, SigningKey, verify_response
+from ots_config.request.signing import MAX_SKEW, SignedHeaders, Signer, SigningKey, verify_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,7 +103,9 @@ class Authenticator:
             refusal = AuthenticationFailed(
                 status, code, message, request_id, operation=operation.name, retry_after=retry_after
             )
-            refusal.clock_offset = ots_date_offset(headers.get("x-ots-date", ""), now)
+            refusal.clock_offset = offset = ots_date_offset(headers.get("x-ots-date", ""), now)
+            if offset is not None and abs(offset - self._clock_offset) > MAX_SKEW.total_seconds():
+                refusal.failure_kind = FailureKind.CLOCK  # in whatever words: no key is accepted with such a date
             return refusal
         kind = classify_code(code, message, status)
         made = Throttled if kind in (FailureKind.REFUSED, FailureKind.THROTTLED) else ServiceError

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from ots_config.errors import OTSConfigError, RequestError, without_frames
 from ots_config.request.deadline import Deadline
-from ots_config.request.retry_decision import CallState
+from ots_config.request.retry_decision import CallState, NextStep, add_policy_failure
 from ots_config.request.retry_policy import RetryEvent, RetryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from ots_config.credentials.credentials import Credentials
     from ots_config.request.attempt import Authenticator
@@ -38,6 +38,8 @@ class Caller:
         deadline: Seconds that a whole call may take, with its retries; None sets no limit.
         logger: Gets a DEBUG record for each request and an ERROR record for each failed call.
         present: Gives an error the types that the caller expects.
+        keeps_one_version: Returns whether a table is known to keep one version of each cell, within a deadline; it
+            may ask the service with ``attempt_once`` of the caller that it gets.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Caller:
         deadline: float | None,
         logger: Logger,
         present: Callable[[OTSConfigError], OTSConfigError],
+        keeps_one_version: Callable[[Caller, str, Deadline], Awaitable[bool]],
     ) -> None:
         self._io = io
         self._authenticator = authenticator
@@ -58,6 +61,7 @@ class Caller:
         self._seconds = float("inf") if deadline is None else deadline
         self._logger = logger
         self._present = present
+        self._keeps_one_version = keeps_one_version
 
     def begin(self, operation: Operation) -> CallState:
         """Begin a call of several parts; each is sent by ``call``, and they share retries and deadline.
@@ -70,14 +74,19 @@ class Caller:
         return CallState(operation, self._policy, self._budget, started, Deadline(started + self._seconds))
 
     async def call(
-        self, operation: Operation, body: bytes, repeatable: Callable[[], bool], state: CallState | None = None
+        self,
+        operation: Operation,
+        body: bytes,
+        repeatable: Callable[[], frozenset[str] | None],
+        state: CallState | None = None,
     ) -> HTTPResponse:
         """Carry out one operation.
 
         Args:
             operation: What to call.
             body: The encoded request.
-            repeatable: Returns whether sending it twice has the effect of sending it once; asked only after a failure.
+            repeatable: Returns whether sending it twice has the effect of sending it once, as the tables that must
+                keep one version for that, or None for never; asked only after a failure.
             state: What ``begin`` returned, if this is a part of a call.
 
         Returns:
@@ -98,7 +107,8 @@ class Caller:
             return outcome
         if state is None:
             state = CallState(operation, self._policy, self._budget, started, deadline)
-        state.repeatable = repeatable()
+        tables = repeatable()
+        state.repeatable, state.tables = tables is not None, tables or frozenset()
         while isinstance(outcome, OTSConfigError):
             error = self._present(outcome)
             try:
@@ -128,10 +138,40 @@ class Caller:
             self._authenticator.correct_clock(step.clock_offset)
         if step.refresh and not await self._refresh(used, error, state.deadline):
             raise error
+        delay = step.delay if not step.tables else await self._confirm(step, state, error)
         if self._policy.on_retry is not None:
-            self._policy.on_retry(RetryEvent(error.operation, error.attempts, step.delay, error))
-        if step.delay:
-            await self._io.sleep(step.delay)
+            self._notify(self._policy.on_retry, RetryEvent(error.operation, error.attempts, delay, error))
+        if delay:
+            await self._io.sleep(delay)
+
+    async def _confirm(self, step: NextStep, state: CallState, error: RequestError) -> float:
+        """Return how long to wait yet if each table keeps one version, else raise the error."""
+        began = time.monotonic()
+        for table in step.tables:
+            if not await self.keeps_one_version(table, state.deadline):
+                error.repeatable = False
+                raise error
+        state.is_confirmed = True
+        return max(step.delay - (time.monotonic() - began), 0.0)
+
+    def _notify(self, on_retry: Callable[[RetryEvent], object], event: RetryEvent) -> None:
+        """Call a user's function; if it fails, raise the request's error."""
+        try:
+            on_retry(event)
+        except Exception as failure:  # noqa: BLE001 - a user's code, which may raise anything
+            add_policy_failure(event.error, "on_retry", failure)
+        if event.error.policy_failed:
+            raise event.error
+
+    async def keeps_one_version(self, table: str, deadline: Deadline) -> bool:
+        """Return whether a table is known to keep one version of each cell; the deadline bounds the question."""
+        return await self._keeps_one_version(self, table, deadline)
+
+    async def attempt_once(
+        self, operation: Operation, body: bytes, deadline: Deadline
+    ) -> HTTPResponse | OTSConfigError:
+        """Send a request once, without retries, and return the verified response or the error."""
+        return (await self._attempt(operation, body, deadline))[0]
 
     async def credentials(self) -> Credentials:
         """Return the credentials that a call would use now.

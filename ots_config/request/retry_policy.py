@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ots_config.backoff import backoff_delay
 from ots_config.errors import RequestError, ServiceError
 from ots_config.request.operations import OPERATIONS, Effect
-from ots_config.request.retry_decision import FailureKind, classify, decide
+from ots_config.request.retry_decision import LONG_WAITS, classify, decide, seconds, yes_or_no
 
 if TYPE_CHECKING:
     import tenacity
@@ -47,12 +47,15 @@ class RetryPolicy:
 
     Compose one of tenacity's strategies, or subclass and override ``should_retry`` and ``get_retry_delay``, as for
     the official SDK. Whatever a policy says, a write that may have happened is only sent again if that is safe.
+    If a policy fails (it raises, or returns what is no bool or no delay), the call ends with the request's own error,
+    which has a note about it.
 
     Args:
         stop: When to give up, ``stop_after_attempt(3) | stop_after_delay(10)``; None never does (the deadline will).
         wait: How long to wait, ``wait_exponential_jitter(0.1, 3)``; None waits as ``DefaultRetryPolicy`` does.
         retry: What to retry, ``retry_if_exception(...)``; None follows the table of ``retry_decision``.
-        on_retry: Called with a ``RetryEvent`` before each wait; what it raises ends the call.
+        on_retry: Called with a ``RetryEvent`` before each wait; if it raises, the call ends with the request's
+            error, which has a note about it.
     """
 
     # Class attributes as well, so that a subclass need not call this constructor.
@@ -90,16 +93,17 @@ class RetryPolicy:
         """
         if self.stop is not None or self.retry is not None:
             state = _tenacity_state(retry_times, exception, api_name)
-            if self.stop is not None and self.stop(state):
+            if self.stop is not None and yes_or_no(self.stop(state)):
                 return False
             if self.retry is not None:
-                return bool(self.retry(state))
+                return yes_or_no(self.retry(state))
         return _follow_table(exception, retry_writes=self.retry_writes)
 
     def get_retry_delay(self, retry_times: int, exception: Any, api_name: str) -> float:
         """Return how many seconds to wait before the next attempt; the arguments are those of ``should_retry``."""
         if self.wait is not None:
-            return float(self.wait(_tenacity_state(retry_times, exception, api_name)))
+            delay: float = self.wait(_tenacity_state(retry_times, exception, api_name))
+            return delay
         return _FALLBACK.get_retry_delay(retry_times, exception, api_name)
 
     def schedule(self, error: RequestError, operation: str = "GetRow", *, longest: float = 60.0) -> list[float]:
@@ -115,7 +119,7 @@ class RetryPolicy:
         error.repeatable = effect is not Effect.WRITE
         delays: list[float] = []
         while len(delays) < _MAX_SCHEDULE and self.should_retry(len(delays), error, operation):
-            delay = self.get_retry_delay(len(delays), error, operation)
+            delay = seconds(self.get_retry_delay(len(delays), error, operation))
             if sum(delays) + delay >= longest:
                 break
             delays.append(delay)
@@ -158,7 +162,7 @@ class DefaultRetryPolicy(RetryPolicy):
 
     def get_retry_delay(self, retry_times: int, exception: Any, api_name: str) -> float:  # noqa: ARG002
         """Return the delay in seconds; see ``RetryPolicy.get_retry_delay``."""
-        throttled = classify(exception) is FailureKind.THROTTLED
+        throttled = classify(exception) in LONG_WAITS
         first = self.server_throttling_exception_delay_factor if throttled else self.stability_exception_delay_factor
         return backoff_delay(retry_times + 1, first, self.max_retry_delay, factor=self.scale_factor)
 
@@ -208,10 +212,11 @@ class _TenacityPolicy(RetryPolicy):
 
     def should_retry(self, retry_times: int, exception: Any, api_name: str) -> bool:
         state = _tenacity_state(retry_times, exception, api_name)
-        return bool(self._retrying.retry(state)) and not self._retrying.stop(state)
+        return yes_or_no(self._retrying.retry(state)) and not yes_or_no(self._retrying.stop(state))
 
     def get_retry_delay(self, retry_times: int, exception: Any, api_name: str) -> float:
-        return float(self._retrying.wait(_tenacity_state(retry_times, exception, api_name)))
+        delay: float = self._retrying.wait(_tenacity_state(retry_times, exception, api_name))
+        return delay
 
 
 class _OfficialPolicy(RetryPolicy):
@@ -224,12 +229,13 @@ class _OfficialPolicy(RetryPolicy):
     def should_retry(self, retry_times: int, exception: Any, api_name: str) -> bool:
         if not isinstance(exception, ServiceError):
             return _FALLBACK.should_retry(retry_times, exception, api_name)
-        return bool(self._policy.should_retry(retry_times, exception, api_name))
+        return yes_or_no(self._policy.should_retry(retry_times, exception, api_name))
 
     def get_retry_delay(self, retry_times: int, exception: Any, api_name: str) -> float:
         if not isinstance(exception, ServiceError):
             return _FALLBACK.get_retry_delay(retry_times, exception, api_name)
-        return float(self._policy.get_retry_delay(retry_times, exception, api_name))
+        delay: float = self._policy.get_retry_delay(retry_times, exception, api_name)
+        return delay
 
 
 _FALLBACK = DefaultRetryPolicy()

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from typing import Any
 
@@ -9,10 +10,11 @@ import pytest
 
 from ots_config.client.codec import read_error
 from ots_config.credentials.credentials import Credentials
-from ots_config.errors import RequestError, ResponseInvalid
+from ots_config.errors import AuthenticationFailed, RequestError, ResponseInvalid
 from ots_config.request.attempt import Authenticator
 from ots_config.request.http_parser import HTTPResponse
 from ots_config.request.operations import OPERATIONS
+from ots_config.request.retry_decision import FailureKind, classify
 from ots_config.request.signing import Signer
 
 KEY = Credentials("id", "secret", source="test")
@@ -52,3 +54,24 @@ def test_retry_after_as_a_date() -> None:
 def test_a_malformed_retry_after_is_ignored(text: str) -> None:
     """What is neither a plausible number of seconds nor a date is ignored."""
     assert verified(**{"retry-after": text}).retry_after is None
+
+
+def refusal(authenticator: Authenticator, ahead: float, message: str = "Signature mismatch.") -> RequestError:
+    """Return what a refusal becomes whose date is so many seconds ahead."""
+    _, key, now = authenticator.sign(OPERATIONS["GetRow"], b"", KEY)
+    date = (datetime.now(UTC) + timedelta(seconds=ahead)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    body = b'{"code": "OTSAuthFailed", "message": "%s"}' % message.encode()
+    response = HTTPResponse(403, "Forbidden", {"x-ots-date": date}, body)
+    outcome: Any = authenticator.verify(OPERATIONS["GetRow"], response, KEY, key, now)
+    assert isinstance(outcome, AuthenticationFailed)
+    return outcome
+
+
+@pytest.mark.parametrize("ahead", [1200.0, -1200.0])
+def test_a_refusal_whose_date_is_far_off_is_about_the_clock(ahead: float) -> None:
+    """A date that differs by more than 15 minutes is the reason, in whatever words, unless it was corrected already."""
+    authenticator = Authenticator(signer=Signer("demo"), read_error=read_error, logger=logging.getLogger("test"))
+    assert classify(refusal(authenticator, ahead)) is FailureKind.CLOCK
+    assert classify(refusal(authenticator, ahead / 2)) is FailureKind.AUTHENTICATION
+    authenticator.correct_clock(ahead)
+    assert classify(refusal(authenticator, ahead)) is FailureKind.AUTHENTICATION

@@ -93,3 +93,10 @@ def test_a_refusal_of_the_gateway_is_raised(status: int) -> None:
 def test_a_gateway_may_ask_for_a_longer_wait(status: int) -> None:
     """A gateway's ``Retry-After`` is waited for."""
     assert recovery("GetRow", DefaultRetryPolicy()).after(page("GetRow", status, **{"retry-after": "17"})).delay == 17
+
+
+def test_a_limit_on_the_flow_is_waited_out_by_default() -> None:
+    """A read and a safe write are sent again after the longer wait, also by the default policy."""
+    for name, repeatable in (("GetRow", False), ("PutRow", True)):
+        state = recovery(name, DefaultRetryPolicy(), repeatable=repeatable)
+        assert 0.25 <= state.after(page(name, 429)).delay <= 0.5

@@ -16,11 +16,12 @@ from typing import Any
 from ots_config.client.backoff import JobBackoff, may_retry
 from ots_config.client.bulk.report import BulkLimits, BulkReport, FailedRow
 from ots_config.errors import OTSConfigError, RequestError, ResponseLost, ServiceError
-from ots_config.request.idempotency import is_item_repeatable
-from ots_config.request.retry_decision import FailureKind, classify
+from ots_config.request.idempotency import Repeatable, item_repeatable
+from ots_config.request.retry_decision import MAY_HAVE_HAPPENED, FailureKind, classify
 
 _WHOLE_BATCH_CODES = frozenset({"OTSParameterInvalid", "OTSRequestBodyTooLarge"})
 """Codes with which the service refuses a whole batch, though one row alone may be wrong."""
+_OVERLOAD = (FailureKind.THROTTLED, FailureKind.LIMITED)
 _INTERRUPTED = ("ResponseLost", "the job ended before the answer came")
 
 
@@ -60,7 +61,7 @@ class PendingRow:
         if isinstance(error, RequestError):
             self.may_have_happened |= error.may_have_happened
             self.code = error.code if isinstance(error, ServiceError) else name
-            self.message = error.message
+            self.message = " ".join((error.message, *getattr(error, "__notes__", ())))
         else:
             self.may_have_happened |= not isinstance(error, OTSConfigError)
             self.code, self.message = name, str(error)
@@ -75,12 +76,41 @@ class RowBatch:
         rows: The rows.
         outcome: The item of each row, or the error of the whole request; None if the request was interrupted.
         retries: How many times the client itself sent the request again.
+        interruption: What interrupted the request: no ``Exception``, but what ends the whole job.
+        one_version: Whether the table is known to keep one version of each cell.
     """
 
     number: int
     rows: list[PendingRow]
     outcome: list[Any] | Exception | None = None
     retries: int = 0
+    interruption: BaseException | None = None
+    one_version: bool = False
+
+    def depends_on_versions(self, *, retry_writes: bool) -> bool:
+        """Return whether a row is to be repeated if the table keeps one version, and only then."""
+        return any(
+            error is not None
+            and classify(error) in MAY_HAVE_HAPPENED
+            and may_retry(error, repeatable=True, retry_writes=retry_writes)
+            and item_repeatable(row.item) is Repeatable.IN_ONE_VERSION
+            for row, error in zip(self.rows, self.row_errors(), strict=True)
+        )
+
+    def row_errors(self) -> list[Exception | None]:
+        """Return the error of each row, None for those that are acknowledged."""
+        match self.outcome:
+            case list():
+                return [None if item.is_ok else _item_error(item) for item in self.outcome]
+            case None:
+                return [ResponseLost(_INTERRUPTED[1], operation="BatchWriteRow")] * len(self.rows)
+            case error:
+                return [error] * len(self.rows)
+
+    def is_repeatable(self, row: PendingRow) -> bool:
+        """Return whether a row may be sent twice."""
+        repeatable = item_repeatable(row.item)
+        return repeatable is Repeatable.YES or (repeatable is Repeatable.IN_ONE_VERSION and self.one_version)
 
 
 class _Window:
@@ -245,8 +275,8 @@ class Scheduler:
     def complete(self, batch: RowBatch, now: float) -> None:
         """Finish the rows of a batch that has come back, or schedule them again."""
         self._in_flight -= 1
-        errors = _row_errors(batch)
-        throttled = batch.retries > 0 or any(e is not None and classify(e) is FailureKind.THROTTLED for e in errors)
+        errors = batch.row_errors()
+        throttled = batch.retries > 0 or any(e is not None and classify(e) in _OVERLOAD for e in errors)
         self._window.adapt(batch, self._sent, throttled=throttled)
         for row in batch.rows:
             row.in_flight = False
@@ -259,12 +289,10 @@ class Scheduler:
                 self._report.written += 1
                 self._finish(row)
             else:
-                self._fail(row, error, now)
+                self._fail(row, error, now, repeatable=batch.is_repeatable(row))
 
-    def _fail(self, row: PendingRow, error: Exception, now: float) -> None:
-        retryable = not self._stopped and may_retry(
-            error, repeatable=is_item_repeatable(row.item), retry_writes=self._retry_writes
-        )
+    def _fail(self, row: PendingRow, error: Exception, now: float, *, repeatable: bool) -> None:
+        retryable = not self._stopped and may_retry(error, repeatable=repeatable, retry_writes=self._retry_writes)
         delay = row.backoff.delay(error, now) if retryable else None
         if delay is None:
             self._give_up(row, error)
@@ -319,20 +347,9 @@ class Scheduler:
         return report
 
 
-def _row_errors(batch: RowBatch) -> list[Exception | None]:
-    """Return the error of each row of a batch, None for those that are acknowledged."""
-    match batch.outcome:
-        case list():
-            return [None if item.is_ok else _item_error(item) for item in batch.outcome]
-        case None:
-            return [ResponseLost(_INTERRUPTED[1], operation="BatchWriteRow")] * len(batch.rows)
-        case error:
-            return [error] * len(batch.rows)
-
-
 def _item_error(item: Any) -> ServiceError:
     error = ServiceError(200, item.error_code, item.error_message or "", operation="BatchWriteRow")
-    error.may_have_happened = classify(error) is FailureKind.UNCERTAIN
+    error.may_have_happened = classify(error) in MAY_HAVE_HAPPENED
     return error
 
 

@@ -16,7 +16,8 @@ from ots_config.client.bulk.workers import TaskWorkers, ThreadWorkers, WorkerPoo
 from ots_config.client.codec import Codec
 from ots_config.errors import OTSConfigError, RequestInvalid, ResponseInvalid
 from ots_config.request.call import Caller
-from ots_config.request.idempotency import is_item_repeatable
+from ots_config.request.deadline import Deadline
+from ots_config.request.idempotency import Repeatable, item_repeatable
 from ots_config.request.io import run_sync
 from ots_config.request.operations import OPERATIONS
 from ots_config.sdk import as_sdk_error, tablestore
@@ -58,6 +59,8 @@ class BulkWriter:
         self._table = table
         self._concurrency = limits.concurrency
         self._progress = progress
+        self._retry_writes = retry_writes
+        self._retry_for = limits.retry_for
         rows_bytes = max(limits.max_bytes - _TABLE_OVERHEAD - len(table.encode()), 1)
         self._scheduler = Scheduler(replace(limits, max_bytes=rows_bytes), retry_writes=retry_writes)
         self._started = 0.0
@@ -91,6 +94,8 @@ class BulkWriter:
             now = time.monotonic()
             for batch in workers.completed():
                 scheduler.complete(batch, now)
+                if batch.interruption is not None:
+                    raise batch.interruption
             if scheduler.failure is not None:
                 error = scheduler.failure
                 raise as_sdk_error(error) if isinstance(error, OTSConfigError) else error
@@ -159,7 +164,7 @@ class BulkWriter:
         request = pb2.BatchWriteRowRequest()
         request.tables.add(table_name=self._table).rows.extend(row.encoded for row in batch.rows)
         state = self._caller.begin(_OPERATION)
-        repeatable = partial(_is_repeatable, batch)
+        repeatable = partial(_tables_to_check, self._table, batch)
         try:
             response = await self._caller.call(_OPERATION, request.SerializeToString(), repeatable, state)
             items = self._codec.decode(_NAME, response).get(self._table, [])
@@ -169,7 +174,14 @@ class BulkWriter:
             batch.outcome = items
         except Exception as error:  # noqa: BLE001 - whatever it is, these rows failed with it, and others go on
             batch.outcome = error
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - a user's own limit, in a retry policy; _write raises it
+            batch.interruption = error
         batch.retries = state.retries
+        if batch.interruption is None and batch.depends_on_versions(retry_writes=self._retry_writes):
+            # Of the job's time and not of the call's, which may be over.
+            batch.one_version = await self._caller.keeps_one_version(self._table, Deadline.after(self._retry_for))
 
 
 def _summary(report: BulkReport) -> str:
@@ -192,5 +204,9 @@ def _comparable_key(primary_key: Any) -> Hashable:
     return tuple(values)
 
 
-def _is_repeatable(batch: RowBatch) -> bool:
-    return all(is_item_repeatable(row.item) for row in batch.rows)
+def _tables_to_check(table: str, batch: RowBatch) -> frozenset[str] | None:
+    """Return the table if its batch is safe to repeat only with one version, no table if it is safe anyhow."""
+    found = {item_repeatable(row.item) for row in batch.rows}
+    if Repeatable.NO in found:
+        return None
+    return frozenset({table} if Repeatable.IN_ONE_VERSION in found else ())

@@ -103,9 +103,15 @@ def simulate(
             deadline=60.0,
             logger=logger,
             present=lambda error: error,
+            keeps_one_version=never_asked,
         )
         operation = OPERATIONS["GetRow"]
-        runner.run(script(lambda: caller.call(operation, b"", lambda: True)))
+        runner.run(script(lambda: caller.call(operation, b"", frozenset)))
+
+
+async def never_asked(*_: object) -> bool:
+    """Fail the test: whether a read may be repeated depends on no table."""
+    raise AssertionError
 
 
 def refused_connection(_: float) -> RequestError:
