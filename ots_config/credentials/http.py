@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
+from ots_config.credential_rules import is_near
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.result import SourceFailure, safe_code, safe_link, safe_request_id, safe_text
 from ots_config.errors import ConnectFailed, RequestError, UntrustedServer
@@ -301,23 +302,10 @@ def url_problem(url: str, *, http: str = "loopback") -> str:
         return "it must be http:// or https:// with a host"
     if parts.username is not None or parts.password is not None:
         return "it must not hold a user name or password"
-    if parts.scheme == "https" or http == "anywhere" or _is_local(host, private=http == "private"):
+    if parts.scheme == "https" or http == "anywhere" or is_near(host, private=http == "private"):
         return ""
     near = "loopback and private addresses" if http == "private" else "loopback addresses"
     return f"plain http is only for {near}; use https"
-
-
-def _is_local(host: str, *, private: bool) -> bool:
-    """Return whether an address is this machine, or with ``private`` one that is not routed on the internet."""
-    from ipaddress import ip_address
-
-    if host == "localhost":
-        return True
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    return address.is_loopback or (private and not address.is_global and not address.is_unspecified)
 
 
 def shown_url(url: str) -> str:
