@@ -338,7 +338,7 @@ LIFE = textwrap.dedent("""
     import sys
     from ots_config.credentials.providers.keyring import Keychain, KeyringProvider
     from ots_config.credentials.credentials import Credentials
-    from ots_config.errors import CredentialsUnavailable
+    from ots_config.errors import CredentialsRefused
 
     keychain = Keychain(timeout=20)
     backend = keychain.backend()
@@ -346,8 +346,10 @@ LIFE = textwrap.dedent("""
     provider = KeyringProvider("work", keychain=keychain)
     try:
         provider.fetch_credentials()
-    except CredentialsUnavailable as error:
+    except CredentialsRefused as error:
         assert "has no entry work" in str(error), error
+    else:
+        raise SystemExit("an entry that is not there was found")
     keychain.store(Credentials("LTAI5tFirst", "first secret # % ü"), "work")
     assert provider.fetch_credentials().get_access_key_secret() == "first secret # % ü"
     token = "t" * 3000
@@ -377,7 +379,7 @@ LIFE = textwrap.dedent("""
     assert keychain.list() == []
     try:
         provider.fetch_credentials()
-    except CredentialsUnavailable:
+    except CredentialsRefused:
         print("lived")
 """)
 
