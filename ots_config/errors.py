@@ -133,7 +133,7 @@ class SettingsProblem:
         return f"{self.field}: {self.reason} (from {self.origin}). {self.hint}"
 
 
-class SettingsError(OTSConfigError, ValueError):
+class SettingsError(OTSConfigError, ValueError):  # pyright: ignore[reportIncompatibleVariableOverride] - of args
     """The settings cannot be used.
 
     Attributes:

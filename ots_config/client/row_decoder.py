@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 
 from ots_config import sdk
 from ots_config.plainbuffer import Marker, decode_row, decode_rows
-from ots_config.shown_text import printable
 
 # The columns of the key as (name, value), the others as (name, value, timestamp).
 _Columns: TypeAlias = tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]
@@ -168,7 +167,7 @@ class RowDecoder(tablestore.decoder.OTSProtoBufferDecoder):  # type: ignore[misc
             key, columns = self._row(row.row) if row.row else (None, None)
             return True, None, None, _units(row.consumed), key, columns
         units = _units(row.consumed) if row.HasField("consumed") else None
-        return False, printable(row.error.code, 100), printable(row.error.message), units, None, None
+        return False, row.error.code, row.error.message, units, None, None
 
 
 def _units(consumed: Any) -> Any:

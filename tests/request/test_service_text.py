@@ -2,18 +2,23 @@
 
 import json
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from ots_config.client.batch import BatchState
+from ots_config.client.bulk.scheduler import RowBatch
 from ots_config.client.codec import read_error, undecodable
-from ots_config.client.row_decoder import RowDecoder
 from ots_config.credentials.credentials import Credentials
 from ots_config.request.attempt import Authenticator
 from ots_config.request.http_parser import HTTPResponse
+from ots_config.request.io import run_sync
 from ots_config.request.operations import OPERATIONS
+from ots_config.request.retry_policy import NoRetryPolicy
 from ots_config.request.signing import Signer
 from ots_config.sdk import pb2 as _pb2
+from ots_config.sdk import tablestore
 from ots_config.shown_text import printable
 
 pb2: Any = _pb2
@@ -72,10 +77,17 @@ def test_request_ids_and_reasons_are_checked() -> None:
 
 
 def test_errors_of_rows_are_cleaned() -> None:
-    """Code and message of a failed row in a batch are printable too."""
-    batch = pb2.BatchWriteRowResponse()
-    row = batch.tables.add(table_name="t").rows.add(is_ok=False)
-    row.error.code, row.error.message = "OTS\x1bBusy", "bad\nline"
-    result = RowDecoder("utf8").decode_response("BatchWriteRow", batch.SerializeToString(), "rid")[0]
-    item = result["t"][0]
-    assert (item.error_code, item.error_message) == ("OTS\ufffdBusy", "bad line")
+    """Code and message of a failed row are printable in the result of a batch and in a bulk write's error."""
+
+    async def never_asked(_: str) -> bool:
+        raise AssertionError
+
+    request = tablestore.BatchWriteRowRequest()
+    put = tablestore.PutRowItem(tablestore.Row([("id", 1)], [("n", 1)]), None)
+    request.add(tablestore.TableInBatchWriteRowItem("t", [put]))
+    item: Any = SimpleNamespace(is_ok=False, error_code="OTS\x1bBusy", error_message="bad\nline")
+    batch = BatchState("BatchWriteRow", request, {"t": [item]})
+    bulk: Any = RowBatch(1, [], [SimpleNamespace(**vars(item))]).row_errors()[0]
+    run_sync(batch.rows_to_retry(NoRetryPolicy(), 0, never_asked))
+    for code, message in ((item.error_code, item.error_message), (bulk.code, bulk.message)):
+        assert (code, message) == ("OTS\ufffdBusy", "bad line")
