@@ -8,7 +8,7 @@
     └── RequestError                   one operation failed
         ├── RequestInvalid             the arguments cannot be encoded; nothing was sent
         ├── ConnectFailed              the request never reached the server
-        │   └── UntrustedServer        its certificate is not trusted: trying again does not help
+        │   └── UntrustedServer        its certificate is not trusted, or it has none: trying again does not help
         ├── ResponseLost               it was sent, and no whole response came back
         ├── ResponseInvalid            a response came that is not the service's own
         └── ServiceError               the service responded with an error code
@@ -303,7 +303,7 @@ class ConnectFailed(RequestError):
 
 
 class UntrustedServer(ConnectFailed):
-    """The server's certificate is not trusted; trying again does not help."""
+    """The server's certificate is not trusted, or it does not speak TLS; trying again does not help."""
 
     code = "server-untrusted"
     hint = "If the server is yours, name its authority with ca_bundle."

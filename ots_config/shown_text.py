@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
+is_code = re.compile(r"[A-Za-z0-9._-]{1,100}").fullmatch
+"""Matches a text that has the form of an error code."""
+is_request_id = re.compile(r"[A-Za-z0-9._:-]{1,100}").fullmatch
+"""Matches a text that has the form of a request id."""
+
 _MAX_TEXT = 2000
 
 

@@ -20,6 +20,7 @@ from ots_config.request.operations import Operation
 from ots_config.request.retry_decision import LONG_WAITS, MAY_HAVE_HAPPENED, asks_retry, classify
 from ots_config.request.retry_policy import RetryPolicy
 from ots_config.sdk import as_sdk_error
+from ots_config.shown_text import printable
 
 BATCH_OPERATIONS = frozenset({"BatchGetRow", "BatchWriteRow"})
 
@@ -119,7 +120,8 @@ class BatchState:
 
     def _retryable_error(self, table: str, index: int, item: Any) -> ServiceError | None:
         """Return a failed row's error, None if the row may have happened and is not safe to repeat."""
-        error = ServiceError(200, item.error_code, item.error_message or "", operation=self._api_name)
+        item.error_code, item.error_message = printable(item.error_code, 100), printable(item.error_message or "")
+        error = ServiceError(200, item.error_code, item.error_message, operation=self._api_name)
         error.reads = self._reads
         error.repeatable = self._reads or self._repeatable(table, index) is not Repeatable.NO
         uncertain = classify(error) in MAY_HAVE_HAPPENED

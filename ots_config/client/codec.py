@@ -9,6 +9,7 @@ from ots_config.errors import OTSConfigError, RequestInvalid, ResponseInvalid
 from ots_config.request.http_parser import HTTPResponse
 from ots_config.request.operations import OPERATIONS, Operation
 from ots_config.sdk import as_sdk_error, pb2
+from ots_config.shown_text import is_code, is_request_id, printable
 
 
 class Codec:
@@ -76,15 +77,16 @@ def read_error(body: bytes) -> tuple[str, str] | None:
     if body[:1] == b"{":
         try:
             error = json.loads(body)
-            return str(error["code"]), str(error.get("message", ""))
-        except (ValueError, KeyError, TypeError):
+            code, text = error["code"], error.get("message", "")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
+        return (code, printable(str(text))) if isinstance(code, str) and is_code(code) else None
     message = pb2.Error()  # pyright: ignore[reportAttributeAccessIssue] - its classes are made when it is loaded
     try:
         message.ParseFromString(body)
     except Exception:  # noqa: BLE001 - protobuf's implementations raise different types
         return None
-    return (message.code, message.message) if message.code.isalnum() and message.code.isascii() else None
+    return (message.code, printable(message.message)) if is_code(message.code) else None
 
 
 def undecodable(api_name: str, response: HTTPResponse) -> OTSConfigError:
@@ -92,7 +94,8 @@ def undecodable(api_name: str, response: HTTPResponse) -> OTSConfigError:
     error = ResponseInvalid(
         "the answer is the service's, but the SDK cannot decode it", operation=api_name, http_status=response.status
     )
-    error.request_id = response.headers.get("x-ots-requestid", "")
+    request_id = response.headers.get("x-ots-requestid", "")
+    error.request_id = request_id if is_request_id(request_id) else ""
     return as_sdk_error(error)
 
 

@@ -58,6 +58,7 @@ class _PagedScan:
         self._partial_row: Any = None  # a row so wide that a page ended within it
         self._token: Any = None
         self._read_to_end = False
+        self._is_running = False
 
     @property
     def done(self) -> bool:
@@ -80,7 +81,22 @@ class _PagedScan:
         return f"<{type(self).__name__} of {self._table}{', done' if self.done else ''}>"
 
     async def _next_row(self) -> Any:
-        """Return the next row, None if there is none."""
+        """Return the next row, None if there is none.
+
+        Raises:
+            ValueError: If another thread or task is reading it, as of a generator.
+        """
+        if self._is_running:
+            raise ValueError(f"{type(self).__name__} is already executing: threads or tasks cannot share one")
+        # No call stands between the question, this line and the next: neither another thread nor an interruption does.
+        self._is_running = True
+        try:
+            return await self._read_row()
+        finally:
+            self._is_running = False
+
+    async def _read_row(self) -> Any:
+        """Return the next row, None if there is none, while no other thread or task does."""
         while not (self._rows or self._read_to_end or self._remaining == 0):
             try:
                 if self._next is None or self._end is None:

@@ -37,7 +37,7 @@ from ots_config.request.connection import system_text
 from ots_config.request.deadline import NEVER, Deadline
 from ots_config.request.http_parser import MAX_BODY, HTTPResponse
 from ots_config.request.pool import MAX_AGE
-from ots_config.request.tls import tls_context
+from ots_config.request.tls import not_tls, tls_context
 
 _UNTIMED = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)  # Request has a clock
 
@@ -337,7 +337,9 @@ class AsyncTransport:
             case aiohttp.ClientConnectorDNSError():
                 return ConnectFailed(f"the host name {error.host} cannot be resolved: {_error_text(error)}")
             case aiohttp.ClientConnectorSSLError():
-                return ConnectFailed(f"the TLS handshake with {self._where} failed: {_error_text(error)}")
+                return not_tls(error.os_error, self._where) or ConnectFailed(
+                    f"the TLS handshake with {self._where} failed: {_error_text(error)}"
+                )
             case aiohttp.ClientProxyConnectionError():
                 return ConnectFailed(f"no connection to the proxy {error.host}:{error.port}: {_error_text(error)}")
             case aiohttp.ClientHttpProxyError():

@@ -11,6 +11,7 @@ from ots_config.http_headers import ots_date_offset, retry_after_seconds
 from ots_config.request.operations import Operation
 from ots_config.request.retry_decision import FailureKind, classify_code
 from ots_config.request.signing import MAX_SKEW, SignedHeaders, Signer, SigningKey, verify_response
+from ots_config.shown_text import is_request_id, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,11 +90,13 @@ class Authenticator:
         """Return the error for a response that is no success."""
         status, headers, now = response.status, response.headers, time.time()
         request_id = headers.get("x-ots-requestid", "")
+        if not is_request_id(request_id):
+            request_id = ""
         retry_after = retry_after_seconds(headers["retry-after"], now) if "retry-after" in headers else None
         read = self._read_error(response.body)
         if read is None:
             return ResponseInvalid(
-                f"HTTP {status} {response.reason}: the response is not the service's own",
+                f"HTTP {status} {printable(response.reason, 100)}: the response is not the service's own",
                 http_status=status,
                 request_id=request_id,
                 retry_after=retry_after,

@@ -15,6 +15,7 @@ from ots_config.errors import OTSConfigError, RequestError, without_frames
 from ots_config.request.deadline import Deadline
 from ots_config.request.retry_decision import CallState, NextStep, add_policy_failure
 from ots_config.request.retry_policy import RetryEvent, RetryPolicy
+from ots_config.shown_text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -224,4 +225,4 @@ class Caller:
 
 
 def _shown(response: HTTPResponse) -> str:
-    return f"HTTP {response.status}, request id {response.headers['x-ots-requestid']}"
+    return f"HTTP {response.status}, request id {printable(response.headers['x-ots-requestid'], 100)}"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ots_config.errors import ConnectFailed, RequestInvalid, ResponseInvalid, ResponseLost, UntrustedServer
 from ots_config.request.deadline import NEVER, Deadline
 from ots_config.request.http_parser import HTTPResponse, ResponseParser
+from ots_config.request.tls import not_tls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,7 +141,10 @@ class Connection:
             ) from None
         except OSError as error:
             plain.close()
-            raise ConnectFailed(f"the TLS handshake with {where} failed: {system_text(error)}") from None
+            failure = not_tls(error, where) or ConnectFailed(
+                f"the TLS handshake with {where} failed: {system_text(error)}"
+            )
+            raise failure from None
         if hasattr(select, "poll"):
             self._poll = select.poll()
             self._poll.register(self._socket, select.POLLIN)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import certifi
 
-from ots_config.errors import RequestInvalid
+from ots_config.errors import RequestInvalid, UntrustedServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +29,26 @@ def check_openssl(version: tuple[int, int, int, int, int] = ssl.OPENSSL_VERSION_
     return None
 
 
+_NOT_TLS = frozenset(
+    {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
+)
+"""What OpenSSL reports, by its version, when the first bytes from the other end are no TLS."""
+
+
+def not_tls(error: BaseException, where: str) -> UntrustedServer | None:
+    """Return the error for a server that answers a TLS handshake in plain text; None if the handshake failed otherwise.
+
+    Args:
+        error: What the handshake raised.
+        where: The server, ``host:port``.
+    """
+    if not isinstance(error, ssl.SSLError) or error.reason not in _NOT_TLS:
+        return None
+    failure = UntrustedServer(f"{where} does not speak TLS: it is a port for http, and the endpoint says https")
+    failure.hint = "Name the server's port for https, or, for a server of your own, an endpoint with http."
+    return failure
+
+
 def tls_context(ca_bundle: Path | str | None = None, minimum_version: str = "TLSv1.2") -> ssl.SSLContext:
     """Return a context that checks certificates and host names.
 
@@ -39,5 +59,6 @@ def tls_context(ca_bundle: Path | str | None = None, minimum_version: str = "TLS
     # Not create_default_context(): that one also obeys SSLKEYLOGFILE and trusts the system's authorities.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3 if minimum_version == "TLSv1.3" else ssl.TLSVersion.TLSv1_2
+    context.hostname_checks_common_name = False  # a name in the subject was never checked by an authority as one
     context.load_verify_locations(ca_bundle or certifi.where())
     return context

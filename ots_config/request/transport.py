@@ -35,7 +35,7 @@ from ots_config.request.connection import request_head
 from ots_config.request.deadline import NEVER, Deadline
 from ots_config.request.http_parser import HTTPResponse
 from ots_config.request.pool import ConnectionPool, PoolStatus
-from ots_config.request.tls import tls_context
+from ots_config.request.tls import not_tls, tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -284,7 +284,8 @@ def _translate(error: Exception) -> RequestError:  # noqa: PLR0911 - a table, a 
         return ConnectFailed(f"no connection: {_named(causes)}")
     if any(frame.f_code.co_name == "do_handshake" for cause in causes for frame, _ in walk_tb(cause.__traceback__)):
         # Only then: TLS may also break when the request is out, and urllib3 has one error for both.
-        return ConnectFailed(f"the TLS handshake failed: {_named(causes)}")
+        plain_text = next(filter(None, (not_tls(cause, "the server") for cause in causes)), None)
+        return plain_text or ConnectFailed(f"the TLS handshake failed: {_named(causes)}")
     if isinstance(
         error,
         requests.exceptions.InvalidURL

@@ -18,6 +18,7 @@ from ots_config.client.bulk.report import BulkLimits, BulkReport, FailedRow
 from ots_config.errors import OTSConfigError, RequestError, ResponseLost, ServiceError
 from ots_config.request.idempotency import Repeatable, item_repeatable
 from ots_config.request.retry_decision import MAY_HAVE_HAPPENED, FailureKind, classify
+from ots_config.shown_text import printable
 
 _WHOLE_BATCH_CODES = frozenset({"OTSParameterInvalid", "OTSRequestBodyTooLarge"})
 """Codes with which the service refuses a whole batch, though one row alone may be wrong."""
@@ -348,7 +349,8 @@ class Scheduler:
 
 
 def _item_error(item: Any) -> ServiceError:
-    error = ServiceError(200, item.error_code, item.error_message or "", operation="BatchWriteRow")
+    code, message = printable(item.error_code, 100), printable(item.error_message or "")
+    error = ServiceError(200, code, message, operation="BatchWriteRow")
     error.may_have_happened = classify(error) in MAY_HAVE_HAPPENED
     return error
 
