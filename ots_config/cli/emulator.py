@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ots_config.cli.output import Output
+
 _DESCRIPTION = """\
 Serve Tablestore in memory, with STS, the ECS metadata service and a credentials URI on the same port. The
 first line of the output tells where; with --tls the next one tells the file of the authority to trust.
@@ -84,7 +86,7 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run, parser=parser)
 
 
-def run(given: argparse.Namespace) -> int:
+def run(given: argparse.Namespace, _: Output) -> int:
     """Serve until stopped and return the exit code."""
     if given.key is not None and given.certificate is None:
         given.parser.error("--key goes with --certificate")
