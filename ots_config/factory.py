@@ -204,7 +204,7 @@ def create_provider(
 def chain_and_provider(
     settings: OTSSettings, *, fetch: Fetch | None = None
 ) -> tuple[ChainProvider, ChainProvider | RefreshingProvider]:
-    """Return the chain of sources, and the provider that assumes the settings' roles with it; see ``create_provider``."""
+    """Return the chain of sources, and the provider that assumes the settings' roles with it, if any."""
     fetch = Fetcher(proxies=settings.proxies) if fetch is None else fetch
     options = _options(settings)
     chain = default_chain(options, fetch)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from ots_config.cli import completion, credentials, doctor, emulator, keychain, ping, settings, start, tables
 from ots_config.cli.output import Output, OutputLost, abandon_stdout, prepare_streams
@@ -28,12 +29,21 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from ots_config import __version__
 
-        parser.exit(message=f"ots-config {__version__}\n")
+        print(f"ots-config {__version__}")  # noqa: T201
+        parser.exit()
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose help fails where it cannot be written; the inherited one loses it in silence."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message:
+            (file or sys.stderr).write(message)
 
 
 def command_line() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="ots-config",
         description="Work with Alibaba Cloud Tablestore: settings, credentials, tables, and an emulator.",
         epilog=_EXAMPLES,
@@ -71,14 +81,18 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         given = command_line().parse_args(arguments)
     except SystemExit as end:
-        output.flush()  # after --help, too, the output may be gone
+        output.flush()
         return end.code if isinstance(end.code, int) else 2
+    except OSError as error:  # the help cannot be written
+        raise OutputLost(error.strerror) from None
     output = Output(as_json=getattr(given, "json", False))
     try:
         code: int = given.run(given, output)
         output.flush()
     except (OutputLost, KeyboardInterrupt):
         raise
+    except SystemExit as end:  # arguments that do not go together
+        return end.code if isinstance(end.code, int) else 2
     except OTSConfigError as error:
         output.failure(error)
         return 1

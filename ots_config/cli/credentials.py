@@ -36,7 +36,7 @@ def add_parser(commands: Any) -> None:
         commands,
         "export",
         "Print the keys for other tools. It is the only command that prints a secret.",
-        'eval "$(ots-config export --format env)"\n' "ots-config export --format process  # for aliyun's External mode",
+        'eval "$(ots-config export --format env)"\nots-config export --format process',
     )
     parser.add_argument(
         "--format",

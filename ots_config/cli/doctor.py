@@ -213,6 +213,7 @@ def _latency(seconds: float) -> Finding:
     return Finding("latency", "warning", text, "Use an endpoint of this machine's region, or of its VPC.")
 
 
+_LASTING = "`ots-config ping` shows whether that lasts."
 _REFUSALS = (
     ("does not exist", "Check the AccessKey ID; if it is temporary, check its token, and whether it has expired."),
     ("disabled", "Enable this AccessKey in the RAM console, or use another."),
@@ -229,5 +230,5 @@ def _refused(error: RequestError, settings: OTSSettings) -> Finding:
     if error.code == "OTSNoPermissionAccess":
         hint = "Grant this identity ots:ListTable (the policy AliyunOTSReadOnlyAccess has it), or use another."
         return Finding("permission", "failure", text, hint)
-    hint = next((each for word, each in _REFUSALS if word in message), error.hint)
+    hint = next((each for word, each in _REFUSALS if word in message), error.hint or _LASTING)
     return Finding("signature", "failure", text, hint.format(region=settings.region or "none is set"))

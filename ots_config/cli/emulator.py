@@ -16,10 +16,15 @@ from typing import Any
 from ots_config.cli.output import Output
 
 _DESCRIPTION = """\
-Serve Tablestore in memory, with STS, the ECS metadata service and a credentials URI on the same port. The
-first line of the output tells where; with --tls the next one tells the file of the authority to trust.
-It serves until SIGINT or SIGTERM."""
-_MEBIBYTE = 1024 * 1024
+Serve Tablestore in memory, with STS, the ECS metadata service and a credentials
+URI on the same port. The first line of the output has the address; with --tls the
+next one names the file of the authority to trust. It serves until SIGINT or
+SIGTERM."""
+_EXAMPLES = """\
+examples:
+  ots-config emulator --port 0
+  ots-config emulator --tls --instance orders --instance users
+"""
 
 
 class _Help(argparse.Action):
@@ -33,9 +38,11 @@ class _Help(argparse.Action):
         from ots_config.emulator.tablestore.service import IMPLEMENTED
 
         def lines(names: Sequence[str]) -> str:
-            return textwrap.fill(", ".join(names), 96, initial_indent="  ", subsequent_indent="  ")
+            return textwrap.fill(", ".join(names), 78, initial_indent="  ", subsequent_indent="  ")
 
-        parser.epilog = f"operations of Tablestore:\n{lines(IMPLEMENTED)}\nactions of the STS:\n{lines(ACTIONS)}"
+        parser.epilog = (
+            f"{_EXAMPLES}\noperations of Tablestore:\n{lines(IMPLEMENTED)}\nactions of the STS:\n{lines(ACTIONS)}"
+        )
         parser.print_help()
         parser.exit()
 

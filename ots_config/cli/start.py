@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,8 +150,15 @@ def _text_of(path: Path) -> str:
 
 
 def _env_text(values: dict[str, str]) -> str:
-    lines = [f"OTS_{name.upper()}={shlex.quote(value)}" for name, value in values.items()]
+    lines = [f"OTS_{name.upper()}={_quoted(value)}" for name, value in values.items()]
     return "\n".join(["# Settings of a Tablestore client: `ots-config settings` explains them.", *lines, ""])
+
+
+def _quoted(value: str) -> str:
+    """Return a value as env files have it: in single quotes, unless nothing in it is special."""
+    if re.fullmatch(r"[A-Za-z0-9_./:@%+=,-]+", value):
+        return value
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _profile_text(path: Path, name: str, values: dict[str, str]) -> str:

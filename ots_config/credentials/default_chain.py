@@ -90,7 +90,7 @@ class ChainOptions:
 
 
 def default_provider(options: ChainOptions, fetch: Fetch) -> ChainProvider | RefreshingProvider:
-    """Return the chain of every source, or the role that is assumed with it; see ``default_chain`` and ``with_roles``."""
+    """Return the chain of every source, or the role assumed with it; see ``default_chain`` and ``with_roles``."""
     return with_roles(default_chain(options, fetch), options, fetch)
 
 
