@@ -65,6 +65,8 @@ def columns_of(line: str) -> int:
 @pytest.mark.parametrize("columns", [80, 50])
 def test_values_are_complete_within_the_columns(columns: int, rich: bool) -> None:
     """No line is wider than the terminal, and no value is cut: without its line breaks every long value is whole."""
+    if rich:
+        pytest.importorskip("rich")
     code, text = on_terminal(columns, rich=rich, **LONG)
     assert code == 0, text
     assert "ListTable took" in text
