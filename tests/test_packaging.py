@@ -23,7 +23,7 @@ IMPORTED_AS = {
 }
 """Distributions by the name of their module, where the two differ."""
 OPTIONAL = {"cryptography", "pytest", "rich", "secretstorage", "shtab"}
-"""Imported only where it is installed: the emulator's TLS, the pytest plugin, colours, completion, keyring's own on Linux."""
+"""Imported only where installed: the emulator's TLS, the pytest plugin, colours, completion, keyring's own on Linux."""
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-class _Parser(argparse.ArgumentParser):
+class _CommandParser(argparse.ArgumentParser):
     """A parser whose help fails where it cannot be written; the inherited one loses it in silence."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
@@ -43,7 +43,7 @@ class _Parser(argparse.ArgumentParser):
 
 def command_line() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    parser = _Parser(
+    parser = _CommandParser(
         prog="ots-config",
         description="Work with Alibaba Cloud Tablestore: settings, credentials, tables, and an emulator.",
         epilog=_EXAMPLES,
