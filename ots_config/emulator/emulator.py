@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ots_config.emulator.cloud.metadata import LIFETIME, ROLE
 from ots_config.emulator.cloud.sts import credentials
-from ots_config.emulator.http import HTTPServer, ServerLimits
+from ots_config.emulator.http import HTTPServer
+from ots_config.emulator.limits import ServerLimits
 from ots_config.emulator.server import EmulatorServer
 from ots_config.emulator.tablestore.errors import MessageStyle
 
@@ -95,6 +96,7 @@ class Emulator:
             require_transaction_flag=require_transaction_flag,
             limit_throughput_changes=limit_throughput_changes,
             metadata_v1=metadata_v1,
+            host=host,
         )
 
     # --- running ----------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from ots_config.emulator.tablestore.compression import decompress
 from ots_config.emulator.tablestore.errors import WORDINGS, MessageStyle, TablestoreError
 from ots_config.emulator.tablestore.model import Instance
 from ots_config.emulator.tablestore.service import execute
+from ots_config.emulator.web_pages import from_browser, refusal
 
 _MAX_NAME = 200
 
@@ -62,6 +63,7 @@ class EmulatorServer:
         require_transaction_flag: Whether only tables created with local transactions enabled have them.
         limit_throughput_changes: Whether reserved throughput can be changed only once in two minutes.
         metadata_v1: Whether the metadata service answers requests without a token.
+        host: The host listened on, the only name besides localhost by which a browser may reach unsigned services.
         clock: The time of day.
 
     Attributes:
@@ -81,9 +83,11 @@ class EmulatorServer:
         require_transaction_flag: bool = False,
         limit_throughput_changes: bool = False,
         metadata_v1: bool = True,
+        host: str = "",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.clock = clock
+        self._host = host
         self.keys = AccessKeys()
         self.keys.add(access_key_id, access_key_secret)
         self.faults = Faults()
@@ -138,7 +142,7 @@ class EmulatorServer:
         if path == "/":
             return self._respond_sts(request)
         if path.startswith("/_emulator/"):
-            return self._control.respond(request)
+            return self._control.respond(request, refusal(request, self._host))
         if path == "/credentials":
             return self._respond_plain(request, "uri", self._metadata.credentials_uri)
         if path.startswith("/latest/"):
@@ -202,6 +206,8 @@ class EmulatorServer:
         call = read_call(request)
 
         def perform(_: Fault | None, skew: float) -> _Outcome:
+            if from_browser(request) and (why := refusal(request, self._host)):
+                return _Outcome(text_response(403, why + "\n"), None, applied=False)
             now = self.clock() + skew
             try:
                 return _Outcome(self.sts.respond(request, call, now, skew), None, applied=True)
@@ -222,6 +228,8 @@ class EmulatorServer:
         respond: Callable[[EmulatorRequest, float, float], EmulatorResponse],
     ) -> Response:
         def perform(_: Fault | None, skew: float) -> _Outcome:
+            if why := refusal(request, self._host):
+                return _Outcome(text_response(403, why + "\n"), None, applied=False)
             if request.unread:
                 return _Outcome(text_response(request.unread, "The body was not read.\n"), None, applied=False)
             response = respond(request, self.clock(), skew)
@@ -268,11 +276,16 @@ class EmulatorServer:
             LogEntry(
                 subject.operation[:_MAX_NAME],
                 time.time(),
-                subject.access_key_id,
+                _short(subject.access_key_id),
                 self.log.hash_token(subject.token),
-                subject.x_ots_date,
+                _short(subject.x_ots_date),
                 outcome.response.status or None,
                 outcome.code,
                 outcome.applied,
             )
         )
+
+
+def _short(text: str | None) -> str | None:
+    """Return what the log keeps of a text, which is as long as its sender wants."""
+    return None if text is None else text[:_MAX_NAME]
