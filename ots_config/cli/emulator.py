@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
+import shlex
 import signal
 import sys
+import tempfile
 import textwrap
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +21,19 @@ from ots_config.cli.output import Output
 _DESCRIPTION = """\
 Serve Tablestore in memory, with STS, the ECS metadata service and a credentials
 URI on the same port. The first line of the output has the address; with --tls the
-next one names the file of the authority to trust. It serves until SIGINT or
-SIGTERM."""
+next one names the file of the authority to trust. Then come the variables of a
+program that uses it, ready to be pasted into a shell, and a line for each request.
+It serves until SIGINT or SIGTERM."""
 _EXAMPLES = """\
 examples:
-  ots-config emulator --port 0
+  ots-config emulator --port 0 --write-env emulator.env
   ots-config emulator --tls --instance orders --instance users
 """
+_OPEN_FILES = 4096
+
+
+class _NotWritten(Exception):
+    """The file of variables cannot be written; the message says why."""
 
 
 class _Help(argparse.Action):
@@ -90,6 +99,8 @@ def add_parser(commands: Any) -> None:
         metavar="SECONDS",
         help="close connections that are silent for so long (%(default)g)",
     )
+    add("--quiet", action="store_true", help="print no line for each request")
+    add("--write-env", type=Path, metavar="FILE", help="write the variables to this env file, for its owner only")
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -99,6 +110,9 @@ def run(given: argparse.Namespace, _: Output) -> int:
         given.parser.error("--key goes with --certificate")
     try:
         _serve(given)
+    except _NotWritten as error:
+        print(f"ots-config emulator: {error}", file=sys.stderr)  # noqa: T201
+        return 1
     except (OSError, ModuleNotFoundError) as error:
         print(f"ots-config emulator: {_sentence(given, error)}", file=sys.stderr)  # noqa: T201
         return 1
@@ -106,8 +120,10 @@ def run(given: argparse.Namespace, _: Output) -> int:
 
 
 def _serve(given: argparse.Namespace) -> None:
+    from ots_config.cli.request_printer import RequestPrinter
     from ots_config.emulator import Emulator, ServerLimits
 
+    _allow_connections()
     emulator = Emulator(
         host=given.host,
         port=given.port,
@@ -127,8 +143,34 @@ def _serve(given: argparse.Namespace) -> None:
         print(f"listening on {emulator.endpoint}", flush=True)  # noqa: T201
         if given.tls and given.certificate is None:
             print(f"CA bundle: {emulator.ca_bundle}", flush=True)  # noqa: T201
-        while not stopped.wait(1.0):  # a wait without end cannot be interrupted on Windows
-            pass
+        variables = emulator.environment_for(emulator.instance_name)
+        if given.write_env is not None:
+            try:
+                _write_env(given.write_env, variables)
+            except OSError as error:
+                raise _NotWritten(f"{given.write_env} cannot be written: {error.strerror}") from None
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+        print(*lines, sep="\n", flush=True)  # noqa: T201
+        with nullcontext() if given.quiet else RequestPrinter(emulator, sys.stdout.fileno()):
+            while not stopped.wait(1.0):  # a wait without end cannot be interrupted on Windows
+                pass
+
+
+def _write_env(path: Path, variables: Mapping[str, str]) -> None:
+    """Write variables to a file that only its owner can read, and that is never seen half-written.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    text = "".join(f"{name}={value}\n" for name, value in variables.items())
+    descriptor, written = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # with mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(written).replace(path)
+    except BaseException:
+        Path(written).unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
@@ -147,6 +189,18 @@ def _stop_signals() -> Iterator[threading.Event]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def _allow_connections() -> None:
+    """Raise this process's limit of open files, which is 1024 on many systems, to what the emulator may need."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft not in (resource.RLIM_INFINITY, hard) and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _sentence(given: argparse.Namespace, error: OSError | ModuleNotFoundError) -> str:

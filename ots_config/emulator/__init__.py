@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ots_config.emulator.emulator import Emulator as Emulator
-    from ots_config.emulator.http import ServerLimits as ServerLimits
+    from ots_config.emulator.limits import ServerLimits as ServerLimits
 
 __all__ = ["Emulator", "ServerLimits"]
 
@@ -18,7 +18,7 @@ def __getattr__(name: str) -> Any:
 
         return Emulator
     if name == "ServerLimits":
-        from ots_config.emulator.http import ServerLimits
+        from ots_config.emulator.limits import ServerLimits
 
         return ServerLimits
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,6 +16,11 @@ from ots_config.emulator.request_log import RequestLog
 
 _PREFIX = "/_emulator/"
 _MAX_LIFETIME = 43_200
+_FOR_BROWSERS = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 class ControlSurface:
@@ -50,10 +55,12 @@ class ControlSurface:
             "reset": {"POST": self._reset},
         }
 
-    def respond(self, request: EmulatorRequest) -> EmulatorResponse:
-        """Respond to a request; an invalid order changes nothing."""
+    def respond(self, request: EmulatorRequest, refusal: str) -> EmulatorResponse:
+        """Respond to a request, unless there is a refusal; an invalid order changes nothing."""
         if not _is_local(request.peer):
-            return _json(403, {"error": "the control surface is for this machine only"})
+            refusal = "the control surface is for this machine only"
+        if refusal:
+            return _json(403, {"error": refusal})
         methods = self._actions.get(request.path.removeprefix(_PREFIX))
         if methods is None:
             return _json(404, {"error": f"there is no {request.path}; there are {', '.join(self._actions)}"})
@@ -149,4 +156,6 @@ def _text(order: Mapping[str, Any], name: str) -> str:
 
 
 def _json(status: int, body: Any) -> EmulatorResponse:
-    return EmulatorResponse(status, {"Content-Type": "application/json"}, json.dumps(body).encode() + b"\n")
+    return EmulatorResponse(
+        status, {"Content-Type": "application/json", **_FOR_BROWSERS}, json.dumps(body).encode() + b"\n"
+    )

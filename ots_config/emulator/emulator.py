@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ots_config.emulator.cloud.metadata import LIFETIME, ROLE
 from ots_config.emulator.cloud.sts import credentials
-from ots_config.emulator.http import HTTPServer, ServerLimits
+from ots_config.emulator.http import HTTPServer
+from ots_config.emulator.limits import ServerLimits
 from ots_config.emulator.server import EmulatorServer
 from ots_config.emulator.tablestore.errors import MessageStyle
 
 if TYPE_CHECKING:
     import ssl
 
+    from ots_config.emulator.request_log import LogEntry
     from ots_config.settings import OTSSettings
 
 _T = TypeVar("_T")
@@ -95,6 +97,7 @@ class Emulator:
             require_transaction_flag=require_transaction_flag,
             limit_throughput_changes=limit_throughput_changes,
             metadata_v1=metadata_v1,
+            host=host,
         )
 
     # --- running ----------------------------------------------------------------------------------------------
@@ -231,8 +234,28 @@ class Emulator:
             "instance_name": instance,
             "access_key_id": self.access_key_id,
             "access_key_secret": self.access_key_secret,
+            "sts_endpoint": self.endpoint,
+            "ecs_endpoint": self.endpoint,
         }
         return OTSSettings.explicit(**{**given, **others})
+
+    def environment_for(self, instance: str) -> dict[str, str]:
+        """Return the environment variables of an application that shall use the emulator.
+
+        Args:
+            instance: The name of the instance.
+        """
+        variables = {
+            "OTS_ENDPOINT": self.endpoint,
+            "OTS_INSTANCE_NAME": instance,
+            "OTS_ACCESS_KEY_ID": self.access_key_id,
+            "OTS_ACCESS_KEY_SECRET": self.access_key_secret,
+            "OTS_STS_ENDPOINT": self.endpoint,
+            "OTS_ECS_ENDPOINT": self.endpoint,
+        }
+        if self._bundle is not None:
+            variables["OTS_TLS__CA_BUNDLE"] = str(self._bundle)
+        return variables
 
     # --- control ----------------------------------------------------------------------------------------------
 
@@ -271,9 +294,25 @@ class Emulator:
         """Return an entry for each request since the start or the last ``clear_log``, oldest first."""
         return self._call(self.server.log.entries)
 
+    def requests(self) -> list[LogEntry]:
+        """Return the entries of ``log`` with everything that is known: table, duration, fault, number of the call."""
+        return self._call(self.server.log.newest)
+
     def clear_log(self) -> None:
         """Clear the log."""
         self._call(self.server.log.clear)
+
+    def watch(self, watcher: Callable[[LogEntry], None]) -> None:
+        """Call a function with the log's entry of each request from now on; it runs in the server's thread."""
+        self._call(self.server.log.watchers.append, watcher)
+
+    def unwatch(self, watcher: Callable[[LogEntry], None]) -> None:
+        """Call a function of ``watch`` no more."""
+
+        def remove() -> None:
+            self.server.log.watchers[:] = [other for other in self.server.log.watchers if other != watcher]
+
+        self._call(remove)
 
     def sts(self, *, lifetime: float | None = None, reject: str | None = None) -> None:
         """Change how the STS responds from now on.

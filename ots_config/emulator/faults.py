@@ -36,6 +36,7 @@ KINDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = MappingPro
 _COMMON = ("operation", "kind", "rate", "count", "seed")
 _SIGNED_ONLY = frozenset({"corrupt_signature", "corrupt_md5", "rows"})
 _MAX_DELAY = 3600.0
+_MAX_FAULTS = 1000
 
 
 class OrderInvalid(ValueError):
@@ -131,6 +132,8 @@ class Faults:
             OrderInvalid: If the order is invalid.
         """
         fault = read_order(order)
+        if len(self._faults) >= _MAX_FAULTS:
+            raise OrderInvalid(f"there are {_MAX_FAULTS} faults already; remove them first")
         self._faults.append(fault)
         return fault
 

@@ -1,8 +1,8 @@
 """HTTP on aiohttp's low-level server: from sockets to `EmulatorRequest`, and from `EmulatorResponse` back.
 
-aiohttp parses, keeps connections alive and writes responses. Added here is what it does not do: a time limit for a head
-and for each part of a body, ``Expect``, clients that end their side before they have read, responses that are cut or
-reset on purpose, and closing everything at once.
+aiohttp parses, keeps connections alive and writes responses. Added here is what it does not do: limits of time and
+memory for bodies, a limit of connections, ``Expect``, responses that are cut or reset on purpose or go on without end,
+and closing everything at once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import ssl
 import weakref
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from contextlib import aclosing
 from email.utils import formatdate
 from functools import lru_cache
 from socket import socket
@@ -23,115 +23,17 @@ from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from ots_config.emulator import sockets
+from ots_config.emulator.connection import ServerConnection
+from ots_config.emulator.limits import ServerLimits
 from ots_config.emulator.messages import EmulatorRequest, EmulatorResponse, Ending, text_response
+from ots_config.emulator.pending_bytes import PendingBytes
 
 _logger = logging.getLogger("ots_config.emulator")
-_BETWEEN = 0.02  # seconds; the next of several requests that came together begins sooner
-_LINGER = 2.0  # seconds to go on reading a body that was refused, so that the client reads the response
-_MAX_LINE = 65_536  # bytes of the request line, and of one header
-_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-
-
-@dataclass(frozen=True, slots=True)
-class ServerLimits:
-    """What the server accepts and how long it waits.
-
-    Attributes:
-        body: Bytes of a body; the service's limit is 5 MB.
-        idle: Seconds that a connection may stay open between requests.
-        request: Seconds for a request's head, and for each further part of its body.
-    """
-
-    body: int = 5 * 1024 * 1024
-    idle: float = 75.0
-    request: float = 20.0
-
 
 RequestHandler = Callable[[EmulatorRequest], EmulatorResponse | Coroutine[Any, Any, EmulatorResponse]]
 """Responds to a request, at once or (when a fault delays it) later; it never blocks."""
 
 _format_date = lru_cache(maxsize=8)(lambda second: formatdate(second, usegmt=True))
-
-
-class _ServerConnection(web.RequestHandler):
-    """One client's connection."""
-
-    __slots__ = ("busy", "ended", "head_since", "idle_since", "stalled_since")
-
-    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, limits: ServerLimits) -> None:
-        super().__init__(
-            server,
-            loop=loop,
-            keepalive_timeout=limits.idle,
-            access_log=None,  # type: ignore[arg-type]  # the library's way to switch it off
-            logger=_logger,
-            auto_decompress=False,
-            max_line_size=_MAX_LINE,
-            max_field_size=_MAX_LINE,
-            lingering_time=min(_LINGER, limits.request),
-        )
-        self.busy = False  # a request is being read or answered
-        self.ended = False  # the client sends no more
-        self.head_since: float | None = None  # when the first bytes of an unfinished head came
-        self.idle_since = loop.time()  # when the last response was made
-        self.stalled_since: float | None = None  # when the client stopped reading
-
-    def data_received(self, data: bytes) -> None:
-        if data and self.head_since is None and not self.busy:
-            self.head_since = self._loop.time()
-        super().data_received(data)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self.stalled_since = self._loop.time()
-        if self.transport is not None:  # no more requests of a client that does not read the responses
-            self.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        self.stalled_since = None
-        if self.transport is not None:
-            self.transport.resume_reading()
-        super().resume_writing()
-
-    def eof_received(self) -> bool:  # type: ignore[override]  # the library's returns nothing, which closes
-        self.ended = True
-        # A client may end its side and still read its responses; `sweep` closes then. TLS cannot send after the end.
-        pending = self.busy or self.head_since is not None or self.stalled_since is not None
-        transport = self.transport
-        return pending and transport is not None and transport.get_extra_info("sslcontext") is None
-
-    def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
-    ) -> web.Response:
-        """Return the response to a malformed request; nothing after it can be understood."""
-        del request, exc
-        response = web.Response(
-            status=status, text=f"{message or 'malformed request'}\n", headers={"Connection": "close"}
-        )
-        response.force_close()
-        return response
-
-    def sweep(self, now: float, limits: ServerLimits) -> None:
-        """Close the connection if its client is too slow, or has ended its side and has all its responses."""
-        transport = self.transport
-        if transport is None:
-            return
-        if self.stalled_since is not None:
-            if now - self.stalled_since > limits.idle:
-                transport.abort()
-        elif self.busy:
-            return
-        elif self.ended:
-            if now - self.idle_since > _BETWEEN:
-                transport.close()
-        elif self.head_since is not None and now - self.head_since > limits.request:
-            transport.write(_TOO_SLOW)
-            transport.close()
-
-    def abort(self) -> None:
-        """Close the connection at once; what was not sent yet is dropped."""
-        if self.transport is not None:
-            self.transport.abort()
 
 
 class HTTPServer:
@@ -161,6 +63,7 @@ class HTTPServer:
         self._host = host
         self.port = port
         self._limits = limits or ServerLimits()
+        self._pending = PendingBytes(self._limits.pending)
         self._tls = tls
         self._sockets: list[socket] = []
         self._listeners: list[asyncio.Server] = []
@@ -237,20 +140,29 @@ class HTTPServer:
         if self._server is not None:
             await self._server.shutdown(timeout=0.01)
 
-    def _connect(self) -> _ServerConnection:
+    def _connect(self) -> ServerConnection:
         assert self._server is not None  # noqa: S101  there is one while it listens
-        return _ServerConnection(self._server, asyncio.get_running_loop(), self._limits)
+        return ServerConnection(
+            self._server, asyncio.get_running_loop(), self._limits, self._pending, on_open=self._make_room
+        )
 
-    def _connections(self) -> list[_ServerConnection]:
+    def _make_room(self, new: ServerConnection) -> None:
+        """Close the connection that is unused for longest, or else the new one, if there are too many."""
+        alive = [connection for connection in self._connections() if connection.alive]
+        if len(alive) > self._limits.connections:
+            unused = [connection for connection in alive if connection.unused and connection is not new]
+            min(unused, key=lambda connection: connection.idle_since, default=new).abort()
+
+    def _connections(self) -> list[ServerConnection]:
         found = () if self._server is None else self._server.connections
-        return [connection for connection in found if isinstance(connection, _ServerConnection)]
+        return [connection for connection in found if isinstance(connection, ServerConnection)]
 
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(min(1.0, self._limits.idle / 4, self._limits.request / 4))
             for connection in self._connections():
-                connection.sweep(loop.time(), self._limits)
+                connection.sweep(loop.time())
 
     def disown_sockets(self) -> None:
         """In a forked child: let go of the parent's sockets."""
@@ -261,41 +173,50 @@ class HTTPServer:
 
     async def _respond(self, received: web.BaseRequest) -> web.StreamResponse:
         connection = received.protocol
-        assert isinstance(connection, _ServerConnection)  # noqa: S101  start() makes no other
-        connection.busy = True
-        connection.head_since = None
+        assert isinstance(connection, ServerConnection)  # noqa: S101  start() makes no other
+        connection.begin()
         try:
             refusal = _refusal(received)
             if refusal is not None:
                 return _send(refusal, keep_alive=False)
             request = EmulatorRequest(received.method, received.raw_path, _headers(received))
             request.peer = received.remote or ""
-            await self._read_body(received, request)
+            await self._read_body(received, request, connection)
+            connection.complete(whole=received.content.at_eof())
             response = await self._handle(request)
             if response.ending is not Ending.WHOLE:
                 return await _break_off(received, response)
+            if response.stream is not None:
+                return await _send_stream(received, response)
             return _send(response, keep_alive=received.keep_alive and not request.unread)
         except ConnectionError:
             return web.Response()  # the client is gone
         except (web.RequestPayloadError, HttpProcessingError):
             return _send(text_response(400, "the chunks of the body are malformed\n"), keep_alive=False)
         finally:
-            connection.busy = False
-            connection.idle_since = asyncio.get_running_loop().time()
+            connection.complete(whole=received.content.at_eof())
+            connection.answered()
 
-    async def _read_body(self, received: web.BaseRequest, request: EmulatorRequest) -> None:
+    async def _read_body(
+        self, received: web.BaseRequest, request: EmulatorRequest, connection: ServerConnection
+    ) -> None:
         """Read a body within the limits."""
         limits, content, declared = self._limits, received.content, received.content_length or 0
         transport = received.transport
         if "expect" in request.headers and not content.is_eof() and declared <= limits.body and transport is not None:
             transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        loop = asyncio.get_running_loop()
         body = bytearray()
+        until: float | None = None
         try:
             while max(len(body), declared) <= limits.body and not content.at_eof():
                 if content.is_eof():  # all of it has come, as most bodies do with their head
                     body += content.read_nowait()
                     continue
-                async with asyncio.timeout(limits.request):
+                until = until or loop.time() + limits.upload
+                async with asyncio.timeout_at(until):
+                    await self._pending.turn(connection)
+                async with asyncio.timeout_at(min(until, loop.time() + limits.request)):
                     body += await content.readany()
         except TimeoutError:
             request.unread = 408
@@ -356,6 +277,18 @@ def _send(response: EmulatorResponse, *, keep_alive: bool) -> web.Response:
     if not keep_alive:
         sent.headers["Connection"] = "close"
         sent.force_close()
+    return sent
+
+
+async def _send_stream(received: web.BaseRequest, response: EmulatorResponse) -> web.StreamResponse:
+    """Send parts as they are made, until they end or the client is gone."""
+    assert response.stream is not None  # noqa: S101  asked before
+    sent = web.StreamResponse(status=response.status, headers=response.headers)
+    await sent.prepare(received)
+    async with aclosing(response.stream) as parts:
+        async for part in parts:
+            await sent.write(part)
+    await sent.write_eof()
     return sent
 
 

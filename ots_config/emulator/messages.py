@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -60,6 +61,7 @@ class EmulatorResponse:
         body: The body.
         ending: How it leaves the server.
         at: The time of the header Date, None for the present.
+        stream: Parts to send one by one in place of the body, until they end or the client is gone.
     """
 
     status: int
@@ -67,6 +69,7 @@ class EmulatorResponse:
     body: bytes = b""
     ending: Ending = Ending.WHOLE
     at: float | None = None
+    stream: AsyncGenerator[bytes, None] | None = None
 
 
 def text_response(status: int, text: str, *, kind: str = "text/plain; charset=utf-8") -> EmulatorResponse:

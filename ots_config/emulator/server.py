@@ -15,26 +15,33 @@ from ots_config.emulator.cloud.sts import SecurityTokenService
 from ots_config.emulator.control import ControlSurface
 from ots_config.emulator.faults import Fault, Faults
 from ots_config.emulator.messages import EmulatorRequest, EmulatorResponse, Ending, text_response
-from ots_config.emulator.request_log import LogEntry, RequestLog
+from ots_config.emulator.request_log import LogEntry, RequestLog, table_named
 from ots_config.emulator.tablestore.authentication import INSTANCE_NAME, RequestAuthentication
 from ots_config.emulator.tablestore.compression import decompress
 from ots_config.emulator.tablestore.errors import WORDINGS, MessageStyle, TablestoreError
 from ots_config.emulator.tablestore.model import Instance
 from ots_config.emulator.tablestore.service import execute
+from ots_config.emulator.web_pages import from_browser, refusal
 
 _MAX_NAME = 200
+_UNREADABLE = frozenset({"truncate", "corrupt_md5", "corrupt_signature"})
+"""Faults whose responses clients do not accept."""
 
 Response = EmulatorResponse | Coroutine[Any, Any, EmulatorResponse]
 """A response, or a coroutine that returns it after a delay."""
 
 
 class _Subject(NamedTuple):
-    """What the log shows of a request before it is carried out."""
+    """What the log shows of a request before it is carried out; `since` is when it came, `digest` that of its body."""
 
+    since: float
     operation: str
     access_key_id: str | None = None
     token: str | None = None
     x_ots_date: str | None = None
+    instance: str | None = None
+    table: str | None = None
+    digest: str | None = None
 
 
 class _Outcome(NamedTuple):
@@ -62,6 +69,7 @@ class EmulatorServer:
         require_transaction_flag: Whether only tables created with local transactions enabled have them.
         limit_throughput_changes: Whether reserved throughput can be changed only once in two minutes.
         metadata_v1: Whether the metadata service answers requests without a token.
+        host: The host listened on, the only name besides localhost by which a browser may reach unsigned services.
         clock: The time of day.
 
     Attributes:
@@ -81,9 +89,11 @@ class EmulatorServer:
         require_transaction_flag: bool = False,
         limit_throughput_changes: bool = False,
         metadata_v1: bool = True,
+        host: str = "",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.clock = clock
+        self._host = host
         self.keys = AccessKeys()
         self.keys.add(access_key_id, access_key_secret)
         self.faults = Faults()
@@ -138,7 +148,7 @@ class EmulatorServer:
         if path == "/":
             return self._respond_sts(request)
         if path.startswith("/_emulator/"):
-            return self._control.respond(request)
+            return self._control.respond(request, refusal(request, self._host))
         if path == "/credentials":
             return self._respond_plain(request, "uri", self._metadata.credentials_uri)
         if path.startswith("/latest/"):
@@ -149,7 +159,16 @@ class EmulatorServer:
         headers = request.headers
         operation = request.path[1:]
         get = headers.get
-        subject = _Subject(operation, get("x-ots-accesskeyid"), get("x-ots-ststoken"), get("x-ots-date"))
+        subject = _Subject(
+            time.perf_counter(),
+            operation,
+            get("x-ots-accesskeyid"),
+            get("x-ots-ststoken"),
+            get("x-ots-date"),
+            get("x-ots-instancename"),
+            table_named(operation, request.body),
+            get("x-ots-contentmd5"),
+        )
         if not self.faults:
             outcome = self._operate(request, operation, None, 0.0)
             self._log_outcome(subject, outcome)
@@ -202,6 +221,8 @@ class EmulatorServer:
         call = read_call(request)
 
         def perform(_: Fault | None, skew: float) -> _Outcome:
+            if from_browser(request) and (why := refusal(request, self._host)):
+                return _Outcome(text_response(403, why + "\n"), None, applied=False)
             now = self.clock() + skew
             try:
                 return _Outcome(self.sts.respond(request, call, now, skew), None, applied=True)
@@ -212,7 +233,7 @@ class EmulatorServer:
             return error_response(ApiError(fault.code, fault.message or None, fault.status), self.clock())
 
         fault = self.faults.choose(call.action, "sts") if self.faults else None
-        subject = _Subject("sts", call.access_key_id or None, call.token or None)
+        subject = _Subject(time.perf_counter(), "sts", call.access_key_id or None, call.token or None)
         return self._under_fault(fault, subject, perform, refuse)
 
     def _respond_plain(
@@ -222,6 +243,8 @@ class EmulatorServer:
         respond: Callable[[EmulatorRequest, float, float], EmulatorResponse],
     ) -> Response:
         def perform(_: Fault | None, skew: float) -> _Outcome:
+            if why := refusal(request, self._host):
+                return _Outcome(text_response(403, why + "\n"), None, applied=False)
             if request.unread:
                 return _Outcome(text_response(request.unread, "The body was not read.\n"), None, applied=False)
             response = respond(request, self.clock(), skew)
@@ -232,7 +255,7 @@ class EmulatorServer:
             return text_response(fault.status or 500, json.dumps(error) + "\n", kind="application/json")
 
         fault = self.faults.choose("", service) if self.faults else None
-        return self._under_fault(fault, _Subject(service), perform, refuse)
+        return self._under_fault(fault, _Subject(time.perf_counter(), service), perform, refuse)
 
     # --- faults and log ---------------------------------------------------------------------------------------
 
@@ -254,25 +277,37 @@ class EmulatorServer:
                 outcome = _Outcome(EmulatorResponse(0, ending=Ending.RESET), None, outcome.applied)
             elif kind == "truncate":
                 outcome.response.ending = Ending.TRUNCATED
-        self._log_outcome(subject, outcome)
+        self._log_outcome(subject, outcome, kind)
         return outcome.response
 
     async def _perform_later(self, seconds: float, subject: _Subject, perform: _Perform) -> EmulatorResponse:
         await asyncio.sleep(seconds)
         outcome = perform(None, 0.0)
-        self._log_outcome(subject, outcome)
+        self._log_outcome(subject, outcome, "delay")
         return outcome.response
 
-    def _log_outcome(self, subject: _Subject, outcome: _Outcome) -> None:
-        self.log.add(
+    def _log_outcome(self, subject: _Subject, outcome: _Outcome, fault: str | None = None) -> None:
+        log, status = self.log, outcome.response.status
+        delivered = 200 <= status < 300 and fault not in _UNREADABLE
+        log.add(
             LogEntry(
                 subject.operation[:_MAX_NAME],
                 time.time(),
-                subject.access_key_id,
-                self.log.hash_token(subject.token),
-                subject.x_ots_date,
-                outcome.response.status or None,
+                _short(subject.access_key_id),
+                log.hash_token(subject.token),
+                _short(subject.x_ots_date),
+                status or None,
                 outcome.code,
                 outcome.applied,
+                _short(subject.instance),
+                subject.table,
+                time.perf_counter() - subject.since,
+                fault,
+                log.number((subject.operation, subject.instance, subject.digest), delivered=delivered),
             )
         )
+
+
+def _short(text: str | None) -> str | None:
+    """Return what the log keeps of a text, which is as long as its sender wants."""
+    return None if text is None else text[:_MAX_NAME]

@@ -150,7 +150,7 @@ def report(pytestconfig: pytest.Config) -> Iterator[Report]:
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
     """Run the emulator in another process, with the tables that the benchmarks use."""
-    command = [sys.executable, "-m", "ots_config", "emulator", "--port", "0"]
+    command = [sys.executable, "-m", "ots_config", "emulator", "--port", "0", "--quiet"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as emulator:
         assert emulator.stdout is not None
         address = emulator.stdout.readline().split()[-1]

@@ -170,7 +170,7 @@ KINDS: list[tuple[str, str, Any, int, int]] = [
 @pytest.fixture(scope="module")
 def emulated() -> Iterator[Emulated]:
     """Run the emulator in another process and on another core, with a table."""
-    command = [sys.executable, "-m", "ots_config", "emulator", "--port", "0"]
+    command = [sys.executable, "-m", "ots_config", "emulator", "--port", "0", "--quiet"]
     cores = sorted(os.sched_getaffinity(0)) if shutil.which("taskset") else []
     if len(cores) > 1:
         command = ["taskset", "-c", str(cores[0]), *command]

@@ -70,7 +70,7 @@ class Service:
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     """Run the emulator in another process, with the table ``t``."""
-    command = [sys.executable, "-m", "ots_config", "emulator", "--port", "0"]
+    command = [sys.executable, "-m", "ots_config", "emulator", "--port", "0", "--quiet"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as emulator:
         assert emulator.stdout is not None
         running = Service(emulator.stdout.readline().split()[-1])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ots_config import OTSClient
 from ots_config.cli import main
 from ots_config.sdk import tablestore
 
@@ -34,8 +35,10 @@ class Served:
     def end(self, number: int) -> tuple[int, str, str]:
         """Send a signal; return exit code, and the rest of the output."""
         self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=20)
-        return self.process.returncode, out, err
+        code = self.process.wait(20)
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        return code, self.process.stdout.read(), self.process.stderr.read()
 
 
 @pytest.fixture
@@ -62,7 +65,54 @@ def test_it_serves_until_it_is_told_to_stop(interruptible: None, serve: type[Ser
     for instance in ("one", "two"):
         client = tablestore.OTSClient(served.endpoint, "id", "secret", instance)
         assert client.list_table() == ()
-    assert served.end(number) == (0, "", "")
+    code, out, err = served.end(number)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[:6] == [
+        f"export OTS_ENDPOINT={served.endpoint}",
+        "export OTS_INSTANCE_NAME=one",
+        "export OTS_ACCESS_KEY_ID=id",
+        "export OTS_ACCESS_KEY_SECRET=secret",
+        f"export OTS_STS_ENDPOINT={served.endpoint}",
+        f"export OTS_ECS_ENDPOINT={served.endpoint}",
+    ]
+    assert [line.split()[1:5] for line in lines[6:]] == [["ListTable", "-", "200", "-"]] * 2
+
+
+def test_quiet_prints_no_requests(serve: type[Served]) -> None:
+    """With --quiet only the start is printed."""
+    served = serve("--quiet")
+    assert tablestore.OTSClient(served.endpoint, "testid", "testsecret", "demo").list_table() == ()
+    code, out, err = served.end(signal.SIGTERM)
+    assert (code, err) == (0, "")
+    assert all(line.startswith("export OTS_") for line in out.splitlines())
+
+
+def test_the_variables_are_written_to_a_file(serve: type[Served], tmp_path: Path) -> None:
+    """A program that is given the file reaches the emulator; only its owner can read it, and nothing lies beside it."""
+    from ots_config import create_client
+
+    path = tmp_path / "emulator.env"
+    path.write_text("OLD=1\n")
+    path.chmod(0o644)
+    served = serve("--write-env", str(path))
+    assert served.process.stdout is not None
+    served.process.stdout.readline()  # the file is complete when the variables are printed
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "OLD" not in path.read_text()
+    assert list(tmp_path.iterdir()) == [path]
+    with create_client(env_file=path) as client:
+        assert client.list_table() == ()
+
+
+def test_a_terminal_that_is_not_read_keeps_nothing_from_ending(serve: type[Served]) -> None:
+    """A program whose output nobody reads serves on and ends at once."""
+    served = serve()
+    with OTSClient(served.endpoint, "testid", "testsecret", "demo") as client:
+        for _ in range(1200):  # more lines than a pipe holds
+            client.list_table()
+    served.process.send_signal(signal.SIGTERM)
+    assert served.process.wait(20) == 0
 
 
 def test_an_ignored_interrupt_stays_ignored(interruptible: None, serve: type[Served]) -> None:
@@ -72,7 +122,8 @@ def test_an_ignored_interrupt_stays_ignored(interruptible: None, serve: type[Ser
     served.process.send_signal(signal.SIGINT)
     for _ in range(20):  # one answer may still come from a server that is stopping, new connections may not
         assert tablestore.OTSClient(served.endpoint, "testid", "testsecret", "demo").list_table() == ()
-    assert served.end(signal.SIGTERM) == (0, "", "")
+    code, _, err = served.end(signal.SIGTERM)
+    assert (code, err) == (0, "")
 
 
 def test_the_authority_is_told(serve: type[Served]) -> None:
@@ -83,7 +134,9 @@ def test_the_authority_is_told(serve: type[Served]) -> None:
     assert served.process.stdout is not None
     bundle = Path(served.process.stdout.readline().removeprefix("CA bundle: ").strip())
     assert bundle.read_text().startswith("-----BEGIN CERTIFICATE-----")
-    assert served.end(signal.SIGTERM) == (0, "", "")
+    code, out, err = served.end(signal.SIGTERM)
+    assert (code, err) == (0, "")
+    assert f"export OTS_TLS__CA_BUNDLE={bundle}\n" in out
     assert not bundle.exists()
 
 
@@ -123,6 +176,7 @@ def test_a_port_in_use_is_told_in_a_sentence() -> None:
         (["--instance", "de.mo"], 2, "an instance's name is letters, digits, - and _, not 'de.mo'"),
         (["--port", "70000"], 2, "a port is a whole number from 0 to 65535, not '70000'"),
         (["--idle-timeout", "never"], 2, "seconds are a number above 0, not 'never'"),
+        (["--write-env", "none/emulator.env"], 1, "none/emulator.env cannot be written: No such file or directory"),
         (["--messages", "2027"], 2, "invalid choice: '2027'"),
     ],
 )
@@ -144,7 +198,7 @@ def test_what_cannot_be_served_is_told(
     shown = capsys.readouterr()
     assert returned == code
     assert words in shown.err
-    assert shown.out == ""
+    assert "export" not in shown.out
 
 
 def test_help_lists_the_operations(capsys: pytest.CaptureFixture[str]) -> None:

@@ -198,10 +198,10 @@ def test_a_client_that_never_reads_is_cut_off() -> None:
         connection.pause_writing()
         now = asyncio.get_running_loop().time()
         for seconds in (9, 11):
-            connection.sweep(now + seconds, ServerLimits(idle=10))
+            connection.sweep(now + seconds)
             closed.append(transport.closed)
 
-    run(play)
+    run(play, idle=10)
     assert closed == [False, True]
 
 
@@ -216,10 +216,10 @@ def test_a_head_has_its_time() -> None:
         connection.data_received(GET[:5])
         for seconds in (9, 12):
             connection.data_received(b"x")
-            connection.sweep(now + seconds, ServerLimits(request=10))
+            connection.sweep(now + seconds)
             states.append(transport.closed)
 
-    transport = run(play)
+    transport = run(play, request=10)
     assert states == [False, True]
     assert re.findall(rb"HTTP/1.1 (\d+)", transport.written) == [b"200", b"408"]
 

@@ -14,8 +14,8 @@ from ots_config.request.signing import Signer
 from ots_config.sdk import tablestore
 
 pb2 = tablestore.protobuf.table_store_pb2
-REGION = b"GET /latest/meta-data/region-id HTTP/1.1\r\nHost: x\r\n\r\n"
-INSTANCE = b"GET /latest/meta-data/instance-id HTTP/1.1\r\nHost: x\r\n\r\n"
+REGION = b"GET /latest/meta-data/region-id HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+INSTANCE = b"GET /latest/meta-data/instance-id HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,9 @@ def signed(path: str, body: bytes) -> dict[str, str]:
 def encode(path: str, body: bytes, *, extra: str = "") -> bytes:
     """Return a signed request as bytes."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in signed(path, body).items())
-    return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n{lines}{extra}\r\n".encode() + body
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n{lines}{extra}\r\n".encode() + body
+    )
 
 
 def test_a_connection_is_kept(emulator: Emulator) -> None:
@@ -113,7 +115,9 @@ def test_a_client_that_ended_its_side_has_its_answers(emulator: Emulator) -> Non
 def test_a_connection_is_closed_on_request(emulator: Emulator, option: str) -> None:
     """After a request that says so, the connection is closed, and the answer says so too."""
     with Wire(emulator) as wire:
-        wire.send(f"GET /latest/meta-data/region-id HTTP/1.1\r\nHost: x\r\nConnection: {option}\r\n\r\n".encode())
+        wire.send(
+            f"GET /latest/meta-data/region-id HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: {option}\r\n\r\n".encode()
+        )
         answer = wire.read()
         assert (answer[0], answer[1]["connection"]) == (200, "close")
         assert wire.ended()
@@ -147,14 +151,16 @@ def test_a_client_that_expects_to_be_told_to_continue_is(emulator: Emulator) -> 
 def test_a_body_that_is_too_large_is_not_asked_for(emulator: Emulator) -> None:
     """A client that sends Expect does not send a body that would be refused."""
     with Wire(emulator) as wire:
-        wire.send(b"POST /PutRow HTTP/1.1\r\nHost: x\r\nContent-Length: 5242881\r\nExpect: 100-continue\r\n\r\n")
+        wire.send(
+            b"POST /PutRow HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5242881\r\nExpect: 100-continue\r\n\r\n"
+        )
         assert wire.read()[0] == 413
 
 
 def test_another_expectation_fails(emulator: Emulator) -> None:
     """An expectation that is not known is refused."""
     with Wire(emulator) as wire:
-        wire.send(b"POST /PutRow HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nExpect: 200-maybe\r\n\r\nx")
+        wire.send(b"POST /PutRow HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\nExpect: 200-maybe\r\n\r\nx")
         assert wire.read()[0] == 417
         assert wire.ended()
 
@@ -186,7 +192,7 @@ def test_requests_may_trickle(emulator: Emulator) -> None:
 def test_head_has_no_body(emulator: Emulator, path: str) -> None:
     """HEAD is answered at once on any path, without a body, and the connection goes on."""
     with Wire(emulator) as wire:
-        wire.send(f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() + REGION)
+        wire.send(f"HEAD {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() + REGION)
         status, headers, _ = wire.read(head=True)
         assert status in {200, 400, 404, 405}
         assert int(headers["content-length"]) > 0
@@ -198,28 +204,28 @@ MALFORMED = {
     b"nonsense\r\n\r\n": 400,
     b"GET /\r\n\r\n": 400,
     b"GET / HTTP/1.1\n\n": 400,
-    b"GET / HTTP/1.1\nHost: x\r\n\r\n": 400,
-    b"GET / HTTP/2.0\r\nHost: x\r\n\r\n": 505,
+    b"GET / HTTP/1.1\nHost: 127.0.0.1\r\n\r\n": 400,
+    b"GET / HTTP/2.0\r\nHost: 127.0.0.1\r\n\r\n": 505,
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n": 400,
-    b"G(T / HTTP/1.1\r\nHost: x\r\n\r\n": 400,
-    b"GET /\x01 HTTP/1.1\r\nHost: x\r\n\r\n": 400,
-    b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n": 400,
-    b"GET / HTTP/1.1\r\nHost: x\r\nName : x\r\n\r\n": 400,
-    b"GET / HTTP/1.1\r\nHost: x\r\nA: x\r\n folded\r\n\r\n": 400,
-    b"GET / HTTP/1.1\r\nHost: x\r\nnothing\r\n\r\n": 400,
-    b"GET / HTTP/1.1\r\nHost: x\r\nA: x\0y\r\n\r\n": 400,
-    b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 70_000: 400,
-    b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 70_000 + b"\r\n\r\n": 400,
-    b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ten\r\n\r\n": 400,
-    b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n": 400,
-    b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n": 400,
-    b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n": 400,
-    b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n": 400,
-    b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nten\r\n": 400,
-    b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n\r\n": 400,
-    b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n": 400,
-    b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\nab\r\n": 400,
-    b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1" * 2000: 400,
+    b"G(T / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n": 400,
+    b"GET /\x01 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n": 400,
+    b"GET /\xff HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n": 400,
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nName : x\r\n\r\n": 400,
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nA: x\r\n folded\r\n\r\n": 400,
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nnothing\r\n\r\n": 400,
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nA: x\0y\r\n\r\n": 400,
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nA: " + b"x" * 70_000: 400,
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nA: " + b"x" * 70_000 + b"\r\n\r\n": 400,
+    b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: ten\r\n\r\n": 400,
+    b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -1\r\n\r\n": 400,
+    b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n": 400,
+    b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n": 400,
+    b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: gzip\r\n\r\n": 400,
+    b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\nten\r\n": 400,
+    b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n\r\n": 400,
+    b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n": 400,
+    b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n1\nab\r\n": 400,
+    b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1" * 2000: 400,
 }
 
 
@@ -274,7 +280,7 @@ def test_silence_ends_a_connection() -> None:
             assert wire.ended()
         for half in (
             b"GET / HT",
-            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx",
+            b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\nx",
             encode("/PutRow", b"xy")[:-1],
         ):
             with Wire(emulator) as wire:
@@ -290,7 +296,7 @@ def test_silence_ends_a_connection() -> None:
 def test_a_trickling_head_is_given_up() -> None:
     """A head must be complete in time, however steadily its bytes arrive."""
     with Emulator(limits=ServerLimits(request=0.2)) as emulator, Wire(emulator) as wire:
-        wire.send(b"GET / HTTP/1.1\r\nHost: x\r\nA: ")
+        wire.send(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nA: ")
         wire.socket.settimeout(0.02)
         for _ in range(500):
             try:
@@ -306,7 +312,7 @@ def test_a_client_that_does_not_read_stops_only_itself(emulator: Emulator) -> No
     """Answers that are not read are held back, not piled up, and other clients are answered meanwhile."""
     with Wire(emulator) as lazy, Wire(emulator) as other:
         lazy.socket.settimeout(0.3)
-        log = b"GET /_emulator/log HTTP/1.1\r\nHost: x\r\n\r\n"
+        log = b"GET /_emulator/log HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
         with pytest.raises(TimeoutError):
             lazy.send(log * 2_000_000)
         other.send(REGION)
@@ -317,7 +323,7 @@ def test_a_client_that_sends_without_end_is_cut_off() -> None:
     """A body that was refused is read for a short time, so that the client reads the refusal, and no longer."""
     chunks = (b"400\r\n" + b"x" * 1024 + b"\r\n") * 64
     with Emulator(limits=ServerLimits(body=1000, request=0.2)) as emulator, Wire(emulator) as wire:
-        wire.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        wire.send(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n")
         with pytest.raises(ConnectionError):  # noqa: PT012  it takes as many as fit into the time
             while True:
                 wire.send(chunks)

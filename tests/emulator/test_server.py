@@ -24,7 +24,7 @@ from ots_config.request.signing import Signer
 from ots_config.sdk import tablestore
 
 Message = tablestore.protobuf.table_store_pb2.ListTableRequest
-REGION = b"GET /latest/meta-data/region-id HTTP/1.1\r\nHost: x\r\n\r\n"
+REGION = b"GET /latest/meta-data/region-id HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_a_hundred_clients_at_once(emulator: Emulator) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", emulator.port)
         answers = []
         for _ in range(5):
-            writer.write(REGION if number % 2 else b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+            writer.write(REGION if number % 2 else b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             head = await reader.readuntil(b"\r\n\r\n")
             if number % 2:
                 assert await reader.readexactly(11) == b"cn-hangzhou"

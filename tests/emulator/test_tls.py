@@ -16,7 +16,7 @@ from ots_config.emulator import Emulator
 from ots_config.emulator.tls import make_authority, server_context
 
 pytest.importorskip("cryptography")
-REQUEST = b"GET /latest/meta-data/region-id HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+REQUEST = b"GET /latest/meta-data/region-id HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_a_large_body_is_refused_over_tls(emulator: Emulator) -> None:
         socket.create_connection(("127.0.0.1", emulator.port), timeout=20) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as wire,
     ):
-        wire.sendall(b"POST /PutRow HTTP/1.1\r\nHost: x\r\nContent-Length: 8000000\r\n\r\n" + b"x" * 8_000_000)
+        wire.sendall(b"POST /PutRow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8000000\r\n\r\n" + b"x" * 8_000_000)
         assert wire.recv(4096).startswith(b"HTTP/1.1 413")
 
 

@@ -123,6 +123,15 @@ class ECSRoleProvider(Provider):
             return ""
         return name_of_set(METADATA_ROLE, METADATA_ENDPOINT)
 
+    def check_named(self) -> None:
+        """Check that a role is named: an address alone says where the service is, not that it is preferred.
+
+        Raises:
+            CredentialsUnavailable: If only the address is.
+        """
+        if not (self._role_name or variable(METADATA_ROLE)):
+            unwrap(missing("only the address of the metadata service is named"))
+
     def _tried(self) -> Credentials | SourceFailure:
         if self._disabled:
             return missing("it is switched off")
