@@ -1,19 +1,18 @@
 """Where settings come from, and in which order: pydantic-settings' own sources, each recording where a value stands.
 
 pydantic-settings maps names to fields, parses nested ones and hands the values out. Its sources would read whole files
-of any size, wait for ever at a pipe and interpolate ``${NAME}``, so each gets its text from ``context`` instead.
+of any size, wait for ever at a pipe and interpolate ``${NAME}``, so each gets its text from ``files`` instead.
 """
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
@@ -26,7 +25,7 @@ from pydantic_settings import (
 
 from ots_config.errors import SettingsProblem
 from ots_config.settings import files, names
-from ots_config.settings.context import Context, Line, NamedPath
+from ots_config.settings.context import Context, NamedPath
 from ots_config.settings.cross_checks import derive
 from ots_config.settings.fields import Fields
 from ots_config.settings.problems import UNKNOWN, Refusal
@@ -40,11 +39,18 @@ PRIVATE = (
 )
 """The private methods of pydantic-settings that this package overrides, or calls; a test looks for them."""
 
-
 MAX_OVERRIDDEN = 16
 """How many lines for the same variable are kept, so that a file full of them takes a bounded time."""
 
 ARGUMENT = Origin("argument", "argument")
+
+
+class Line(NamedTuple):
+    """A variable, its value, and where it stands."""
+
+    name: str
+    value: str
+    origin: Origin
 
 
 class Source(PydanticBaseSettingsSource):
@@ -74,6 +80,7 @@ class Source(PydanticBaseSettingsSource):
 
 
 _TEXT = FieldInfo(annotation=str)
+_OURS = Fields.model_fields
 
 
 def _narrowed(context: Context, found: Iterable[str]) -> Any:
@@ -82,11 +89,11 @@ def _narrowed(context: Context, found: Iterable[str]) -> Any:
     pydantic-settings looks at all fields, and deep into the type of each, though our own validators parse any text.
     """
     fields: dict[str, FieldInfo] = {}
-    infos, ours, parts = context.cls.model_fields, Fields.model_fields, context.layout.parts
     for name in found:
         top = name.partition(".")[0]
-        text = top in ours and ours[top].annotation is infos[top].annotation and top not in parts
-        fields[top] = _TEXT if text else infos[top]
+        info = context.layout.fields[top]
+        text = top in _OURS and _OURS[top].annotation is info.annotation and top not in context.layout.parts
+        fields[top] = _TEXT if text else info
     return SimpleNamespace(model_fields=fields, model_config=context.cls.model_config)
 
 
@@ -94,36 +101,39 @@ class Arguments(Source, InitSettingsSource):
     """What the caller passed; None counts as not given."""
 
     def __init__(self, context: Context) -> None:
-        infos, aliases = context.cls.model_fields, context.layout.aliases
-        fields = {name: aliases.get(name, name) for name in context.arguments}
-        known = {name: field for name, field in fields.items() if field in infos}
-        given = {name: context.arguments[name] for name in known if context.arguments[name] is not None}
+        known, given = [], {}
+        for name, value in context.arguments.items():
+            field = context.layout.field(name)
+            if field not in context.layout.fields:
+                self._unknown(context, name)
+            elif value is not None:
+                known.append(field)
+                given[name] = value
         if "endpoint" in given and isinstance(given.get("region"), DerivedRegion):
             del given["region"]
-        super().__init__(context, _narrowed(context, known.values()), given)
-        for name in fields.keys() - known.keys():
-            self._unknown(name)
+        super().__init__(context, _narrowed(context, known), given)
 
     def read(self) -> list[FoundValue]:
         """Return the arguments."""
         return self._spread(InitSettingsSource.__call__(self), lambda _: ARGUMENT)
 
-    def _unknown(self, name: str) -> None:
-        layout = self.context.layout
-        top = [field for field in (*layout.leaves, *layout.parts) if "." not in field]
-        near = names.nearest(name, top) or next(
-            (field for field in layout.leaves if field.partition(".")[2] == name), ""
-        )
+    @staticmethod
+    def _unknown(context: Context, name: str) -> None:
+        layout = context.layout
+        known = names.FOREIGN.get(name)
+        nested = next((field for field in layout.leaves if field.partition(".")[2] == name), "")
+        near = known or names.nearest(name, layout.fields) or nested
         shown = names.visible(name) or near or "argument"
-        hint = f"Did you mean {near}?" if near else names.one_of(top, "")
-        self.context.problems.append(SettingsProblem(shown, UNKNOWN, "argument", hint))
+        hint = f"Did you mean {near}?" if near else names.one_of(layout.fields, "")
+        context.problems.append(SettingsProblem(shown, UNKNOWN, "argument", hint))
 
 
 class Variables(Source, EnvSettingsSource):
     """Variables from the environment, from env files, or from files of their own."""
 
     def __init__(self, context: Context) -> None:
-        self._layers: list[dict[str, tuple[str, Line]]] = []
+        self._lines: dict[str, list[Line]] = {}
+        self._fields: dict[str, str] = {}
         super().__init__(context, context.cls)
 
     @abstractmethod
@@ -131,47 +141,76 @@ class Variables(Source, EnvSettingsSource):
         """Return the variables found, the strongest first."""
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
-        """Arrange the variables in layers, the strongest first, none with the same name twice."""
-        layout = self.context.layout
-        seen: Counter[str] = Counter()
-        own: list[dict[str, tuple[str, Line]]] = []
-        wholes: list[dict[str, tuple[str, Line]]] = []
+        """Keep the lines of each variable, the strongest first, and what the variables of the sources name."""
+        layout, context = self.context.layout, self.context
         for line in self.lines():
-            field, value = self._field(line.name), line.value.strip("\r\n")  # a here-document leaves a line break
+            spelt = layout.spell(line.name)
+            field = layout.controls.get(spelt) or self._field(spelt)
+            value = line.value.strip("\r\n")  # a here-document leaves a line break
             if not field:
-                self.context.check_name(line.name, line.origin.text)
-            elif value:  # an empty variable counts as unset
-                name = layout.names[field] if layout.spell(line.name) in layout.variables else line.name
-                key = name if self.case_sensitive else name.lower()
-                # A nested setting's own variable is stronger than the variable of the whole.
-                layers = wholes if field in layout.parts else own
-                if seen[key] == len(layers) < MAX_OVERRIDDEN:
-                    layers.append({})
-                if seen[key] < len(layers):
-                    layers[seen[key]][key] = (field, line._replace(value=value))
-                seen[key] += 1
-        self._layers = own + wholes
+                context.check_name(line.name, line.origin.text)
+            elif value.strip() if spelt in layout.controls else value:  # an empty variable counts as unset
+                if spelt in layout.controls:
+                    context.controls.setdefault(field, (value.strip(), line.origin))
+                self._keep(spelt, field, line._replace(value=value))
         return {}
 
-    def _field(self, name: str) -> str:
+    def _keep(self, spelt: str, field: str, line: Line) -> None:
+        layout = self.context.layout
+        name = layout.names[field] if spelt in layout.variables else line.name
+        key = name if layout.case_sensitive else name.lower()
+        self._fields[key] = field
+        kept = self._lines.setdefault(key, [])
+        if kept and kept[0].name == spelt != line.name and kept[0].origin.source == line.origin.source:
+            shown = names.visible(line.name) or "the same name in another case"
+            place = "" if line.origin.text.endswith(shown) else f" ({line.origin.text})"
+            self.context.warnings.append(f"{shown}{place} is not used: {spelt} is set too ({kept[0].origin.text})")
+        elif len(kept) < MAX_OVERRIDDEN:
+            kept.append(line)
+
+    def _field(self, spelt: str) -> str:
         """Return the field that a variable sets, or the field of a subclass that it sets an entry of, or ``""``."""
         layout = self.context.layout
-        name = layout.spell(name)
-        if name in layout.variables:
-            return layout.variables[name]
-        added = self.context.cls.model_fields.keys() - Fields.model_fields.keys()
-        return next((each for each in added if name.startswith(f"{layout.names[each]}{self.env_nested_delimiter}")), "")
+        if spelt in layout.variables:
+            return layout.variables[spelt]
+        added = [] if len(layout.fields) == len(_OURS) else layout.fields.keys() - _OURS.keys()
+        return next((each for each in added if spelt.startswith(layout.variable(f"{each}."))), "")
 
     def read(self) -> list[FoundValue]:
-        """Return what the variables give."""
-        found: list[FoundValue] = []
-        for layer in self._layers:
-            origins = {field: line.origin for field, line in layer.values()}
-            self.settings_cls = _narrowed(self.context, origins)
-            self.env_vars = {key: line.value for key, (_, line) in layer.items()}
+        """Return what the variables give: each one's strongest line, then the lines that it overrides."""
+        parts, found = self.context.layout.parts, []
+        values: dict[str, str] = {}
+        origins: dict[str, Origin] = {}
+        weaker: list[tuple[str, Line]] = []
+        for key, (line, *others) in self._lines.items():
+            field = self._fields[key]
+            if field in names.CONTROLS:
+                continue
+            # A nested setting's own variable is stronger than the variable of the whole.
+            if field in parts:
+                others.insert(0, line)
+            else:
+                values[key] = line.value
+                origins.setdefault(field, line.origin)
+            weaker += [(field, other) for other in others]
+        if values:
+            self.settings_cls, self.env_vars = _narrowed(self.context, origins), values
             # Not DotEnvSettingsSource's, which adds the lines that set nothing.
             found += self._spread(EnvSettingsSource.__call__(self), partial(_origin, origins))
+        for field, line in sorted(weaker, key=lambda each: each[0] in parts):
+            found += self.context.spread(field, line.value, partial(_same, line.origin))
         return found
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return the text of a setting of ours, whose validators parse it; pydantic-settings looks at the others."""
+        if field is not _TEXT:
+            return super().get_field_value(field, field_name)
+        name = self.context.layout.names[field_name]
+        return self.env_vars.get(name if self.case_sensitive else name.lower()), field_name, False
+
+    def prepare_field_value(self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool) -> Any:
+        """Return the text of a setting of ours as it is."""
+        return value if field is _TEXT else super().prepare_field_value(field_name, field, value, value_is_complex)
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         """Return what a text of JSON says; other texts are left for the validators, which know more forms."""
@@ -188,24 +227,69 @@ def _origin(origins: Mapping[str, Origin], name: str) -> Origin:
     return origins.get(name) or next(iter(origins.values()))
 
 
+def _same(origin: Origin, _: str) -> Origin:
+    return origin
+
+
 class Environment(Variables):
     """The variables ``OTS_*`` of this process."""
 
     def lines(self) -> Iterable[Line]:
-        """Return the variables, those with a second name of a setting last."""
-        return sorted(self.context.environment, key=lambda line: self._is_alias(self.context.layout.spell(line.name)))
-
-    def _is_alias(self, name: str) -> bool:
-        layout = self.context.layout
-        return name in layout.variables and layout.names[layout.variables[name]] != name
+        """Return the variables, the usual name and spelling of each first."""
+        layout, upper = self.context.layout, self.context.layout.prefix.upper()
+        found: list[Line] = []
+        for name in os.environ:
+            if (upper and name.upper().startswith(upper)) or layout.spell(name) in layout.variables:
+                text = f"environment variable {names.visible(name) or f'{layout.prefix}*'}"
+                found.append(Line(name, os.environ[name], Origin(text, "environment")))
+        usual = {layout.names[field] for field in layout.variables.values()}
+        found.sort(key=lambda line: (layout.spell(line.name) not in usual, line.name != layout.spell(line.name)))
+        return found
 
 
 class EnvFiles(Variables, DotEnvSettingsSource):
     """Env files; of several the last wins, and of several lines the last."""
 
-    def lines(self) -> Iterable[Line]:
-        """Return the lines of the files, the last first."""
-        return reversed(self.context.env_lines)
+    def lines(self) -> Iterator[Line]:
+        """Return the lines of the files, the last first, those in the usual spelling before the others."""
+        context, spell = self.context, self.context.layout.spell
+        for named in reversed(context.paths("env_file", context.where.env_file)):
+            context.files.append(named.path)
+            if named.required or files.exists(named.path):
+                yield from sorted(reversed(self._read(named)), key=lambda line: line.name != spell(line.name))
+
+    def _read(self, named: NamedPath) -> list[Line]:
+        context, layout = self.context, self.context.layout
+        try:
+            text, exposure = files.read(named.path)
+        except Refusal as refusal:
+            if named.discovered:
+                context.warnings.append(f"{refusal.reason}; it is ignored")
+            else:
+                context.unreadable("env_file", refusal, named.origin)
+            return []
+        lines: list[Line] = []
+        exposed = False
+        for binding in files.bindings(text):
+            place = f"{named.path} line {binding.line}"
+            if binding.value is None:
+                self._broken(binding.name, place)
+            elif layout.reads(binding.name):
+                lines.append(Line(binding.name, binding.value, Origin(place, named.path, named.discovered)))
+                leaf = layout.leaves.get(layout.variables.get(layout.spell(binding.name), ""))
+                exposed = exposed or (leaf is not None and leaf.holds_secret(binding.value))
+        if exposed and exposure:
+            context.warnings.append(exposure)
+        return lines
+
+    def _broken(self, name: str, place: str) -> None:
+        context, layout = self.context, self.context.layout
+        field = layout.variables.get(layout.spell(name))
+        hint = "Write NAME=value, and close each quote on the line that opens it."
+        if field is not None or (name and name.startswith(layout.prefix)):
+            context.problems.append(SettingsProblem(field or "env_file", "is on a line that cannot be read", place, hint))
+        else:
+            context.warnings.append(f"{place} cannot be read and is ignored. {hint}")
 
 
 class SecretsDirectory(Variables):
@@ -233,22 +317,22 @@ class SecretsDirectory(Variables):
                 if line is not None:
                     yield line
 
-    def _line(self, name: str, path: Path, directory: NamedPath) -> Line | None:
-        context = self.context
-        origin = Origin(f"secrets file {path}", str(directory.path), directory.discovered)
+    def _line(self, name: str, path: str, directory: NamedPath) -> Line | None:
+        context, layout = self.context, self.context.layout
+        origin = Origin(f"secrets file {path}", directory.path, directory.discovered)
         # The keys of a Kubernetes secret are often written with hyphens.
-        prefix, cased = context.layout.prefix, context.layout.spell(name).replace("-", "_")
-        variable = cased if cased.startswith(prefix) else prefix + cased
+        cased = layout.spell(name).replace("-", "_")
+        variable = cased if cased.startswith(layout.prefix) else layout.prefix + cased
         field = self._field(variable)
         if not field:
-            return Line(name, "", origin) if cased.startswith(prefix) else None
+            return Line(name, "", origin) if cased.startswith(layout.prefix) else None
         context.files.append(path)
         try:
             text, exposure = files.read(path)
         except Refusal as refusal:
             context.unreadable(field, refusal, origin.text)
             return None
-        leaf = context.layout.leaves.get(field)
+        leaf = layout.leaves.get(field)
         if exposure and leaf is not None and leaf.holds_secret(text.strip()):
             context.warnings.append(exposure)
         return Line(variable, text, origin)
@@ -283,34 +367,30 @@ class Profile(Source, TomlConfigSettingsSource):
         """Return the entries of the profile that are settings."""
         wanted = context.profile
         name, origin = wanted or ("default", "")
-        named = context.paths("config_file")
-        places = named or [
-            NamedPath(path, str(path), required=False, discovered=found) for path, found in files.profile_places()
+        places = context.paths("config_file") or [
+            NamedPath(path, path, required=False, discovered=found) for path, found in files.profile_places()
         ]
         context.files.extend(place.path for place in places)
         place = next((each for each in places if each.required or files.exists(each.path)), None)
         if place is None:
             if wanted:
-                reason = (
-                    f"needs an ots.toml, and there is none; looked for {', '.join(str(each.path) for each in places)}"
-                )
+                reason = f"needs an ots.toml, and there is none; looked for {', '.join(each.path for each in places)}"
                 context.unreadable("profile", Refusal(reason, "Write one, or do not set profile."), origin)
             return {}
-        path = place.path
         try:
-            text, self._exposure = files.read(path)
-            table = files.profiles(path, text)
+            text, self._exposure = files.read(place.path)
+            table = files.document(place.path, text)["profiles"]
         except Refusal as refusal:
             context.unreadable("config_file", refusal, place.origin)
             return {}
         if name not in table:
             if wanted:
-                reason = f"does not exist in {names.visible_file(path)}"
+                reason = f"does not exist in {names.visible_file(place.path)}"
                 context.unreadable("profile", Refusal(reason, names.one_of(table, name)), origin)
             return {}
-        self._place = Origin(f"profile [profiles.{name}] in {path}", str(path), place.discovered)
-        self._lines = files.key_lines(text, name)
-        known = {key for key in table[name] if context.layout.field(key) in context.cls.model_fields}
+        self._place = Origin(f"profile [profiles.{name}] in {place.path}", place.path, place.discovered)
+        self._lines = files.key_lines(text, "profiles", name)
+        known = {key for key in table[name] if context.layout.field(key) in context.layout.fields}
         prefix = context.layout.prefix
         for key in table[name].keys() - known:
             context.check_name(
@@ -330,14 +410,7 @@ class Derived(Source, InitSettingsSource):
         return derive(self.context)
 
 
-PRECEDENCE: tuple[type[Source], ...] = (
-    Arguments,
-    Environment,
-    EnvFiles,
-    SecretsDirectory,
-    Profile,
-    Derived,
-)
+PRECEDENCE: tuple[type[Source], ...] = (Arguments, Environment, EnvFiles, SecretsDirectory, Profile, Derived)
 """The sources, the highest first; after them come the defaults."""
 
 
@@ -348,5 +421,5 @@ def explicit_sources(context: Context) -> tuple[PydanticBaseSettingsSource, ...]
 
 def all_sources(context: Context) -> tuple[PydanticBaseSettingsSource, ...]:
     """Return every source, the highest first; a subclass may add its own above the profile."""
-    init, env, dotenv, secrets, *others = (kind(context) for kind in PRECEDENCE)
+    init, env, dotenv, secrets, *others = [kind(context) for kind in PRECEDENCE]
     return *context.cls.settings_customise_sources(context.cls, init, env, dotenv, secrets), *others

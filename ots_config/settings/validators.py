@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -214,11 +213,11 @@ def ca_bundle(value: Any) -> Path | None:
     hint = "Name a readable PEM file with the certificates of the authorities to trust."
     if not isinstance(value, (str, Path)) or not str(value).strip() or CONTROL.search(str(value)):
         raise Refusal("is not the name of a file", hint)
-    path = Path(os.path.expanduser(value))  # noqa: PTH111 - pathlib's raises where there is no home
+    path = files.expand(value)
     reason = "contains no valid certificate in PEM format"
     try:
         if _has_certificates(files.read_bytes(path, MAX_BUNDLE)[0].decode("latin-1")):
-            return path
+            return Path(path)
     except Refusal as refusal:
         reason = f"cannot be read: {refusal.reason}"
     raise Refusal(reason, hint)
