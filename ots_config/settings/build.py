@@ -10,11 +10,10 @@ from pydantic_settings import PydanticBaseSettingsSource
 
 from ots_config.errors import SettingsProblem
 from ots_config.settings import discovered
-from ots_config.settings.context import Context, Where
+from ots_config.settings.context import Context, Source, Where
 from ots_config.settings.fields import Part
 from ots_config.settings.problems import Problem, fill
 from ots_config.settings.provenance import NOT_FOUND, FoundValue, Layout, Origin, nest, show_overridden
-from ots_config.settings.sources import Source
 
 _DERIVABLE = ("endpoint", "instance_name")
 """Settings whose absence the cross-checks explain better than pydantic does."""

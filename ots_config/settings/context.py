@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
-from pydantic_settings import BaseSettings
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from ots_config.errors import SettingsProblem
 from ots_config.settings import files, names
+from ots_config.settings.fields import Fields
 from ots_config.settings.problems import UNKNOWN, Refusal
-from ots_config.settings.provenance import FoundValue, Origin, layout
+from ots_config.settings.provenance import FoundValue, Origin, layout, nest
 from ots_config.settings.validators import parse_json
 
 FileNames = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None
@@ -183,3 +187,50 @@ def unfold(part: type[BaseModel], value: Any) -> dict[str, Any] | None:
         nested = parse_json(value)
         return nested if isinstance(nested, dict) else None
     return {shorthand: value} if shorthand else None
+
+
+# --- a source ------------------------------------------------------------------------------------------------
+
+
+class Source(PydanticBaseSettingsSource):
+    """One place where settings are found."""
+
+    def __init__(self, context: Context, *given: Any, **named: Any) -> None:
+        self.context = context
+        super().__init__(*given, **named)
+
+    @abstractmethod
+    def read(self) -> list[FoundValue]:
+        """Return every value found, the strongest first where one setting has several."""
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the strongest values, nested, as pydantic-settings expects them."""
+        return nest({found.field: found.value for found in reversed(self.read())})
+
+    def __repr__(self) -> str:  # pydantic-settings' own shows the values
+        return f"{type(self).__name__}()"
+
+    def _spread(self, values: Mapping[str, Any], origin: Callable[[str], Origin]) -> list[FoundValue]:
+        """Return the leaves of what pydantic-settings made of the values."""
+        found: list[FoundValue] = []
+        for name, value in values.items():
+            found += self.context.spread(self.context.layout.field(name), value, origin)
+        return found
+
+
+TEXT = FieldInfo(annotation=str)
+OURS = Fields.model_fields
+
+
+def narrowed(context: Context, found: Iterable[str]) -> Any:
+    """Return a stand-in for the settings class with the fields that something was found for.
+
+    pydantic-settings looks at all fields, and deep into the type of each, though our own validators parse any text.
+    """
+    fields: dict[str, FieldInfo] = {}
+    for name in found:
+        top = name.partition(".")[0]
+        info = context.layout.fields[top]
+        text = top in OURS and OURS[top].annotation is info.annotation and top not in context.layout.parts
+        fields[top] = TEXT if text else info
+    return SimpleNamespace(model_fields=fields, model_config=context.cls.model_config)

@@ -65,7 +65,9 @@ class _CrossChecks:
 
     def _contradiction(self, field: str, own: str) -> None:
         name = field.removesuffix("_name")
-        self._problem(field, f"contradicts the endpoint, whose {name} is {own}", f"Correct one of them, or remove {field}.")
+        self._problem(
+            field, f"contradicts the endpoint, whose {name} is {own}", f"Correct one of them, or remove {field}."
+        )
 
     def _variable(self, field: str) -> str:
         return f"{field} ({self.context.layout.names[field]})"

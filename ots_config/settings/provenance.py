@@ -83,7 +83,8 @@ class Leaf:
 
     def __init__(self, name: str, info: FieldInfo) -> None:
         self.name = name
-        self.secret = SecretStr in (info.annotation, *get_args(info.annotation))
+        kinds = (info.annotation, *get_args(info.annotation))
+        self.secret = any(SecretStr in (kind, *get_args(kind)[:1]) for kind in kinds)
         self.meaning = info.description or ""
         self._info = info
 
