@@ -13,7 +13,7 @@ from ots_config.client.core import ClientCore, identity_of
 from ots_config.client.sync_client import OTSClient
 from ots_config.credentials.chain import ChainProvider
 from ots_config.credentials.credentials import Credentials, CredentialsProvider
-from ots_config.credentials.default_chain import ChainOptions, default_provider
+from ots_config.credentials.default_chain import ChainOptions, default_chain, with_roles
 from ots_config.credentials.file_watch import FileWatchingProvider
 from ots_config.credentials.http import Fetch
 from ots_config.credentials.provider import Provider
@@ -197,10 +197,19 @@ def create_provider(
         SettingsError: If a setting cannot be used.
         CredentialsRefused: If the source to ask has no such name.
     """
-    settings = OTSSettings() if settings is None else settings
+    return chain_and_provider(OTSSettings() if settings is None else settings, fetch=fetch)[1]
+
+
+@without_secret_frames(as_sdk_error)
+def chain_and_provider(
+    settings: OTSSettings, *, fetch: Fetch | None = None
+) -> tuple[ChainProvider, ChainProvider | RefreshingProvider]:
+    """Return the chain of sources, and the provider that assumes the settings' roles with it, if any."""
     fetch = Fetcher(proxies=settings.proxies) if fetch is None else fetch
+    options = _options(settings)
+    chain = default_chain(options, fetch)
     try:
-        return default_provider(_options(settings), fetch)
+        return chain, with_roles(chain, options, fetch)
     except SettingsError as error:
         problems = error.problems
     raise SettingsError(*(replace(problem, origin=settings.origin(problem.field)) for problem in problems))

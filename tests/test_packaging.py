@@ -22,8 +22,8 @@ IMPORTED_AS = {
     "pydantic_settings": "pydantic-settings",
 }
 """Distributions by the name of their module, where the two differ."""
-OPTIONAL = {"cryptography", "pytest", "rich", "secretstorage"}
-"""Imported only where it is installed: the emulator's TLS, the pytest plugin, colours, keyring's own on Linux."""
+OPTIONAL = {"cryptography", "pytest", "rich", "secretstorage", "shtab"}
+"""Imported only where installed: the emulator's TLS, the pytest plugin, colours, completion, keyring's own on Linux."""
 
 
 @pytest.fixture(scope="module")
