@@ -84,6 +84,7 @@ class _CrossChecks:
             endpoint = endpoints.parse(winner.value)
         except Refusal:
             return
+        self.context.provenance["endpoint"][0] = winner._replace(value=endpoint)  # so that it is parsed once
         self._check_scheme(endpoint)
         discovered.check_endpoint(self.context, endpoint)
         self._match_instance(endpoint)

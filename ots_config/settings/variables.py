@@ -54,7 +54,7 @@ class Variables(Source, EnvSettingsSource):
             elif value.strip() if spelt in layout.controls else value:  # an empty variable counts as unset
                 if spelt in layout.controls:
                     context.controls.setdefault(field, (value.strip(), line.origin))
-                self._keep(spelt, field, line._replace(value=value))
+                self._keep(spelt, field, line if value == line.value else line._replace(value=value))
         return {}
 
     def _keep(self, spelt: str, field: str, line: Line) -> None:
@@ -139,14 +139,17 @@ class Environment(Variables):
     def lines(self) -> Iterable[Line]:
         """Return the variables, the usual name and spelling of each first."""
         layout, upper = self.context.layout, self.context.layout.prefix.upper()
-        found: list[Line] = []
+        exact: list[Line] = []
+        others: list[Line] = []
+        aliases: list[Line] = []
         for name in os.environ:
-            if (upper and name.upper().startswith(upper)) or layout.spell(name) in layout.variables:
+            spelt = name if layout.case_sensitive else name.upper()
+            field = layout.variables.get(spelt, "")
+            if field or (upper and name.upper().startswith(upper)):
                 text = f"environment variable {names.visible(name) or f'{layout.prefix}*'}"
-                found.append(Line(name, os.environ[name], Origin(text, "environment")))
-        usual = {layout.names[field] for field in layout.variables.values()}
-        found.sort(key=lambda line: (layout.spell(line.name) not in usual, line.name != layout.spell(line.name)))
-        return found
+                kind = aliases if field and layout.names[field] != spelt else exact if name == spelt else others
+                kind.append(Line(name, os.environ[name], Origin(text, "environment")))
+        return exact + others + aliases
 
 
 class EnvFiles(Variables, DotEnvSettingsSource):
