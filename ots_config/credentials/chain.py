@@ -102,6 +102,7 @@ class ChainProvider(Provider):
         self._asked = tuple(_pinned(self._providers, one) for one in pins) if pins else self._providers
         self._known: dict[int, SourceAttempt] = {}
         self._winner: Provider | None = None
+        self._named: tuple[str, ...] = ()
         self.attempts: tuple[SourceAttempt, ...] = ()
         """Results of the last search, provider by provider."""
         self.competing: tuple[str, ...] = ()
@@ -233,7 +234,10 @@ class ChainProvider(Provider):
     def _order(self) -> list[int]:
         """Return the places of the providers in the order in which they are asked now."""
         order = list(range(len(self._asked)))
-        return sorted(order, key=lambda index: not self._asked[index].named_by()) if self._named_first else order
+        if not self._named_first:
+            return order
+        self._named = named = tuple([provider.named_by() for provider in self._asked])
+        return sorted(order, key=lambda index: not named[index])
 
     def _ask_others(self, order: Sequence[int], attempts: Sequence[SourceAttempt]) -> Credentials:
         """Ask those that may take long."""
@@ -281,10 +285,9 @@ class ChainProvider(Provider):
         return SourceAttempt(provider.name, _described(provider), error, elapsed, asked_at), found
 
     def _check_competing(self, found: Provider) -> tuple[str, ...]:
-        """Check the other providers that are named; return them, each with what names it."""
+        """Check the other providers that were named when the search began; return them, each with what names it."""
         competing = []
-        for provider in self._asked:
-            named_by = provider.named_by()
+        for provider, named_by in zip(self._asked, self._named, strict=True):
             if not named_by or provider is found:
                 continue
             try:

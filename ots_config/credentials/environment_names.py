@@ -30,12 +30,19 @@ PROCESS_DISABLED: Final = "ALIBABA_CLOUD_DISABLE_EXTERNAL_PROCESS"
 
 def variable(*names: str) -> str:
     """Return the first of these variables that is set to something now, else an empty text."""
-    return next((value for name in names if (value := os.environ.get(name, "").strip())), "")
+    for name in names:
+        value = os.environ.get(name, "").strip()
+        if value:
+            return value
+    return ""
 
 
 def name_of_set(*names: str) -> str:
     """Return the name of the first of these variables that is set to something now, else an empty text."""
-    return next((name for name in names if os.environ.get(name, "").strip()), "")
+    for name in names:
+        if os.environ.get(name, "").strip():
+            return name
+    return ""
 
 
 def switched_on(*names: str) -> bool:

@@ -66,7 +66,8 @@ class RetryPause:
     def __init__(self, first: float, max_delay: float) -> None:
         self._first = first
         self._max_delay = max_delay
-        self.reset()
+        self.count = 0
+        self.until = -math.inf
 
     def reset(self) -> None:
         """Allow the next try at once."""

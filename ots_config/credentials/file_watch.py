@@ -41,7 +41,7 @@ class FileWatchingProvider(RefreshingProvider):
         period: float | None = None,
         **options: Any,
     ) -> None:
-        self._paths = tuple(Path(path) for path in paths)
+        self._paths = tuple([path if isinstance(path, Path) else Path(path) for path in paths])
         self._period = period
         self._tried: tuple[Fingerprint, ...] = ()
         if self._paths:

@@ -9,7 +9,9 @@ requests retries anything.
 from __future__ import annotations
 
 import logging
+import os
 import ssl
+import sys
 from functools import cached_property
 from threading import local
 from traceback import walk_tb
@@ -43,6 +45,17 @@ if TYPE_CHECKING:
 
 _DIRECT = frozenset({"100.100.100.200", "127.0.0.1", "::1", "localhost"})
 _NO_COOKIES = RequestsCookieJar()
+
+
+def _environment_proxies(url: str) -> dict[str, str]:
+    """Return the proxies for a URL that the environment names; most name none, which a look at the names shows."""
+    if sys.platform not in {"win32", "darwin"}:  # these keep proxies elsewhere too
+        for name in os.environ:
+            if name[-6:].lower() == "_proxy":
+                break
+        else:
+            return {}
+    return get_environ_proxies(url)
 
 
 class _Headers(CaseInsensitiveDict[Any]):
@@ -190,7 +203,7 @@ class Transport:
         self._session.adapters.clear()
         self._options["verify"] = True
         if proxies is None:
-            proxies = {} if url.hostname in _DIRECT else get_environ_proxies(endpoint)
+            proxies = {} if url.hostname in _DIRECT else _environment_proxies(endpoint)
         self._options["proxies"] = dict(proxies)
         adapter: BaseAdapter
         if proxies:

@@ -3,47 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 from pydantic_settings import PydanticBaseSettingsSource
 
 from ots_config.errors import SettingsProblem
 from ots_config.settings import discovered
-from ots_config.settings.context import Context
+from ots_config.settings.context import Context, Source, Where
 from ots_config.settings.fields import Part
 from ots_config.settings.problems import Problem, fill
 from ots_config.settings.provenance import NOT_FOUND, FoundValue, Layout, Origin, nest, show_overridden
-from ots_config.settings.sources import Source
 
 _DERIVABLE = ("endpoint", "instance_name")
 """Settings whose absence the cross-checks explain better than pydantic does."""
 
 
-Overrode = dict[str, tuple[tuple[str, str], ...]]
-"""Origin and masked value of each value that was overridden, by field."""
+class Provenance(NamedTuple):
+    """Where the values of a settings object came from, and what to build it from again; it shows nothing.
+
+    Attributes:
+        origins: The origin of each value that is not a default.
+        overrode: Origin and masked value of each value that was overridden, by field.
+        arguments: The caller's arguments, secrets wrapped.
+        where: Which files the caller named.
+        files: Every file that was looked for.
+        profile: The profile that was chosen by name.
+    """
+
+    origins: dict[str, str]
+    overrode: dict[str, tuple[tuple[str, str], ...]]
+    arguments: dict[str, Any]
+    where: Where
+    files: tuple[str, ...]
+    profile: str | None
 
 
-def build(
-    model: BaseModel, context: Context, sources: Iterable[PydanticBaseSettingsSource]
-) -> tuple[dict[str, str], Overrode]:
+def build(model: BaseModel, context: Context, sources: Iterable[PydanticBaseSettingsSource]) -> Provenance:
     """Read the sources in their order and give a new settings model the strongest of each value.
 
     Args:
         model: A model without values; if there are problems, its values are of no use.
         context: What the sources share; gains the problems, in the order of the fields.
         sources: The sources, the highest first.
-
-    Returns:
-        The origin of each value that is not a default, and what was overridden.
     """
     provenance, layout, problems = context.provenance, context.layout, context.problems
     for source in sources:
         for found in source.read() if isinstance(source, Source) else _foreign(source, context):
-            if not discovered.refuse(context, found):
+            if not (found.origin.discovered and discovered.refuse(context, found)):
                 provenance.setdefault(found.field, []).append(found)
-    winners = {name: found[0] for name, found in provenance.items()}
-    wrong = _fill(model, _values(winners), layout)
+    winners = {name: found[0] for name, found in provenance.items() if found[0].origin != NOT_FOUND}
+    wrong = _fill(model, nest({name: found.value for name, found in winners.items()}), layout)
     # What is missing comes last: another problem is its cause then, and is reported instead.
     for name, reason, hint in sorted(wrong, key=lambda each: each.field in _DERIVABLE and each.field not in winners):
         if name in winners:
@@ -51,19 +61,20 @@ def build(
         elif name not in _DERIVABLE or not problems:
             cause = context.hint(f"{hint[:-1]} ({layout.names.get(name)}).", name)
             problems.append(SettingsProblem(name, reason, "no source", cause))
-    order = {name: place for place, name in enumerate((*layout.leaves, *layout.parts))}
+    order = {name: place for place, name in enumerate((*layout.leaves, *layout.parts))} if problems else {}
     problems.sort(key=lambda problem: order.get(problem.field, len(order)))
-    origins = {name: found.origin.text for name, found in winners.items() if found.origin != NOT_FOUND}
-    overrode = {
-        name: tuple((each.origin.text, show_overridden(layout.leaves[name], each.value)) for each in found[1:])
-        for name, found in provenance.items()
-        if len(found) > 1
-    }
-    return origins, overrode
-
-
-def _values(winners: dict[str, FoundValue]) -> dict[str, Any]:
-    return nest({name: found.value for name, found in winners.items() if found.origin != NOT_FOUND})
+    return Provenance(
+        {name: found.origin.text for name, found in winners.items()},
+        {
+            name: tuple((each.origin.text, show_overridden(layout.leaves[name], each.value)) for each in found[1:])
+            for name, found in provenance.items()
+            if len(found) > 1
+        },
+        {name: layout.wrap(name, value) for name, value in context.arguments.items()},
+        context.where,
+        tuple(dict.fromkeys(context.files)),
+        context.profile[0] if context.profile else None,
+    )
 
 
 def _fill(model: BaseModel, values: dict[str, Any], layout: Layout) -> list[Problem]:
@@ -82,8 +93,8 @@ def _fill(model: BaseModel, values: dict[str, Any], layout: Layout) -> list[Prob
 
 def _foreign(source: PydanticBaseSettingsSource, context: Context) -> list[FoundValue]:
     """Return what a source gives that is not one of ours."""
-    found_before = {name: found[0] for name, found in context.provenance.items()}
-    source._set_current_state(_values(found_before))  # noqa: SLF001 - it is BaseSettings that calls it otherwise
+    found_before = nest({name: each[0].value for name, each in context.provenance.items()})
+    source._set_current_state(found_before)  # noqa: SLF001 - it is BaseSettings that calls it otherwise
     layout, origin = context.layout, Origin(type(source).__name__, f"source {id(source)}")
     found: list[FoundValue] = []
     for key, value in source().items():

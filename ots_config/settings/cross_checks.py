@@ -17,7 +17,8 @@ from ots_config.settings.provenance import NOT_FOUND, FoundValue, Origin
 DERIVED = "derived from"
 
 _RESERVED = ("ali", "ay", "ots", "taobao", "admin")
-_CONTRADICTION = "Correct one of them, or remove {}."
+_COMPARED = ("region", "instance_name", "network", "allow_http", "signature", "role_via")
+"""Settings whose accepted values are compared with those of others."""
 
 
 def derive(context: Context) -> list[FoundValue]:
@@ -39,65 +40,61 @@ class _CrossChecks:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.derived: list[FoundValue] = []
-
-    # --- what was found -------------------------------------------------------------------------------
-
-    def _winner(self, field: str) -> FoundValue | None:
-        """Return the value that is used; None if there is none, or those that there are were left out."""
-        found = self.context.provenance.get(field)
-        return found[0] if found and found[0].origin != NOT_FOUND else None
-
-    def _value(self, field: str) -> Any:
-        """Return the accepted value of a setting, None if it is not given or will be refused."""
-        winner = self._winner(field)
-        if winner is None:
-            return None
-        try:
-            return self.context.layout.leaves[field].accept(winner.value)
-        except Refusal:
-            return None
-
-    def _refused(self, *fields: str) -> bool:
-        """Whether any of these settings is given and will be refused."""
-        return any(self._winner(field) is not None and self._value(field) is None for field in fields)
+        # Without values that were left out.
+        self.given = {name: each[0] for name, each in context.provenance.items() if each[0].origin != NOT_FOUND}
+        self.accepted: dict[str, Any] = {}
+        self.refused: set[str] = set()
+        for name in _COMPARED:
+            if name in self.given:
+                try:
+                    self.accepted[name] = context.layout.leaves[name].accept(self.given[name].value)
+                except Refusal:
+                    self.refused.add(name)
 
     def _derive(self, field: str, value: str, source: str) -> None:
         self.derived.append(FoundValue(field, value, Origin(f"{DERIVED} {source}", DERIVED)))
 
     def _problem(self, field: str, reason: str, hint: str) -> None:
-        winner = self._winner(field)
-        self.context.problems.append(
-            SettingsProblem(field, reason, winner.origin.text if winner else "no source", hint)
+        origin = self.given[field].origin.text if field in self.given else "no source"
+        self.context.problems.append(SettingsProblem(field, reason, origin, hint))
+
+    def _missing(self, field: str, reason: str, hint: str, *fields: str) -> None:
+        """Report what is not set, unless a source could not be read; a misspelt name that is the cause is the hint."""
+        if self.context.complete:
+            self._problem(field, reason, self.context.hint(hint, *(fields or (field,))))
+
+    def _contradiction(self, field: str, own: str) -> None:
+        name = field.removesuffix("_name")
+        self._problem(
+            field, f"contradicts the endpoint, whose {name} is {own}", f"Correct one of them, or remove {field}."
         )
 
     def _variable(self, field: str) -> str:
-        return self.context.layout.names[field]
+        return f"{field} ({self.context.layout.names[field]})"
 
     # --- endpoint, instance, region, network ----------------------------------------------------------
 
     def endpoint(self) -> None:
         """Derive endpoint, instance, region and network from each other."""
-        winner = self._winner("endpoint")
-        if winner is None:
+        if "endpoint" not in self.given:
             self._make_endpoint()
             return
+        winner = self.given["endpoint"]
         try:
             endpoint = endpoints.parse(winner.value)
         except Refusal:
             return
+        self.context.provenance["endpoint"][0] = winner._replace(value=endpoint)  # so that it is parsed once
         self._check_scheme(endpoint)
         discovered.check_endpoint(self.context, endpoint)
         self._match_instance(endpoint)
         for field, own in (("region", endpoint.region), ("network", endpoint.network)):
-            given = self._value(field)
-            if own is None:
+            if own is None or field in self.refused:
                 continue
-            if given is None:
-                if not self._refused(field):
-                    self._derive(field, own, "endpoint")
-            elif given != own:
-                reason = f"contradicts the endpoint, whose {field} is {own}"
-                self._problem(field, reason, _CONTRADICTION.format(field))
+            if field not in self.accepted:
+                self._derive(field, own, "endpoint")
+            elif self.accepted[field] != own:
+                self._contradiction(field, own)
         if endpoint.unusual:
             self.context.warnings.append(
                 f"endpoint ({winner.origin.text}): the host is the provider's, but does not have the form of an "
@@ -105,32 +102,29 @@ class _CrossChecks:
             )
 
     def _check_scheme(self, endpoint: endpoints.Endpoint) -> None:
-        if endpoint.secure or endpoint.loopback or self._value("allow_http") or self._refused("allow_http"):
-            return
-        if any(problem.field == "allow_http" for problem in self.context.problems):
-            return
-        self._problem(
-            "endpoint",
-            "is http, so that others in the network can read rows and tokens",
-            f"Write https://, or set allow_http ({self._variable('allow_http')}) to true if the network is private.",
-        )
+        allowed = self.accepted.get("allow_http") or "allow_http" in self.refused
+        reported = any(problem.field == "allow_http" for problem in self.context.problems)
+        if not (endpoint.secure or endpoint.loopback or allowed or reported):
+            self._problem(
+                "endpoint",
+                "is http, so that others in the network can read rows and tokens",
+                f"Write https://, or set {self._variable('allow_http')} to true if the network is private.",
+            )
 
     def _match_instance(self, endpoint: endpoints.Endpoint) -> None:
-        given, own = self._value("instance_name"), endpoint.instance
-        if given is None and self._refused("instance_name"):
+        given, own = self.accepted.get("instance_name"), endpoint.instance
+        if "instance_name" in self.refused:
             return
         if endpoint.binding is not None:
             own = self._bound_instance(endpoint.binding, given)
         if given is None and own is None:
-            if self.context.complete:
-                why = "is an old VPC binding with several hyphens" if endpoint.binding else "does not name it"
-                hint = self.context.hint(f"Set instance_name ({self._variable('instance_name')}).", "instance_name")
-                self._problem("instance_name", f"is not set, and the endpoint {why}", hint)
+            why = "is an old VPC binding with several hyphens" if endpoint.binding else "does not name it"
+            hint = f"Set {self._variable('instance_name')}."
+            self._missing("instance_name", f"is not set, and the endpoint {why}", hint)
         elif given is None:
             self._derive("instance_name", str(own), "endpoint")
         elif own is not None and given.lower() != own.lower():
-            reason = f"contradicts the endpoint, whose instance is {own}"
-            self._problem("instance_name", reason, _CONTRADICTION.format("instance_name"))
+            self._contradiction("instance_name", own)
         elif own is None and not endpoint.loopback:
             self._check_instance_name(given)
 
@@ -143,49 +137,57 @@ class _CrossChecks:
         return instance if vpc and instance and (given is not None or "-" not in instance) else None
 
     def _make_endpoint(self) -> None:
-        region, instance = self._value("region"), self._value("instance_name")
-        network = self._value("network") or "public"
-        if region is not None and instance is not None and not self._refused("network"):
-            source = f"region, instance_name and network {network}"
-            self._derive("endpoint", endpoints.make(region, instance, network), source)
-            self._check_instance_name(instance)
-            if network == "dual-stack" and region not in endpoints.DUAL_STACK_REGIONS:
-                self.context.warnings.append(
-                    "network: the region is not known to have dual-stack endpoints; public may be meant"
-                )
-        elif self.context.complete and not self._refused("region", "instance_name", "network"):
-            missing = [field for field in ("region", "instance_name") if self._winner(field) is None]
-            self._problem(
-                "endpoint",
-                f"is not set, and cannot be derived without {' and '.join(missing)}",
-                self.context.hint(
-                    f"Set endpoint ({self._variable('endpoint')}), or region and instance_name.", "endpoint", *missing
-                ),
+        if self.refused & {"region", "instance_name", "network"}:
+            return
+        missing = [field for field in ("region", "instance_name") if field not in self.accepted]
+        if missing:
+            reason = f"is not set, and cannot be derived without {' and '.join(missing)}"
+            hint = f"Set {self._variable('endpoint')}, or region and instance_name."
+            self._missing("endpoint", reason, hint, "endpoint", *missing)
+            return
+        region, instance = self.accepted["region"], self.accepted["instance_name"]
+        network = self.accepted.get("network", "public")
+        self._derive(
+            "endpoint", endpoints.make(region, instance, network), f"region, instance_name and network {network}"
+        )
+        self._check_instance_name(instance)
+        if network == "dual-stack" and region not in endpoints.DUAL_STACK_REGIONS:
+            self.context.warnings.append(
+                "network: the region is not known to have dual-stack endpoints; public may be meant"
             )
 
     def _check_instance_name(self, instance: str) -> None:
         """Warn of a name that breaks the service's rules for names that people choose."""
-        winner, name = self._winner("instance_name"), instance.lower()
-        usual = re.fullmatch(r"[a-z][a-z0-9-]{1,14}[a-z0-9]", name) and not any(part in name for part in _RESERVED)
-        if winner is not None and not usual:
+        name = instance.lower()
+        if not re.fullmatch(r"[a-z][a-z0-9-]{1,14}[a-z0-9]", name) or any(part in name for part in _RESERVED):
             self.context.warnings.append(
-                f"instance_name ({winner.origin.text}): the service's names have 3 to 16 letters, digits and hyphens, "
-                f"begin with a letter, do not end with a hyphen, and contain none of {', '.join(_RESERVED)}"
+                f"instance_name ({self.given['instance_name'].origin.text}): the service's names have 3 to 16 letters, "
+                "digits and hyphens, begin with a letter, do not end with a hyphen, and contain none of "
+                + ", ".join(_RESERVED)
             )
-
-    # --- signing --------------------------------------------------------------------------------------
 
     def signature(self) -> None:
         """Check that V4 has a region to sign for."""
-        known = self._value("region") or any(found.field == "region" for found in self.derived)
-        if self._value("signature") == "v4" and not known and not self._refused("region", "endpoint"):
+        known = "region" in self.given or any(found.field == "region" for found in self.derived)
+        if self.accepted.get("signature") == "v4" and not known and not self._unparsed("endpoint"):
             reason = "is v4, which needs a region, but region is not set and not in the endpoint"
-            hint = self.context.hint(f"Set region ({self._variable('region')}).", "region")
+            hint = self.context.hint(f"Set {self._variable('region')}.", "region")
             self._problem("signature", reason, hint)
+
+    def _unparsed(self, field: str) -> bool:
+        """Whether a setting is given and will be refused."""
+        try:
+            if field in self.given:
+                self.context.layout.leaves[field].accept(self.given[field].value)
+        except Refusal:
+            return True
+        return False
+
+    # --- keys and roles -------------------------------------------------------------------------------
 
     def keys(self) -> None:
         """Check that key, secret and token belong together: the id may stand elsewhere, secret and token may not."""
-        key, secret = self._winner("access_key_id"), self._winner("access_key_secret")
+        key, secret = self.given.get("access_key_id"), self.given.get("access_key_secret")
         if key is None or secret is None:
             self._incomplete(key, secret)
             return
@@ -205,39 +207,34 @@ class _CrossChecks:
 
     def _check_token(self, name: str, secret: FoundValue) -> None:
         """Leave out a token, or the time at which one ends, that does not come from where the secret does."""
-        token = self._winner(name)
+        token = self.given.get(name)
         if token is None or _is_empty(token.value):
             return
         elsewhere = [each for each in self.context.provenance[name] if each.origin.source != secret.origin.source]
         discovered.leave_out(self.context, name, elsewhere)
-        if token in elsewhere:
+        if any(each is token for each in elsewhere):
             self.context.warnings.append(
                 f"{name} ({token.origin.text}) is not used: it does not belong to the secret of the keys, which comes "
                 f"from {secret.origin.text}"
             )
 
-    def roles(self) -> None:
-        """Check that roles on the way lead to a last one."""
-        if self._value("role_via") is not None and self._winner("role_arn") is None and self.context.complete:
-            hint = self.context.hint("Name the last role in role_arn.", "role_arn")
-            self._problem("role_via", "is set, but there is no role_arn", hint)
-
     def _incomplete(self, key: FoundValue | None, secret: FoundValue | None) -> None:
         hint = "Set access_key_id and access_key_secret together, or neither."
-        if not self.context.complete:
-            return
-        if key is not None:
-            hint = self.context.hint(hint, "access_key_secret")
-            self._problem("access_key_secret", f"is not set, but access_key_id is ({key.origin.text})", hint)
-        elif secret is not None:
-            hint = self.context.hint(hint, "access_key_id")
-            self._problem("access_key_id", f"is not set, but access_key_secret is ({secret.origin.text})", hint)
-        else:
-            for name in ("sts_token", "sts_expiration"):
-                token = self._winner(name)
-                if token is not None and not _is_empty(token.value):
-                    hint = self.context.hint(hint, "access_key_id", "access_key_secret")
-                    self._problem(name, "is set without the keys that it belongs to", hint)
+        for present, absent in ((key, "access_key_secret"), (secret, "access_key_id")):
+            if present is not None:
+                self._missing(absent, f"is not set, but {present.field} is ({present.origin.text})", hint)
+                return
+        for name in ("sts_token", "sts_expiration"):
+            token = self.given.get(name)
+            if token is not None and not _is_empty(token.value):
+                reason = "is set without the keys that it belongs to"
+                self._missing(name, reason, hint, "access_key_id", "access_key_secret")
+
+    def roles(self) -> None:
+        """Check that roles on the way lead to a last one."""
+        if "role_via" in self.accepted and "role_arn" not in self.given:
+            hint = "Name the last role in role_arn."
+            self._missing("role_via", "is set, but there is no role_arn", hint, "role_arn")
 
 
 def _is_empty(token: Any) -> bool:

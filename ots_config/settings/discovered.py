@@ -32,8 +32,8 @@ _FAMILIES = ("OTS", "ALIBABA_CLOUD", "ALIBABACLOUD", "ALICLOUD")
 
 
 def refuse(context: Context, found: FoundValue) -> bool:
-    """Report a value that its file may not set, and return whether it is one."""
-    reason = ONLY_NAMED.get(found.field.partition(".")[0]) if found.origin.discovered else None
+    """Report a value of a discovered file that the file may not set, and return whether it is one."""
+    reason = ONLY_NAMED.get(found.field.partition(".")[0])
     if reason is None:
         return False
     refusal = f"may not be set by a file that nobody named, as it {reason}"
@@ -44,11 +44,11 @@ def refuse(context: Context, found: FoundValue) -> bool:
 def keep_keys_of_environment(context: Context) -> None:
     """Leave out keys of such a file if the environment has keys, under any name that the credentials read."""
     provenance = context.provenance
-    found = [provenance[name][0] for name in KEYS[:2] if name in provenance]
-    other = next((each for each in _FAMILIES if _has_keys(each)), None)
-    if other is None or not any(each.origin.discovered for each in found):
+    found = [provenance[name][0].origin for name in KEYS[:2] if name in provenance]
+    places = " and ".join(dict.fromkeys(origin.source for origin in found if origin.discovered))
+    other = next(filter(_has_keys, _FAMILIES), None) if places else None
+    if other is None:
         return
-    places = " and ".join(dict.fromkeys(each.origin.source for each in found if each.origin.discovered))
     context.warnings.append(
         f"the keys in {places} are not used: nobody named that file, and the environment has keys "
         f"({other}_ACCESS_KEY_ID). {_hint(context)}"
@@ -80,9 +80,10 @@ def check_endpoint(context: Context, endpoint: Endpoint) -> None:
 def leave_out(context: Context, field: str, unused: list[FoundValue]) -> None:
     """Use none of these values of a setting; ``explain()`` shows them as overridden."""
     if unused:
-        kept = [each for each in context.provenance[field] if each not in unused]
+        left_out = set(map(id, unused))
+        kept = [each for each in context.provenance[field] if id(each) not in left_out]
         context.provenance[field] = [*(kept or [FoundValue(field, None, NOT_FOUND)]), *unused]
 
 
 def _hint(context: Context) -> str:
-    return _HINT.format_map(context.layout.controls)
+    return _HINT.format_map({control: variable for variable, control in context.layout.controls.items()})

@@ -89,11 +89,13 @@ def parse(value: object) -> Endpoint:
     """Parse an endpoint.
 
     Args:
-        value: The value found; no error shows it.
+        value: The value found, or what was parsed of it before; no error shows it.
 
     Raises:
         Refusal: If it is not the URL of a data endpoint.
     """
+    if isinstance(value, Endpoint):
+        return value
     text = _plain(value)
     parts = _split(text)
     scheme = parts.scheme.lower()

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from pydantic import GetCoreSchemaHandler, PrivateAttr, SerializationInfo, ValidationInfo, field_serializer
 from pydantic_core import CoreSchema, core_schema
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import PydanticBaseSettingsSource, SettingsConfigDict
 
 from ots_config.errors import SettingsError, SettingsProblem, mask
 from ots_config.settings import names
-from ots_config.settings.build import build
-from ots_config.settings.context import DEFAULT_ENV_FILE, Context, FileNames, Inputs, Where
+from ots_config.settings.build import Provenance, build
+from ots_config.settings.context import DEFAULT_ENV_FILE, Context, FileNames, Where
 from ots_config.settings.cross_checks import DERIVED
 from ots_config.settings.fields import Fields
-from ots_config.settings.problems import FILLING, UNKNOWN, refuse_change, warn
+from ots_config.settings.problems import FILLING, UNKNOWN, refuse_change, report
 from ots_config.settings.provenance import DEFAULT, DerivedRegion, Explanation, ProxyURL, layout, mask_url, show
 from ots_config.settings.sources import all_sources, explicit_sources
 
@@ -62,10 +62,7 @@ class OTSSettings(Fields):
         env_file=DEFAULT_ENV_FILE,
     )
 
-    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
-    _overrode: dict[str, tuple[tuple[str, str], ...]] = PrivateAttr(default_factory=dict)
-    _inputs: Inputs = PrivateAttr(default_factory=lambda: Inputs({}, Where(), ()))
-    _profile: str | None = PrivateAttr(default=None)
+    _provenance: Provenance = PrivateAttr()
 
     def __init__(
         self,
@@ -82,37 +79,29 @@ class OTSSettings(Fields):
         where = Where(env_file, secrets_dir, profile or arguments.get("_profile"))
         for underscored in ("_env_file", "_secrets_dir", "_profile"):
             arguments.pop(underscored, None)
-        problems, warnings = self._build(arguments, where)
+        problems, warnings = self._build(Context(type(self), arguments, where), all_sources)
         arguments.clear()
         del where, env_file, secrets_dir, profile
-        if problems:
-            raise SettingsError(*problems)
-        warn(warnings)
+        report(problems, warnings)
 
     @classmethod
     def explicit(cls, **arguments: Any) -> Self:
         """Build settings from arguments, what they imply, and defaults: no variable and no file is read."""
         settings = cls.__new__(cls)
-        problems, warnings = settings._build(arguments, None)  # noqa: SLF001 - its own class
+        problems, warnings = settings._build(Context(cls, arguments, Where()), explicit_sources)  # noqa: SLF001
         arguments.clear()
-        if problems:
-            raise SettingsError(*problems)
-        warn(warnings)
+        report(problems, warnings)
         return settings
 
-    def _build(self, arguments: dict[str, Any], where: Where | None) -> tuple[list[SettingsProblem], list[str]]:
-        """Fill this new object from all sources, or from arguments alone if ``where`` is None."""
-        context = Context(type(self), arguments, where)
-        sources = explicit_sources(context) if where is None else all_sources(context)
-        origins, overrode = build(self, context, sources)
+    def _build(
+        self, context: Context, sources: Callable[[Context], Iterable[PydanticBaseSettingsSource]]
+    ) -> tuple[list[SettingsProblem], list[str]]:
+        """Fill this new object from the sources, and return what is wrong; no frame of an error holds a value."""
+        provenance = build(self, context, sources(context))
         if context.problems:
             object.__setattr__(self, "__dict__", {})  # each value may be valid by itself, but not together
         else:
-            self._origins, self._overrode = origins, overrode
-            if where is not None:
-                wrapped = {name: context.layout.wrap(name, value) for name, value in arguments.items()}
-                self._inputs = Inputs(wrapped, where, tuple(dict.fromkeys(context.files)))
-                self._profile = context.profile[0] if context.profile else None
+            self._provenance = provenance
         return context.problems, context.warnings
 
     # --- what they are --------------------------------------------------------------------------------
@@ -137,22 +126,21 @@ class OTSSettings(Fields):
             shown, hint = names.visible(field) or "argument", names.one_of(known, field)
             del field
             raise SettingsError(SettingsProblem(shown, UNKNOWN, "argument", hint))
-        return self._origins.get(field, DEFAULT)
+        return self._provenance.origins.get(field, DEFAULT)
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that were looked for, whether they exist or not."""
-        return self._inputs.files
+        return tuple(map(Path, self._provenance.files))
 
     @property
     def profile(self) -> str | None:
         """The profile of ``ots.toml`` that was chosen by name, None if none was."""
-        return self._profile
+        return self._provenance.profile
 
     def rebuilt(self) -> Self:
         """Build settings again from the same arguments and sources, as they are now."""
-        arguments, where, _ = self._inputs
-        return type(self)(**where._asdict(), **arguments)
+        return type(self)(**self._provenance.where._asdict(), **self._provenance.arguments)
 
     def explain(self) -> list[Explanation]:
         """Return each setting with its masked value, where it came from, and what it overrode."""
@@ -161,8 +149,8 @@ class OTSSettings(Fields):
             value: Any = self
             for step in name.split("."):
                 value = getattr(value, step)
-            origin = self._origins.get(name, DEFAULT)
-            rows.append(Explanation(name, show(name, value), origin, self._overrode.get(name, ())))
+            origins, overrode = self._provenance[:2]
+            rows.append(Explanation(name, show(name, value), origins.get(name, DEFAULT), overrode.get(name, ())))
         return rows
 
     # In Python mode a dump gives equal settings again; in JSON mode it is for showing, with masks.

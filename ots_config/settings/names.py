@@ -14,18 +14,31 @@ CONTROLS = ("env_file", "secrets_dir", "config_file", "profile")
 """Variables with the prefix that the sources themselves read: ``OTS_ENV_FILE``, ..."""
 
 FOREIGN = {
-    "AK": "access_key_id",
-    "ACCESS_KEYID": "access_key_id",
-    "SK": "access_key_secret",
-    "SECRET_KEY": "access_key_secret",
-    "TOKEN": "sts_token",
-    "SECURITY_TOKEN": "sts_token",
-    "REGION_ID": "region",
-    "TIMEOUT": "socket_timeout",
-    "PROXY": "proxies",
-    "MAX_RETRIES": "retry.max_attempts",
+    "ak": "access_key_id",
+    "access_keyid": "access_key_id",
+    "sk": "access_key_secret",
+    "secret_key": "access_key_secret",
+    "token": "sts_token",
+    "security_token": "sts_token",
+    "region_id": "region",
+    "timeout": "socket_timeout",
+    "proxy": "proxies",
+    "max_retries": "retry.max_attempts",
+    "host": "endpoint",
+    "url": "endpoint",
 }
 """Names that other programs have for our settings, and what ours are; they set nothing."""
+
+CLOUD_KEYS = {
+    f"{prefix}_{theirs}": ours
+    for prefix in ("ALIBABA_CLOUD", "ALIBABACLOUD", "ALICLOUD")
+    for theirs, ours in (
+        ("ACCESS_KEY_ID", "access_key_id"),
+        ("ACCESS_KEY_SECRET", "access_key_secret"),
+        ("SECURITY_TOKEN", "sts_token"),
+    )
+}
+"""Alibaba Cloud's own variables of keys, which the credentials read from the environment and from no file."""
 
 MAX_NAME = 60
 """Characters of the longest name that is compared with the real ones, or shown."""
@@ -75,7 +88,7 @@ def meant(name: str, prefix: str, real: Mapping[str, str], parts: Collection[str
     """
     spelt = re.match(r"\w*", name[: MAX_NAME + 1], re.ASCII)
     bare = spelt[0][len(prefix) :] if spelt else ""
-    other = FOREIGN.get(bare.upper())
+    other = FOREIGN.get(bare.lower())
     if other:
         return next((candidate for candidate, field in real.items() if field == other), "")
     for part in parts:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-import warnings
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple, NoReturn
+from warnings import warn
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -14,7 +14,9 @@ from pydantic_core import ErrorDetails
 from ots_config.errors import SettingsError, SettingsProblem
 from ots_config.settings.names import nearest, one_of, visible
 
-_PACKAGE = __name__.partition(".")[0]
+_NOT_CALLERS = {__name__.partition(".")[0], "pydantic", "pydantic_settings", "functools"}
+"""Packages whose lines no warning points at."""
+
 UNKNOWN = "is not a known setting"
 
 
@@ -121,11 +123,17 @@ def refuse_change(name: str) -> NoReturn:
     raise SettingsError(SettingsProblem(name, "cannot be changed", "argument", "Build new settings."))
 
 
-def warn(messages: Iterable[str]) -> None:
-    """Issue each message as a ``SettingsWarning`` that points at the caller's own code."""
+def report(problems: Collection[SettingsProblem], warnings: Iterable[str]) -> None:
+    """Raise the problems, or else issue each warning so that it points at the caller's own line.
+
+    Raises:
+        SettingsError: If there are problems.
+    """
+    if problems:
+        raise SettingsError(*problems)
     level, frame = 1, sys._getframe(0)  # noqa: SLF001 - as `warnings` itself finds its caller
-    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == _PACKAGE:
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] in _NOT_CALLERS:
         level, frame = level + 1, frame.f_back
     del frame
-    for message in messages:
-        warnings.warn(message, SettingsWarning, stacklevel=level)
+    for message in warnings:
+        warn(message, SettingsWarning, stacklevel=level)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from functools import cache, cached_property
 from typing import Annotated, Any, NamedTuple, get_args
@@ -35,23 +34,30 @@ class Origin(NamedTuple):
 NOT_FOUND = Origin(DEFAULT)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class FoundValue:
-    """One value that one source gave.
+class FoundValue(NamedTuple):
+    """One value that one source gave; a secret is wrapped already.
 
     Attributes:
         field: The setting, nested with dots.
-        value: The value as found; a secret is wrapped already.
+        value: The value as found.
         origin: Where it was found.
     """
 
     field: str
-    value: Any = dataclasses.field(repr=False)
+    value: Any
     origin: Origin = NOT_FOUND
+
+    def __repr__(self) -> str:
+        return f"<{self.field} from {self.origin.text}>"
 
 
 class Explanation(NamedTuple):
     """One setting, explained.
+
+        >>> from ots_config import OTSSettings
+        >>> settings = OTSSettings.explicit(endpoint="https://demo.cn-hangzhou.ots.aliyuncs.com")
+        >>> settings.explain()[1]
+        Explanation(field='instance_name', value='demo', origin='derived from endpoint', overrode=())
 
     Attributes:
         field: The setting's name, nested with dots.
@@ -77,7 +83,8 @@ class Leaf:
 
     def __init__(self, name: str, info: FieldInfo) -> None:
         self.name = name
-        self.secret = SecretStr in (info.annotation, *get_args(info.annotation))
+        kinds = (info.annotation, *get_args(info.annotation))
+        self.secret = any(SecretStr in (kind, *get_args(kind)[:1]) for kind in kinds)
         self.meaning = info.description or ""
         self._info = info
 
@@ -122,38 +129,63 @@ class Leaf:
         return SecretStr(value) if self.secret and isinstance(value, str) else value
 
 
-class Layout(NamedTuple):
-    """The settings of a class, and their names in the environment.
+class Layout:
+    """The settings of a class, and their names in the environment, which its ``model_config`` decides.
 
     Attributes:
+        fields: pydantic's description of each field.
         leaves: Every leaf by its name, in the order of the fields.
         parts: The model of each field that is made of others.
         names: The environment variable of each leaf and part: ``OTS_RETRY__DEADLINE`` of ``retry.deadline``.
         variables: The field of each environment variable, second names included.
-        controls: The variables that the sources read themselves, by what they name.
+        controls: What each variable that the sources read themselves names.
         aliases: The field of each validation alias, which only a subclass's own fields have.
         prefix: What the variables begin with.
         case_sensitive: Whether only the usual spelling of a variable counts.
     """
 
-    leaves: dict[str, Leaf]
-    parts: dict[str, type[BaseModel]]
-    names: dict[str, str]
-    variables: dict[str, str]
-    controls: dict[str, str]
-    aliases: dict[str, str]
-    prefix: str
-    case_sensitive: bool
+    def __init__(self, model: type[BaseModel]) -> None:
+        config: Mapping[str, Any] = model.model_config
+        self._prefix, self._delimiter = config.get("env_prefix", ""), config.get("env_nested_delimiter") or "__"
+        self.case_sensitive = bool(config.get("case_sensitive"))
+        self.prefix = self.spell(self._prefix)
+        self.fields: Mapping[str, FieldInfo] = model.model_fields
+        self.parts: dict[str, type[BaseModel]] = {}
+        self.leaves = {leaf.name: leaf for leaf in self._leaves(model, "")}
+        self.names = {name: self.variable(name) for name in (*self.leaves, *self.parts)}
+        self.variables = {name: field for field, name in self.names.items()}
+        self.variables |= {self.variable(alias): name for alias, name in ALIASES.items() if name in self.leaves}
+        self.controls = {self.variable(name): name for name in CONTROLS}
+        self.aliases: dict[str, str] = {}
+        for name, info in self.fields.items():
+            alias = info.validation_alias
+            for each in reversed(alias.choices if isinstance(alias, AliasChoices) else [alias]):
+                if isinstance(each, str):
+                    self.aliases[each] = name
+                    self.names[name] = self.spell(each)
+                    self.variables[self.names[name]] = name
+
+    def _leaves(self, model: type[BaseModel], prefix: str) -> Iterator[Leaf]:
+        for name, info in model.model_fields.items():
+            if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+                self.parts[prefix + name] = info.annotation
+                yield from self._leaves(info.annotation, f"{prefix}{name}.")
+            else:
+                yield Leaf(prefix + name, info)
+
+    def variable(self, field: str) -> str:
+        """Return the environment variable of a field."""
+        return self.spell(self._prefix + field.replace(".", self._delimiter))
 
     def spell(self, variable: str) -> str:
         """Return a variable's name in its usual spelling: upper case, unless the class says that case matters."""
         return variable if self.case_sensitive else variable.upper()
 
     def reads(self, variable: str) -> bool:
-        """Whether a variable of the environment may set something, or seems to be meant to."""
-        spelt, prefix = self.spell(variable), self.prefix.upper()
-        known = spelt in self.variables or spelt in self.controls.values()
-        return known or bool(prefix and variable.upper().startswith(prefix))
+        """Whether a variable may set something, or seems to be meant to."""
+        spelt = self.spell(variable)
+        known = spelt in self.variables or spelt in self.controls
+        return known or bool(self.prefix and variable.upper().startswith(self.prefix.upper()))
 
     def field(self, name: str) -> str:
         """Return the field that has this name or this validation alias."""
@@ -165,45 +197,8 @@ class Layout(NamedTuple):
         return value if leaf is None else leaf.wrap(value)
 
 
-def _part(annotation: Any) -> type[BaseModel] | None:
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-
-
-def _leaves(model: type[BaseModel], parts: dict[str, type[BaseModel]], prefix: str = "") -> Iterator[Leaf]:
-    for name, info in model.model_fields.items():
-        part = _part(info.annotation)
-        if part is None:
-            yield Leaf(prefix + name, info)
-        else:
-            parts[prefix + name] = part
-            yield from _leaves(part, parts, f"{prefix}{name}.")
-
-
-@cache
-def layout(model: type[BaseModel]) -> Layout:
-    """Return the layout of a settings class; its ``model_config`` sets prefix, delimiter and case of the names."""
-    config: Mapping[str, Any] = model.model_config
-    prefix, delimiter = config.get("env_prefix", ""), config.get("env_nested_delimiter") or "__"
-
-    def variable(field: str) -> str:
-        name: str = prefix + field.replace(".", delimiter)
-        return name if config.get("case_sensitive") else name.upper()
-
-    parts: dict[str, type[BaseModel]] = {}
-    leaves = {leaf.name: leaf for leaf in _leaves(model, parts)}
-    names = {name: variable(name) for name in (*leaves, *parts)}
-    variables = {name: field for field, name in names.items()}
-    variables |= {variable(alias): name for alias, name in ALIASES.items() if name in leaves}
-    aliases: dict[str, str] = {}
-    for name, info in model.model_fields.items():
-        alias = info.validation_alias
-        for each in reversed(alias.choices if isinstance(alias, AliasChoices) else [alias]):
-            if isinstance(each, str):
-                aliases[each] = name
-                names[name] = each if config.get("case_sensitive") else each.upper()
-                variables[names[name]] = name
-    controls = {name: variable(name) for name in CONTROLS}
-    return Layout(leaves, parts, names, variables, controls, aliases, variable(""), bool(config.get("case_sensitive")))
+layout = cache(Layout)
+"""Return the layout of a settings class."""
 
 
 def nest(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Discriminator, Field, SecretStr, Tag
 
+from ots_config import credential_rules
 from ots_config.settings import endpoint as endpoints
 from ots_config.settings import files
 from ots_config.settings.problems import Refusal
@@ -24,16 +26,11 @@ MAX_SECONDS = 2_000_000.0
 MAX_BUNDLE = 1 << 24
 """Bytes of a CA bundle; certifi's has 300 000."""
 
-_INSTANCE = re.compile(r"[a-zA-Z0-9_-]+")
-_REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_PROVIDER = re.compile(r"[A-Za-z0-9_.+/-]+(\s*,\s*[A-Za-z0-9_.+/-]+)*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
-_PROXY_HINT = "Write http://HOST:PORT, or a dictionary with the keys http and https."
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _TLS_VERSIONS = {
     f"{prefix}{each}": f"TLSv{each}" for prefix in ("", "tls", "tls-", "tlsv", "v") for each in ("1.2", "1.3")
 }
-
 
 # --- words and numbers: the constraints are pydantic's ------------------------------------------------------
 
@@ -47,7 +44,7 @@ def _flag(value: Any) -> Any:
     return value
 
 
-def to_number(value: Any) -> Any:
+def _number(value: Any) -> Any:
     """Return a text or a number of any type as an int or a float; anything else as None, which pydantic refuses."""
     for kind in (int, float) if isinstance(value, str) else ():
         with suppress(ValueError):
@@ -90,7 +87,7 @@ Flag = Annotated[bool, BeforeValidator(_flag)]
 Word = BeforeValidator(_word)
 TLSWord = BeforeValidator(_tls_version)
 NoneWord = BeforeValidator(_none)
-Numeric = BeforeValidator(to_number)
+Numeric = BeforeValidator(_number)
 Number = Annotated[float, Field(strict=True, ge=0, le=MAX_SECONDS, allow_inf_nan=False), Numeric]
 Seconds = Annotated[float, Field(strict=True, gt=0, le=MAX_SECONDS, allow_inf_nan=False), Numeric]
 Timeout = Annotated[
@@ -99,6 +96,16 @@ Timeout = Annotated[
     BeforeValidator(_pair),
 ]
 
+# --- texts: one line each, with what else they have to be ---------------------------------------------------
+
+Check = Callable[[str], str]
+"""Returns what is wrong with a text, ``""`` if nothing is."""
+
+
+def _matches(pattern: str, reason: str) -> Check:
+    match = re.compile(pattern, re.ASCII).fullmatch
+    return lambda text: "" if match(text) else reason
+
 
 def refuse_mask(text: str) -> None:
     """Refuse asterisks: what is printed of settings, or dumped as JSON, has them in place of a secret."""
@@ -106,67 +113,102 @@ def refuse_mask(text: str) -> None:
         raise Refusal("is a mask, which stands for a value that is not shown", "Give the value itself.")
 
 
-# --- texts --------------------------------------------------------------------------------------------------
-
-
-def one_line(value: Any, hint: str) -> str:
+def _line(value: Any, hint: str, check: Check | None = None) -> str:
     """Return a text of one line that is not empty."""
     if not isinstance(value, str):
         raise Refusal("is not text", hint)
     if not value:
         raise Refusal("is empty", hint)
     refuse_mask(value)
-    if CONTROL.search(value):
-        raise Refusal("contains a line break or another control character", hint)
+    reason = "contains a line break or another control character" if _CONTROL.search(value) else ""
+    reason = reason or (check(value) if check else "")
+    if reason:
+        raise Refusal(reason, hint)
     return value
 
 
-def line(hint: str) -> BeforeValidator:
-    """Return a validator that accepts any text of one line."""
-    return BeforeValidator(lambda value: one_line(value, hint))
+def line(hint: str, check: Check | None = None) -> BeforeValidator:
+    """Return a validator that accepts a text of one line."""
+    return BeforeValidator(lambda value: _line(value, hint, check))
 
 
-def matching(pattern: re.Pattern[str], reason: str, hint: str) -> BeforeValidator:
-    """Return a validator that accepts a text of one line that matches as a whole."""
+def secret_line(hint: str, check: Check | None = None) -> BeforeValidator:
+    """Return a validator that accepts a secret of one line; a source has wrapped it already."""
 
-    def check(value: Any) -> str:
-        text = one_line(value, hint)
-        if not pattern.fullmatch(text):
-            raise Refusal(reason, hint)
-        return text
+    def accept(value: Any) -> Any:
+        _line(value.get_secret_value() if isinstance(value, SecretStr) else None, hint, check)
+        return value
 
-    return BeforeValidator(check)
+    return BeforeValidator(accept)
+
+
+_WORD = "contains characters other than letters, digits and + . / _ -"
+_ROLE_HINT = "Write acs:ram::ACCOUNT:role/NAME."
+_role = _matches(credential_rules.ROLE_ARN.pattern, "is not a valid role ARN")
+
+
+def _masked_id(text: str) -> str:
+    """Refuse a masked id, as ``repr`` shows it."""
+    if "****" in text:
+        refuse_mask("*")
+    return _matches(r"[a-zA-Z0-9+./_-]+", _WORD)(text)
+
+
+def _stripped(text: str) -> str:
+    return "" if text == text.strip() else "begins or ends with white space"
 
 
 InstanceName = Annotated[
     str,
-    matching(
-        _INSTANCE,
-        "contains characters other than letters, digits, - and _",
+    line(
         "Copy the instance's name from the console.",
+        _matches(r"[a-zA-Z0-9_-]+", "contains characters other than letters, digits, - and _"),
     ),
 ]
-WORD = "contains characters other than letters, digits and + . / _ -"
 ProviderName = Annotated[
-    str, matching(_PROVIDER, WORD, "Name one provider of the chain, or several separated by commas.")
+    str,
+    line(
+        "Name one provider of the chain, or several separated by commas.",
+        _matches(r"[A-Za-z0-9_.+/-]+(\s*,\s*[A-Za-z0-9_.+/-]+)*", _WORD),
+    ),
 ]
-
-
-def secret_text(value: Any, hint: str) -> str:
-    """Return the text of a wrapped secret."""
-    if not isinstance(value, SecretStr):
-        raise Refusal("is not text", hint)
-    return value.get_secret_value()
-
-
-def secret_line(hint: str) -> BeforeValidator:
-    """Return a validator that accepts any text of one line that may contain a secret."""
-
-    def check(value: Any) -> Any:
-        one_line(secret_text(value, hint), hint)
-        return value
-
-    return BeforeValidator(check)
+FileName = Annotated[str, line("Name a file.")]
+LoggerName = Annotated[str, line("Give a logger's name, or a file name that ends in .log.")]
+ProfileName = Annotated[str, line("Name a profile.")]
+EntryName = Annotated[str, line("Name an entry.")]
+RoleName = Annotated[str, line("Name a role.")]
+AccessKeyID = Annotated[str, line("Copy the AccessKey ID from the console.", _masked_id)]
+AccessKeySecret = Annotated[SecretStr, secret_line("Copy the AccessKey secret again.", _stripped)]
+Command = Annotated[SecretStr, secret_line("Give a command line.")]
+CredentialsURI = Annotated[
+    SecretStr,
+    secret_line("Give a URL that begins with https://.", partial(credential_rules.url_problem, http="private")),
+]
+MetadataURL = Annotated[
+    str, line("Write http://100.100.100.200.", partial(credential_rules.url_problem, http="private"))
+]
+RoleARN = Annotated[str, line(_ROLE_HINT, _role)]
+ProviderARN = Annotated[
+    str,
+    line(
+        "Write acs:ram::ACCOUNT:oidc-provider/NAME.",
+        _matches(credential_rules.PROVIDER_ARN.pattern, "is not the ARN of an OIDC provider"),
+    ),
+]
+SessionName = Annotated[
+    str,
+    line(
+        "Use 2 to 64 letters, digits, dots, @, _ and -.",
+        _matches(credential_rules.SESSION_NAME.pattern, "is not a session's name"),
+    ),
+]
+ExternalID = Annotated[
+    str,
+    line(
+        "Use 2 to 1224 letters, digits and + = , . @ : / - _.",
+        _matches(credential_rules.EXTERNAL_ID.pattern, "is not an external id"),
+    ),
+]
 
 
 def _endpoint(value: Any) -> str:
@@ -175,25 +217,70 @@ def _endpoint(value: Any) -> str:
 
 def _region(value: Any) -> str:
     hint = "Give the region's id, as in cn-hangzhou."
-    text = one_line(value, hint).strip().lower()
-    if not _REGION.fullmatch(text):
-        raise Refusal("is not a valid region id", hint)
-    return text
+    text = _line(value, hint).strip().lower()
+    return _line(text, hint, _matches(r"[a-z0-9]+(-[a-z0-9]+)*", "is not a valid region id"))
 
 
-def encoding(value: Any) -> str:
+def _encoding(value: Any) -> str:
     """Accept the name of a text encoding that Python has."""
     hint = "Use utf8, which the service expects."
-    text = one_line(value, hint).strip()
+    text = _line(value, hint).strip()
     with suppress(LookupError, ValueError):
         "a".encode(text)
         return text
     raise Refusal("is not a text encoding that Python knows", hint)
 
 
+def _sts_token(value: Any) -> Any:
+    """Accept an STS token; an empty one means none."""
+    hint = "Fetch the token again, and pass all of it."
+    if not isinstance(value, SecretStr):
+        raise Refusal("is not text", hint)
+    text = value.get_secret_value()
+    refuse_mask(text)
+    if not (text.isascii() and text.isprintable() and " " not in text):
+        raise Refusal("contains characters that an HTTP header cannot contain", hint)
+    return value if text else None
+
+
+def _expiration(value: Any) -> datetime | None:
+    """Accept a time with its zone, or the seconds since 1970, and return it in UTC."""
+    hint = "Write it with its zone, as in 2026-01-31T08:00:00Z, or as seconds since 1970."
+    number = _number(value.strip() if isinstance(value, str) else value)
+    with suppress(ValueError, OverflowError, OSError):
+        if number is not None:
+            return datetime.fromtimestamp(number, UTC)
+        if isinstance(value, str):
+            value = datetime.fromisoformat(_line(value.strip(), hint))
+        if isinstance(value, datetime) and value.utcoffset() is not None:
+            return value.astimezone(UTC)
+    naive = isinstance(value, datetime) and value.utcoffset() is None
+    raise Refusal("has no time zone" if naive else "is not a time", hint)
+
+
+def _sts_endpoint(value: Any) -> str:
+    """Accept the host or URL of STS, and return the host: it is always asked by https, but on loopback."""
+    hint = "Write a host, as in sts.cn-hangzhou.aliyuncs.com."
+    text = re.sub(r"(?<=[^:/])/+\Z", "", _line(value, hint).strip())
+    url = text if "://" in text else f"https://{text}"
+    if url.lower().startswith("http://") and credential_rules.url_problem(url).startswith("is http,"):
+        url = f"https{url[4:]}"
+    reason = credential_rules.url_problem(url)
+    if not reason and (urlsplit(url).path or "?" in url or "#" in url or not url.isascii() or " " in url):
+        reason = "is not a host"
+    if reason:
+        raise Refusal(reason, hint)
+    return url.removeprefix("https://")
+
+
 Endpoint = Annotated[str, BeforeValidator(_endpoint)]
 Region = Annotated[str, BeforeValidator(_region)]
-FileName = Annotated[str, line("Name a file.")]
+Encoding = Annotated[str, BeforeValidator(_encoding)]
+STSToken = Annotated[SecretStr | None, BeforeValidator(_sts_token)]
+Expiration = Annotated[datetime, BeforeValidator(_expiration)]
+STSEndpoint = Annotated[str, BeforeValidator(_sts_endpoint)]
+
+# --- files, and what has more than one form -----------------------------------------------------------------
 
 
 def parse_json(text: str) -> Any:
@@ -204,21 +291,16 @@ def parse_json(text: str) -> Any:
         return None
 
 
-# --- files and proxies --------------------------------------------------------------------------------------
-
-
-def ca_bundle(value: Any) -> Path | None:
+def _ca_bundle(value: Any) -> Path:
     """Accept the file of at least one certificate in PEM format."""
-    if value is None:
-        return None
     hint = "Name a readable PEM file with the certificates of the authorities to trust."
-    if not isinstance(value, (str, Path)) or not str(value).strip() or CONTROL.search(str(value)):
+    if not isinstance(value, (str, Path)) or not str(value).strip() or _CONTROL.search(str(value)):
         raise Refusal("is not the name of a file", hint)
-    path = Path(os.path.expanduser(value))  # noqa: PTH111 - pathlib's raises where there is no home
+    path = files.expand(value)
     reason = "contains no valid certificate in PEM format"
     try:
         if _has_certificates(files.read_bytes(path, MAX_BUNDLE)[0].decode("latin-1")):
-            return path
+            return Path(path)
     except Refusal as refusal:
         reason = f"cannot be read: {refusal.reason}"
     raise Refusal(reason, hint)
@@ -236,22 +318,19 @@ def _has_certificates(text: str) -> bool:
     return True
 
 
-def proxies(value: Any) -> dict[str, str] | None:
+_PROXY_HINT = "Write http://HOST:PORT, or a dictionary with the keys http and https."
+
+
+def _proxies(value: Any) -> dict[str, str] | None:
     """Accept one proxy's URL for both schemes, or one for each."""
-    value = _plain(value)
+    value = value.get_secret_value() if isinstance(value, SecretStr) else value
     if value is None or (isinstance(value, str) and not value):
         return None
-    if isinstance(value, str) and value.lstrip().startswith("{"):
-        value = parse_json(value)
     if isinstance(value, str):
-        value = {"http": value, "https": value}
+        value = parse_json(value) if value.lstrip().startswith("{") else {"http": value, "https": value}
     if not isinstance(value, Mapping):
         raise Refusal("is neither a URL nor a dictionary", _PROXY_HINT)
     return {_proxied(key): _proxy(url) for key, url in value.items()} or None
-
-
-def _plain(value: Any) -> Any:
-    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def _proxied(key: Any) -> str:
@@ -262,15 +341,46 @@ def _proxied(key: Any) -> str:
 
 
 def _proxy(url: Any) -> str:
-    text = one_line(_plain(url), _PROXY_HINT).strip()
-    try:
+    text = _line(url.get_secret_value() if isinstance(url, SecretStr) else url, _PROXY_HINT).strip()
+    user, valid = "", False
+    with suppress(ValueError):
         parts = urlsplit(text)
-        refuse_mask(parts.username or "")
+        user = parts.username or ""
         valid = parts.scheme.lower() in _PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0
-    except Refusal:
-        raise
-    except ValueError:
-        valid = False
+    refuse_mask(user)
     if not valid or not text.isascii() or " " in text:
         raise Refusal("is not the URL of a proxy", _PROXY_HINT)
     return text
+
+
+def _roles(value: Any) -> tuple[str, ...]:
+    """Accept ARNs of roles: a list of them, or one text with commas."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, (list, tuple)) or not parts:
+        raise Refusal("is neither a text nor a list of texts", _ROLE_HINT)
+    arns = tuple(_line(part.strip() if isinstance(part, str) else part, _ROLE_HINT) for part in parts)
+    if any(map(_role, arns)):
+        raise Refusal("contains what is not a valid role ARN", _ROLE_HINT)
+    return arns
+
+
+def _policy(value: Any) -> str:
+    """Accept a RAM policy: a dictionary, or its JSON on any number of lines."""
+    hint = 'Write it as JSON, {"Version": "1", "Statement": [...]}.'
+    document = parse_json(value) if isinstance(value, str) else value
+    if not isinstance(document, Mapping):
+        raise Refusal("is not a JSON object", hint)
+    text = ""
+    with suppress(TypeError, ValueError, RecursionError):
+        text = value if isinstance(value, str) and not _CONTROL.search(value) else json.dumps(document)
+    if not text:
+        raise Refusal("cannot be written as JSON", hint)
+    if len(text) > credential_rules.MAX_POLICY:
+        raise Refusal(f"has {len(text)} characters", f"Use at most {credential_rules.MAX_POLICY}.")
+    return text
+
+
+CABundle = Annotated[Path, BeforeValidator(_ca_bundle)]
+Proxies = Annotated[dict[str, str] | None, BeforeValidator(_proxies)]
+Roles = Annotated[tuple[str, ...], BeforeValidator(_roles)]
+Policy = Annotated[str, BeforeValidator(_policy)]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 
 import pytest
 
-from ots_config import DefaultRetryPolicy, OTSClient
+from ots_config import DefaultRetryPolicy, OTSClient, OTSSettings, create_client
 from ots_config.emulator import Emulator
 from ots_config.sdk import tablestore
 
 MAX_WARM_ROW = 85
 MAX_FAILED_ATTEMPT = 172
+MAX_CREATE_CLIENT = 810
+MAX_CREATE_CLIENT_OF_SETTINGS = 500
 
 
 def python_calls(function: Callable[[], object]) -> Counter[str]:
@@ -90,6 +94,37 @@ def test_a_failed_attempt_takes_few_calls(
     calls = least(failing, capsys, "a row with a failed attempt", MAX_FAILED_ATTEMPT)
     assert calls["ots_config.request.connection.Connection.exchange"] == 2
     assert calls.total() <= MAX_FAILED_ATTEMPT, calls
+
+
+@pytest.fixture
+def small_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Leave the variables of an instance and little else: each variable is a few calls."""
+    own = {"PATH": "/bin", "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    keys = {"OTS_ACCESS_KEY_ID": "LTAI5tAbCdEfGh123456", "OTS_ACCESS_KEY_SECRET": "secretsecret"}
+    for name in list(os.environ):
+        monkeypatch.delenv(name)
+    for name, value in {**own, **keys, "OTS_ENDPOINT": "http://127.0.0.1:8087", "OTS_INSTANCE_NAME": "demo"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("small_environment")
+@pytest.mark.parametrize("source", ["environment", "settings"])
+def test_a_client_takes_few_calls(source: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A client from the environment, or from finished settings, takes no more Python calls than the bound."""
+    given = {} if source == "environment" else {"settings": OTSSettings()}
+    bound = MAX_CREATE_CLIENT_OF_SETTINGS if given else MAX_CREATE_CLIENT
+    clients: list[OTSClient] = []
+
+    def create() -> None:
+        clients.append(create_client(**given))
+
+    create()
+    calls = least(lambda: python_calls(create), capsys, f"create_client from {source}", bound)
+    for client in clients:
+        client.close()
+    assert calls["ots_config.factory.create_client"] == 1
+    assert calls.total() <= bound, calls
 
 
 def test_success_loads_no_retries(put: Callable[[], object]) -> None:

@@ -244,5 +244,5 @@ def test_settings_know_their_files_and_build_anew(write: Callable[..., Path]) ->
     again = settings.rebuilt()
     assert (settings.max_connection, again.max_connection) == (3, 40)
     assert again.access_key_secret == settings.access_key_secret
-    assert "s3cr3t" not in repr(settings._inputs)
+    assert "s3cr3t" not in repr(settings._provenance)
     assert OTSSettings.explicit(endpoint=ENDPOINT).files == ()

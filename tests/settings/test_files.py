@@ -201,10 +201,10 @@ def test_broken_lines(write: Write) -> None:
 def test_files_that_others_can_read(write: Write) -> None:
     """Env file, secrets file and profile that everybody can read get a warning with the hint, if they hold secrets."""
     line = "OTS_ACCESS_KEY_SECRET=abc\n"
-    with pytest.warns(SettingsWarning, match=r"prod\.env .*mode 0644.*chmod 600 prod\.env"):
+    with pytest.warns(SettingsWarning, match=r"prod\.env .*mode 644.*chmod 600 prod\.env"):
         OTSSettings(**KEY, env_file=write("prod.env", line, 0o644))
     write("secrets/sts_token", "abc\n", 0o604)
-    with pytest.warns(SettingsWarning, match="mode 0604.*chmod 600 secrets/sts_token"):
+    with pytest.warns(SettingsWarning, match="mode 604.*chmod 600 secrets/sts_token"):
         OTSSettings(**KEY, access_key_secret="s", secrets_dir="secrets", sts_token="t")
     write("ots.toml", '[profiles.default]\nsts_token = "t"\n', 0o644)
     with pytest.warns(SettingsWarning, match=r"chmod 600 ots\.toml"):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ots_config.errors import SettingsError
 from ots_config.settings import OTSSettings
-from ots_config.settings.files import MAX_DOTS, profiles
+from ots_config.settings.files import MAX_DOTS, document
 
 Write = Callable[..., Path]
 BASE = {"endpoint": "https://demo.cn-hangzhou.ots.aliyuncs.com"}
@@ -128,8 +128,8 @@ def test_profiles(kind: str, write: Write) -> None:
 def test_dots() -> None:
     """A line of ots.toml has a bound of dots, as tomllib takes a time that grows with their square."""
     with pytest.raises(ValueError, match=r"x has more than 200 dots in line 2"):
-        profiles(Path("x"), "[profiles.default]\n" + "a." * 201 + "b = 1\n")
-    assert profiles(Path("x"), "[profiles.default]\n" + "a." * 198 + "b = 1\n")
+        document("x", "[profiles.default]\n" + "a." * 201 + "b = 1\n")
+    assert document("x", "[profiles.default]\n" + "a." * 198 + "b = 1\n")
 
 
 LINES = {

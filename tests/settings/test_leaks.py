@@ -295,7 +295,7 @@ def test_good_settings(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
         str(settings.model_dump()["proxies"]["https"]),
         settings.model_dump_json(),
         repr(settings.model_dump(mode="json")),
-        repr(settings._inputs),
+        repr(settings._provenance),
         repr(vars(settings)["proxies"]),
         repr(dict(settings)["proxies"]),
         repr(vars(settings)["access_key_secret"]),

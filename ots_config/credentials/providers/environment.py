@@ -36,6 +36,7 @@ FAMILIES = (
     ),
 )
 """The variables that are read, the first family of which anything is set decides."""
+_VARIABLES = tuple(name for family in FAMILIES for name in family)
 EXPIRATION = "OTS_STS_EXPIRATION"
 """The variable that says when temporary keys of the first family end."""
 
@@ -124,7 +125,7 @@ class EnvironmentProvider(Provider):
 
     def named_by(self) -> str:
         """Return the variable that is set."""
-        return name_of_set(*(name for family in FAMILIES for name in family))
+        return name_of_set(*_VARIABLES)
 
     def describe(self) -> str:
         """Return the variables that are read."""
