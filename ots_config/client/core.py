@@ -30,13 +30,13 @@ from ots_config.credentials.sts import Identity, STSAddress, caller_identity
 from ots_config.errors import without_secret_frames
 from ots_config.request.attempt import Authenticator
 from ots_config.request.call import Caller
+from ots_config.request.fetcher import Fetcher
 from ots_config.request.idempotency import tables_to_check
 from ots_config.request.io import CallIO
 from ots_config.request.logs import logger_named
 from ots_config.request.retry_budget import RetryBudget
 from ots_config.request.signing import Signer
 from ots_config.request.tls import check_openssl
-from ots_config.request.transport import Fetcher
 from ots_config.sdk import OTSProtocol, StaticCredentialsProvider, as_sdk_error
 from ots_config.settings import OTSSettings
 
