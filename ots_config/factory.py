@@ -95,7 +95,7 @@ def create_client(
     client = _joined(
         OTSClient, settings, (env_file, secrets_dir, profile), credentials_provider, retry_policy, arguments
     )
-    _greet(client, client.credentials_provider.get_credentials())
+    _greet(client, client.credentials_provider.get_credentials(client.settings.retry.deadline))
     return client
 
 
