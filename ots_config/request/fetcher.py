@@ -135,11 +135,11 @@ class _Exchange:
         except RuntimeError:  # no thread can be had: the system's limit, or the interpreter is going down
             self._fetch(adapter)
         try:
-            self._done.acquire(timeout=sum(self._timeout))
+            done = self._done.acquire(timeout=sum(self._timeout))
         finally:
             self._end()
-        if self._outcome is not None:
-            return self._outcome
+        if done:  # else the thread takes the end of its connection for the end of the response
+            return self._outcome or ResponseLost("the request was interrupted")
         _abandoned.append(thread)
         if self._connected:
             return ResponseLost(f"no whole response came within {sum(self._timeout):g} s")
