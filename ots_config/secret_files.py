@@ -1,4 +1,4 @@
-"""Files with secrets: reads them within bounds, notices changes, and says which ones other users can read."""
+"""Files with secrets: reads and replaces them, notices changes, and says which ones other users can read."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import os
 import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -71,6 +72,34 @@ def _read_pipe(descriptor: int, limit: int, seconds: float) -> bytes:
             break
         content += piece
     return bytes(content)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Replace a file atomically; what it holds is never readable by others, and a file of somebody else stays theirs.
+
+    Args:
+        path: The file, which need not exist; no symbolic link. Only the holder of its lock may replace it.
+        content: What it shall hold.
+
+    Raises:
+        OSError: If that cannot be done; then the file is what it was.
+    """
+    new = path.with_name(f".{path.name}.new")
+    with suppress(FileNotFoundError):  # left by a process that died
+        new.unlink()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        with os.fdopen(os.open(new, flags, 0o600), "wb") as file:
+            if os.name == "posix" and path.exists() and (status := path.stat()).st_uid != os.geteuid():
+                os.chown(file.fileno(), status.st_uid, status.st_gid)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            new.unlink()
+        raise
 
 
 def warn_if_exposed(path: Path, logger: logging.Logger) -> None:

@@ -9,7 +9,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -18,97 +18,15 @@ from typing import Any
 
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.expiry import refresh_window, same_keys
+from ots_config.credentials.file_lock import FileLock
 from ots_config.credentials.provider import Provider
-from ots_config.credentials.single_flight import reset_after_fork
 from ots_config.errors import CredentialsRefused
+from ots_config.secret_files import replace_file
 
 logger = logging.getLogger("ots_config.credentials")
 
 _VERSION = 1
 _MAX_BYTES = 1 << 16  # bytes; credentials are a few hundred
-
-
-_PAUSE = 0.02  # seconds between two tries
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-
-    def _unlock(descriptor: int) -> None:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
-
-else:
-    import fcntl
-
-    def _try_lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def _unlock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
-class FileLock:
-    """One holder at a time, among threads and processes.
-
-    Args:
-        path: The file; it is made if need be, stays, and holds nothing.
-        wait: Seconds to wait for another holder.
-        sleep: How to wait.
-    """
-
-    def __init__(
-        self,
-        path: os.PathLike[str],
-        *,
-        wait: float,
-        sleep: Callable[[float], object] = time.sleep,
-    ) -> None:
-        self._path = path
-        self._wait = wait
-        self._sleep = sleep
-        self._descriptor: int | None = None
-        self._held = False
-        reset_after_fork(self)
-
-    def acquire(self) -> bool:
-        """Take the lock.
-
-        Returns:
-            Whether it was free in time.
-
-        Raises:
-            OSError: If the file cannot be made or the file system knows no locks.
-        """
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-        self._descriptor = os.open(self._path, flags, 0o600)
-        for _ in range(max(1, int(self._wait / _PAUSE))):
-            try:
-                _try_lock(self._descriptor)
-            except (BlockingIOError, PermissionError):
-                self._sleep(_PAUSE)
-            except OSError:
-                self.after_fork()
-                raise
-            else:
-                self._held = True
-                return True
-        return False
-
-    def release(self) -> None:
-        """Release the lock, if it is held."""
-        if self._descriptor is not None and self._held:
-            _unlock(self._descriptor)
-        self.after_fork()
-
-    def after_fork(self) -> None:
-        """Close the file: a child that kept it open would keep the lock after its parent's death."""
-        descriptor, self._descriptor, self._held = self._descriptor, None, False
-        if descriptor is not None:
-            os.close(descriptor)
 
 
 def cache_directory() -> Path:
@@ -316,15 +234,4 @@ def _write(path: Path, entry: _CachedFile, who: str) -> None:
             "fetched_at": entry.fetched_at,
         }
     )
-    new = path.with_suffix(".new")
-    with suppress(FileNotFoundError):  # left by a process that died; the lock is ours
-        new.unlink()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-    try:
-        with os.fdopen(os.open(new, flags, 0o600), "w", encoding="utf-8") as file:
-            file.write(content)
-        new.replace(path)
-    except OSError:
-        with suppress(OSError):
-            new.unlink()
-        raise
+    replace_file(path, content.encode())

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from ots_config.credentials.file_lock import FileLock
 from ots_config.credentials.provider import Provider
 from ots_config.credentials.refresh import RefreshingProvider
-from ots_config.credentials.shared_cache import FileLock, SharedCache, cache_directory
+from ots_config.credentials.shared_cache import SharedCache, cache_directory
 from ots_config.errors import CredentialsRefused
 
 PATIENCE = 20.0

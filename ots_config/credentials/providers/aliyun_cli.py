@@ -10,6 +10,7 @@ from typing import Any
 from ots_config.credentials.environment_names import CONFIG_FILE, PROFILE_DISABLED, switched_on
 from ots_config.credentials.providers.profile_files import Document, ProfileFileProvider
 from ots_config.credentials.providers.profile_text import read_text, user_home
+from ots_config.credentials.providers.token_file import TokenFile
 from ots_config.credentials.result import SourceFailure
 
 
@@ -17,9 +18,9 @@ class ProfileProvider(ProfileFileProvider):
     """The keys of a profile of the Aliyun CLI.
 
     The profile is the one given, else ``ALIBABACLOUD_PROFILE`` or ``ALIBABA_CLOUD_PROFILE``, else the file's
-    current one; the file is the one
-    given, else ``ALIBABA_CLOUD_CONFIG_FILE``, else ``~/.aliyun/config.json``. It is read again when it has changed,
-    and never written: tokens that a sign-in service replaces are kept in memory only.
+    current one; the file is the one given, else ``ALIBABA_CLOUD_CONFIG_FILE``, else ``~/.aliyun/config.json``. It is
+    read again when it has changed. Only tokens that the service of an OAuth sign-in replaced are written to it, under a
+    lock, so that the CLI and other programs stay signed in.
     ``ALIBABA_CLOUD_CLI_PROFILE_DISABLED`` and ``ALIBABA_CLOUD_IGNORE_PROFILE`` switch the source off unless a
     profile or a file is given as argument. The arguments are those of ``ProfileFileProvider``.
     """
@@ -47,6 +48,9 @@ class ProfileProvider(ProfileFileProvider):
         known = f"it has {', '.join(document.profiles)}" if document.profiles else "it has none"
         broken = bool(document.current) and not self._named()  # the file names a profile that it does not have
         return SourceFailure(f"{path} has no profile {profile}; {known}", applies=broken)
+
+    def _token_file(self, name: str) -> TokenFile | None:
+        return TokenFile(self.paths[0], name)
 
     def _read(self, path: Path) -> Document | SourceFailure:
         text = read_text(path, required=bool(self._named_file()))

@@ -58,7 +58,7 @@ class ProfileFileProvider(ProfileModes, Provider):
     """The keys of a profile in a file; a subclass knows the file's format.
 
     The profile is the one given, else ``ALIBABA_CLOUD_PROFILE``, else the file's own choice, else ``default``. A file
-    is read again when it has changed, and never written. A profile or a file that is named, by an argument or a
+    is read again when it has changed. A profile or a file that is named, by an argument or a
     variable, and is not there is refused.
 
     Args:

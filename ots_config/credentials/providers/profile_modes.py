@@ -25,6 +25,7 @@ from ots_config.credentials.providers.oidc import OIDCRoleProvider
 from ots_config.credentials.providers.process import ProcessProvider
 from ots_config.credentials.providers.sso import CloudSSOProvider, OAuthProvider, moment_of
 from ots_config.credentials.providers.static import StaticProvider
+from ots_config.credentials.providers.token_file import TokenFile
 from ots_config.credentials.providers.uri import URIProvider
 from ots_config.credentials.result import SourceFailure, missing
 from ots_config.credentials.sts import Pace, STSAddress
@@ -268,8 +269,14 @@ class ProfileModes:
         name = _text(fields, "name")
         known = self._sign_ins.get(name)  # its newest tokens are in memory
         if known is None or not known.is_of(fields):
-            known = self._sign_ins[name] = OAuthProvider(fields, fetch=self._fetch, clock=self._pace.clock)
+            known = self._sign_ins[name] = OAuthProvider(
+                fields, file=self._token_file(name), fetch=self._fetch, clock=self._pace.clock
+            )
         return known
+
+    def _token_file(self, name: str) -> TokenFile | None:  # noqa: ARG002 - only the CLI's format has sign-ins
+        """Return where the tokens of a profile are written; None keeps them in memory."""
+        return None
 
 
 _MODES: Final[Mapping[str, Callable[[ProfileModes, Profile], Provider | SourceFailure]]] = {

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlencode, urlsplit
 
-from ots_config.credentials.http import Fetch, Timeouts, ask, keys_in, parse_expiry, url_problem
+from ots_config.credentials.http import Fetch, JSONReply, Timeouts, ask, keys_in, parse_expiry, url_problem
 from ots_config.credentials.provider import Provider
+from ots_config.credentials.providers.token_file import TokenFile
 from ots_config.credentials.result import SourceFailure, unwrap
 
 if TYPE_CHECKING:
     from ots_config.credentials.credentials import Credentials
-
-logger = logging.getLogger("ots_config.credentials")
 
 # The CLI's public client id and address on each of the two sites.
 OAUTH_SITES: Final = {
@@ -29,21 +29,23 @@ OAUTH_SITES: Final = {
 _RENEW_BEFORE = 1200.0
 # Keys that the CLI left in the file are used while they live so much longer, then new ones are fetched.
 _MIN_KEPT_LIFE = 1200.0
+_MAX_LIFETIME = 10 * 365 * 86400.0
 
 
-class CloudSSOProvider(Provider):
-    """The keys of an access configuration, got with the access token of a sign-in to CloudSSO.
-
-    The access token cannot be renewed without the browser: when it has ended, the error says how to sign in again.
+class SignInProvider(Provider):
+    """The keys of a person who signed in with a browser.
 
     Args:
         fields: The profile, as the CLI wrote it.
         fetch: The HTTP callable.
-        timeouts: Of the one request.
+        timeouts: Of each request.
         clock: Our time, in seconds since 1970.
     """
 
-    name = "cloud_sso"
+    who: ClassVar[str]
+    """The service that is asked, for messages."""
+    mode: ClassVar[str]
+    """The CLI's name of the sign-in."""
 
     def __init__(
         self,
@@ -60,12 +62,61 @@ class CloudSSOProvider(Provider):
 
     def fetch_credentials(self) -> Credentials:
         """Use the keys that the CLI left while they live, else ask the sign-in service."""
-        return unwrap(self._asked())
-
-    def _asked(self) -> Credentials | SourceFailure:
         now = self._clock()
-        if kept := kept_keys(self._fields, self.name, now, _MIN_KEPT_LIFE):
-            return kept
+        return unwrap(self._kept(now, _MIN_KEPT_LIFE) or self._asked(now))
+
+    @abstractmethod
+    def _asked(self, now: float) -> Credentials | SourceFailure:
+        """Ask the service."""
+
+    def _kept(self, now: float, least: float = 0) -> Credentials | None:
+        """Return the temporary keys that the CLI left, if they live at least so many seconds more."""
+        fields = self._fields
+        ends_at = _time(fields.get("sts_expiration"))
+        if ends_at is None or ends_at - now <= least or not fields.get("sts_token"):
+            return None
+        found = keys_in({**fields, "expiration": ends_at}, who="the profile", source=self.name, now=now)
+        return None if isinstance(found, SourceFailure) else found
+
+    def _post(
+        self, url: str, body: bytes, *, secrets: tuple[str, ...], now: float, token: str = "", form: bool = False
+    ) -> JSONReply | SourceFailure:
+        kind = "application/x-www-form-urlencoded" if form else "application/json"
+        headers = {"content-type": kind, "accept": "application/json"}
+        if token:
+            headers["authorization"] = f"Bearer {token}"
+        return ask(
+            self._fetch,
+            "POST",
+            url,
+            who=self.who,
+            headers=headers,
+            body=body,
+            timeouts=self._timeouts,
+            secrets=secrets,
+            now=now,
+        )
+
+    def _keys(self, reply: JSONReply, fields: Any, now: float) -> Credentials | SourceFailure:
+        known = fields if isinstance(fields, dict) else {}
+        return keys_in(known, who=self.who, source=self.name, offset=reply.offset, now=now)
+
+    def _hint(self) -> str:
+        return f"sign in again with `aliyun configure --mode {self.mode} --profile {self._fields.get('name')}`"
+
+
+class CloudSSOProvider(SignInProvider):
+    """The keys of an access configuration, got with the access token of a sign-in to CloudSSO.
+
+    The access token cannot be renewed without the browser: when it has ended, the error says how to sign in again. The
+    arguments are those of ``SignInProvider``.
+    """
+
+    name = "cloud_sso"
+    who = "CloudSSO"
+    mode = "CloudSSO"
+
+    def _asked(self, now: float) -> Credentials | SourceFailure:
         fields = self._fields
         address = _origin(str(fields.get("cloud_sso_sign_in_url") or ""))
         if isinstance(address, SourceFailure):
@@ -74,38 +125,17 @@ class CloudSSOProvider(Provider):
         ends_at = _time(fields.get("cloud_sso_access_token_expire"))
         if not token or (ends_at is not None and ends_at <= now):
             ended = "has ended" if token else "was never done"
-            return kept_keys(fields, self.name, now, 0) or SourceFailure(
-                f"the CloudSSO sign-in {ended}: {self._hint()}"
-            )
-        reply = ask(
-            self._fetch,
-            "POST",
-            f"{address}/cloud-credentials",
-            who="CloudSSO",
-            headers={
-                "authorization": f"Bearer {token}",
-                "content-type": "application/json",
-                "accept": "application/json",
-            },
-            body=json.dumps(
-                {
-                    "AccountId": fields.get("cloud_sso_account_id"),
-                    "AccessConfigurationId": fields.get("cloud_sso_access_config"),
-                }
-            ).encode(),
-            timeouts=self._timeouts,
-            secrets=[token],
-            now=now,
-        )
+            return self._kept(now) or SourceFailure(f"the CloudSSO sign-in {ended}: {self._hint()}")
+        wanted = {
+            "AccountId": fields.get("cloud_sso_account_id"),
+            "AccessConfigurationId": fields.get("cloud_sso_access_config"),
+        }
+        body = json.dumps(wanted).encode()
+        reply = self._post(f"{address}/cloud-credentials", body, token=token, secrets=(token,), now=now)
         if isinstance(reply, SourceFailure):
             signed_out = reply.http_status == 401
             return replace(reply, reason=f"{reply.reason}; {self._hint()}") if signed_out else reply
-        keys = reply.fields.get("CloudCredential")
-        keys = keys if isinstance(keys, dict) else {}
-        return keys_in(keys, who="CloudSSO", source=self.name, offset=reply.offset, now=now)
-
-    def _hint(self) -> str:
-        return f"sign in again with `aliyun configure --mode CloudSSO --profile {self._fields.get('name')}`"
+        return self._keys(reply, reply.fields.get("CloudCredential"), now)
 
     def describe(self) -> str:
         """Return the account, the access configuration and the service."""
@@ -123,48 +153,52 @@ class _Tokens:
     refresh: str
     ends_at: float | None
 
-
-class OAuthProvider(Provider):
-    """The keys of a person who signed in to the CLI with the console's own sign-in.
-
-    The access token is renewed with the refresh token when it nears its end. The service may then replace the refresh
-    token too; the new one is kept in memory and never written back, as the file belongs to the CLI, so the CLI may
-    ask for a new sign-in later.
-
-    Args:
-        fields: The profile, as the CLI wrote it.
-        fetch: The HTTP callable.
-        timeouts: Of each request.
-        clock: Our time, in seconds since 1970.
-    """
-
-    name = "oauth"
-
-    def __init__(
-        self,
-        fields: Mapping[str, Any],
-        *,
-        fetch: Fetch,
-        timeouts: Timeouts | None = None,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._fields = dict(fields)
-        self._fetch = fetch
-        self._timeouts = timeouts or Timeouts()
-        self._clock = clock
-        self._tokens = self._written()
-
-    def _written(self) -> _Tokens:
-        fields = self._fields
-        return _Tokens(
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> _Tokens:
+        """Return the tokens in a profile."""
+        return cls(
             str(fields.get("oauth_access_token") or ""),
             str(fields.get("oauth_refresh_token") or ""),
             _time(fields.get("oauth_access_token_expire")),
         )
 
+    def fields(self) -> dict[str, Any]:
+        """Return what a profile says of the tokens."""
+        return {
+            "oauth_access_token": self.access,
+            "oauth_refresh_token": self.refresh,
+            "oauth_access_token_expire": int(self.ends_at or 0),
+        }
+
+    def end_soon(self, now: float) -> bool:
+        """Return whether there is no access token that lives long enough to be used."""
+        return not self.access or self.ends_at is None or self.ends_at - now <= _RENEW_BEFORE
+
+
+class OAuthProvider(SignInProvider):
+    """The keys of a person who signed in to the CLI with the console's own sign-in.
+
+    The access token is renewed with the refresh token when it nears its end. The service then replaces the refresh
+    token too, so the new ones are written to the CLI's file, as the CLI does.
+
+    Args:
+        fields: The profile, as the CLI wrote it.
+        file: Where the tokens are; None keeps new ones in memory.
+        options: The other arguments of ``SignInProvider``.
+    """
+
+    name = "oauth"
+    who = "the OAuth service"
+    mode = "OAuth"
+
+    def __init__(self, fields: Mapping[str, Any], *, file: TokenFile | None = None, **options: Any) -> None:
+        super().__init__(fields, **options)
+        self._file = file
+        self._tokens = _Tokens.of(fields)
+
     def __getstate__(self) -> dict[str, Any]:
         """Keep what the file says, and not the tokens fetched since."""
-        return {**self.__dict__, "_tokens": self._written()}
+        return {**self.__dict__, "_tokens": _Tokens.of(self._fields)}
 
     def is_of(self, fields: Mapping[str, Any]) -> bool:
         """Return whether a profile still holds the sign-in that this source works with."""
@@ -173,107 +207,76 @@ class OAuthProvider(Provider):
             for key in ("oauth_site_type", "oauth_refresh_token", "oauth_access_token")
         )
 
-    def fetch_credentials(self) -> Credentials:
-        """Use the keys that the CLI left while they live, else exchange the access token for new ones."""
-        return unwrap(self._asked())
-
-    def _asked(self) -> Credentials | SourceFailure:
-        now = self._clock()
-        if kept := kept_keys(self._fields, self.name, now, _MIN_KEPT_LIFE):
-            return kept
+    def _asked(self, now: float) -> Credentials | SourceFailure:
         site = OAUTH_SITES.get(str(self._fields.get("oauth_site_type") or "CN").lower())
         if site is None:
             return SourceFailure("oauth_site_type is neither CN nor INTL")
         tokens = self._tokens
-        ends_soon = tokens.ends_at is None or tokens.ends_at - now <= _RENEW_BEFORE
-        renewed = False
-        if tokens.refresh and (ends_soon or not tokens.access):
+        if tokens.refresh and tokens.end_soon(now):
             failure = self._renew(site, now)
-            renewed = failure is None
             if failure is not None and (not tokens.access or (tokens.ends_at or 0) <= now):
-                return kept_keys(self._fields, self.name, now, 0) or self._with_hint(failure)
+                return self._kept(now) or self._with_hint(failure)
         if not self._tokens.access:
             return self._with_hint(SourceFailure("there is no sign-in"))
+        exchanged = self._tokens
         result = self._exchange(site[0], now)
-        if isinstance(result, SourceFailure) and result.http_status == 401 and tokens.refresh and not renewed:
+        refused = isinstance(result, SourceFailure) and result.http_status == 401
+        if refused and tokens.refresh and exchanged is tokens:  # else it was renewed just now
             failure = self._renew(site, now)
             result = self._exchange(site[0], now) if failure is None else failure
         return self._with_hint(result) if isinstance(result, SourceFailure) else result
 
     def _renew(self, site: tuple[str, str], now: float) -> SourceFailure | None:
-        """Replace the tokens; None if that was done."""
-        old = self._tokens
-        moment = f"{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        """Replace the tokens by newer ones, of the file if another process has put some there; None if done."""
+        used = self._tokens
+        try:
+            with self._file.locked() if self._file else nullcontext() as fields:
+                found = used if fields is None else _Tokens.of(fields)
+                if found.access != used.access and not found.end_soon(now):
+                    self._tokens = found
+                    return None
+                tokens = self._renewed(found, site, now)
+                if isinstance(tokens, SourceFailure):
+                    return tokens
+                self._tokens = tokens
+                if self._file is not None:
+                    self._file.replace(tokens.fields())
+        except TimeoutError:
+            return SourceFailure("another process has locked the file of the sign-in", transient=True)
+        return None
+
+    def _renewed(self, old: _Tokens, site: tuple[str, str], now: float) -> _Tokens | SourceFailure:
+        """Ask the service for new tokens."""
         form = {
             "grant_type": "refresh_token",
             "refresh_token": old.refresh,
             "client_id": site[1],
-            "Timestamp": moment,
+            "Timestamp": f"{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H:%M:%SZ}",
         }
-        reply = ask(
-            self._fetch,
-            "POST",
-            f"{site[0]}/v1/token",
-            who="the OAuth service",
-            headers={"content-type": "application/x-www-form-urlencoded", "accept": "application/json"},
-            body=urlencode(form).encode(),
-            timeouts=self._timeouts,
-            secrets=[old.refresh, old.access],
-            now=now,
-        )
+        secrets = (old.refresh, old.access)
+        reply = self._post(f"{site[0]}/v1/token", urlencode(form).encode(), form=True, secrets=secrets, now=now)
         if isinstance(reply, SourceFailure):
             return reply
         access, refresh = reply.fields.get("access_token"), reply.fields.get("refresh_token") or old.refresh
         if not isinstance(access, str) or not access or not isinstance(refresh, str):
             return SourceFailure("the OAuth service gave no access token")
         lifetime = reply.fields.get("expires_in")
-        lives = float(lifetime) if isinstance(lifetime, int | float) and lifetime > 0 else 3600.0
-        if refresh != old.refresh:
-            logger.info(
-                "the OAuth service replaced the refresh token of profile %s; the new one is kept in memory only",
-                self._fields.get("name"),
-            )
-        self._tokens = _Tokens(access, refresh, now + lives)
-        return None
+        lives = float(lifetime) if isinstance(lifetime, int | float) and 0 < lifetime < _MAX_LIFETIME else 3600.0
+        return _Tokens(access, refresh, now + lives)
 
     def _exchange(self, address: str, now: float) -> Credentials | SourceFailure:
-        reply = ask(
-            self._fetch,
-            "POST",
-            f"{address}/v1/exchange",
-            who="the OAuth service",
-            headers={
-                "authorization": f"Bearer {self._tokens.access}",
-                "content-type": "application/json",
-                "accept": "application/json",
-            },
-            body=b"",
-            timeouts=self._timeouts,
-            secrets=[self._tokens.refresh, self._tokens.access],
-            now=now,
-        )
-        if isinstance(reply, SourceFailure):
-            return reply
-        return keys_in(reply.fields, who="the OAuth service", source=self.name, offset=reply.offset, now=now)
+        """Ask the service for keys."""
+        tokens = self._tokens
+        secrets = (tokens.refresh, tokens.access)
+        reply = self._post(f"{address}/v1/exchange", b"", token=tokens.access, secrets=secrets, now=now)
+        return reply if isinstance(reply, SourceFailure) else self._keys(reply, reply.fields, now)
 
     def _with_hint(self, failure: SourceFailure) -> SourceFailure:
-        if failure.transient:
-            return failure
-        hint = f"sign in again with `aliyun configure --mode OAuth --profile {self._fields.get('name')}`"
-        return replace(failure, reason=f"{failure.reason}; {hint}")
+        return failure if failure.transient else replace(failure, reason=f"{failure.reason}; {self._hint()}")
 
     def describe(self) -> str:
         """Return the site."""
         return f"OAuth sign-in at site {self._fields.get('oauth_site_type') or 'CN'}"
-
-
-def kept_keys(fields: Mapping[str, Any], source: str, now: float, least: float) -> Credentials | None:
-    """Return the temporary keys that the CLI left in a profile, if they live at least so many seconds more."""
-    ends_at = _time(fields.get("sts_expiration"))
-    if ends_at is None or ends_at - now <= least or not fields.get("sts_token"):
-        return None
-    found = keys_in({**fields, "expiration": ends_at}, who="the profile", source=source, now=now)
-    return None if isinstance(found, SourceFailure) else found
 
 
 def moment_of(value: object) -> datetime | None:
