@@ -16,6 +16,7 @@ from ots_config.errors import ConnectFailed, RequestInvalid, ResponseInvalid, Re
 from ots_config.request.deadline import NEVER, Deadline
 from ots_config.request.http_parser import HTTPResponse, ResponseParser
 from ots_config.request.tls import not_tls
+from ots_config.shown_text import system_text as system_text  # noqa: PLC0414 - for the other transport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -167,11 +168,6 @@ def _left(ends: float) -> float:
     if left <= 0:
         raise TimeoutError
     return left
-
-
-def system_text(error: BaseException) -> str:
-    """Return what the system, a resolver or TLS reported, in a few words."""
-    return getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error) or type(error).__name__
 
 
 class Head(bytes):

@@ -82,7 +82,7 @@ class ResponseParser:
             if len(self._buffer) > MAX_HEAD:
                 raise ValueError("headers without an end")
             return False
-        version, status, reason, headers = _parse_head(self._buffer[:end])
+        version, status, reason, headers = parse_head(self._buffer[:end])
         self._buffer = self._buffer[end + 4 :]
         if status < 200 and status != 101:
             return True  # an interim response; the head of the next one follows
@@ -181,8 +181,12 @@ class ResponseParser:
         return line
 
 
-def _parse_head(head: bytes) -> tuple[str, int, str, dict[str, str]]:
-    """Return version, status, reason and headers of a response."""
+def parse_head(head: bytes) -> tuple[str, int, str, dict[str, str]]:
+    """Return version, status, reason and headers of a response.
+
+    Raises:
+        ValueError: If they are not those of HTTP/1.1 or HTTP/1.0.
+    """
     status_line, *lines = head.decode("latin-1").split("\r\n")
     version, _, rest = status_line.partition(" ")
     code, _, reason = rest.partition(" ")
