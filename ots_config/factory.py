@@ -27,7 +27,7 @@ from ots_config.errors import (
     SettingsProblem,
     without_secret_frames,
 )
-from ots_config.request.transport import Fetcher
+from ots_config.request.fetcher import Fetcher
 from ots_config.sdk import as_sdk_error
 from ots_config.settings import OTSSettings
 
@@ -95,7 +95,7 @@ def create_client(
     client = _joined(
         OTSClient, settings, (env_file, secrets_dir, profile), credentials_provider, retry_policy, arguments
     )
-    _greet(client, client.credentials_provider.get_credentials())
+    _greet(client, client.credentials_provider.get_credentials(client.settings.retry.deadline))
     return client
 
 
