@@ -8,7 +8,8 @@
     └── RequestError                   one operation failed
         ├── RequestInvalid             the arguments cannot be encoded; nothing was sent
         ├── ConnectFailed              the request never reached the server
-        │   └── UntrustedServer        its certificate is not trusted, or it has none: trying again does not help
+        │   ├── UntrustedServer        its certificate is not trusted, or it has none: trying again does not help
+        │   └── ProxyRefused           a proxy does not let it pass: trying again does not help
         ├── ResponseLost               it was sent, and no whole response came back
         ├── ResponseInvalid            a response came that is not the service's own
         └── ServiceError               the service responded with an error code
@@ -191,11 +192,8 @@ def stopped_by_filter(warning: Warning, source: str) -> CredentialsError:
     """Return the error for a source in which a warnings filter of this process raised a warning as an error.
 
     It is no ``CredentialsRefused``: nobody refused anything, and with another filter the same keys work. The filters
-    are not changed around the source: that would change them for every thread of the process.
-
-    Args:
-        warning: What was raised. Its text is not repeated: a source that raises one itself may put a secret there.
-        source: The source's name.
+    are not changed around the source: that would change them for every thread of the process. The warning's text is
+    not repeated: a source that raises one itself may put a secret there.
     """
     kind = type(warning).__name__
     return CredentialsError(
@@ -309,6 +307,13 @@ class UntrustedServer(ConnectFailed):
     hint = "If the server is yours, name its authority with ca_bundle."
 
 
+class ProxyRefused(ConnectFailed):
+    """A proxy refused to pass the request on, so the server never had it; trying again does not help."""
+
+    code = "proxy-refused"
+    hint = "Check the proxy's address, user name and password, and whether it allows this host."
+
+
 class ResponseLost(RequestError):
     """The request was sent, and no whole response came back: it may have been carried out."""
 
@@ -377,11 +382,7 @@ def without_frames(error: OTSConfigError) -> OTSConfigError:
 def without_secret_frames(
     present: Callable[[OTSConfigError], OTSConfigError] = without_frames,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Remove the frames, which hold its arguments, from the errors of a function that takes secrets.
-
-    Args:
-        present: Gives an error the types that the caller expects.
-    """
+    """Remove the frames, which hold its arguments, from a function's errors; ``present`` gives them other types."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @wraps(function)

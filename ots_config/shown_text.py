@@ -34,6 +34,12 @@ def failure_text(error: BaseException) -> str:
     return f"{type(error).__name__}{raised_at(error)}{': ' if text else ''}{text}"
 
 
+def system_text(error: BaseException) -> str:
+    """Return what the system, a resolver or TLS reported, in a few words."""
+    text = getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error) or type(error).__name__
+    return printable(str(text), 200)
+
+
 def mask(value: str) -> str:
     """Return both ends of a long AccessKey ID (``LTAI5t****6789``), less of a short one."""
     if len(value) >= 16:

@@ -120,6 +120,7 @@ def test_every_error_has_a_code_of_its_own() -> None:
         "RequestInvalid": "request-invalid",
         "ConnectFailed": "connect-failed",
         "UntrustedServer": "server-untrusted",
+        "ProxyRefused": "proxy-refused",
         "ResponseLost": "response-lost",
         "ResponseInvalid": "response-invalid",
     }

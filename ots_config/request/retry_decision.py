@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from ots_config.errors import (
     AuthenticationFailed,
     ConnectFailed,
+    ProxyRefused,
     RequestError,
     RequestInvalid,
     ResponseInvalid,
@@ -90,7 +91,7 @@ def classify(error: BaseException) -> FailureKind:
 
 def _classify(error: RequestError) -> FailureKind:  # noqa: PLR0911 - a table, a line each
     match error:
-        case UntrustedServer():
+        case UntrustedServer() | ProxyRefused():
             return FailureKind.FINAL
         case ConnectFailed():
             return FailureKind.NEVER_SENT

@@ -10,6 +10,7 @@ from ots_config import errors
 from ots_config.errors import (
     AuthenticationFailed,
     ConnectFailed,
+    ProxyRefused,
     RequestInvalid,
     ResponseInvalid,
     ResponseLost,
@@ -39,6 +40,7 @@ def service(code: str, status: int = 503, message: str = "") -> ServiceError:
     [
         (ConnectFailed(""), FailureKind.NEVER_SENT),
         (UntrustedServer(""), FailureKind.FINAL),
+        (ProxyRefused(""), FailureKind.FINAL),
         (RequestInvalid(""), FailureKind.FINAL),
         (ResponseLost(""), FailureKind.UNCERTAIN),
         (ResponseInvalid("", http_status=200), FailureKind.UNCERTAIN),
@@ -218,6 +220,7 @@ def test_every_request_error_is_classified_on_purpose() -> None:
         "RequestInvalid",
         "ConnectFailed",
         "UntrustedServer",
+        "ProxyRefused",
         "ResponseLost",
         "ResponseInvalid",
         "ServiceError",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 from urllib3 import exceptions as urllib3_errors
 
 from ots_config.emulator.tls import make_authority
@@ -15,8 +16,10 @@ from ots_config.errors import (
     RequestInvalid,
     ResponseInvalid,
     ResponseLost,
+    SettingsError,
     UntrustedServer,
 )
+from ots_config.request import transport as transports
 from ots_config.request.tls import check_openssl, tls_context
 from ots_config.request.transport import Transport, _translate
 
@@ -62,8 +65,11 @@ def test_a_proxy_of_the_environment_is_read_once(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     sender = transport("https://demo.cn-hangzhou.ots.aliyuncs.com")
     monkeypatch.delenv("HTTPS_PROXY")
-    assert sender._options["proxies"] == {"https": "http://proxy.example:3128"}
-    assert transport("https://demo.cn-hangzhou.ots.aliyuncs.com", proxies={})._options["proxies"] == {}
+    assert sender._pool is not None
+    assert sender._pool._route.first_hop == ("proxy.example", 3128)
+    direct = transport("https://demo.cn-hangzhou.ots.aliyuncs.com", proxies={})
+    assert direct._pool is not None
+    assert direct._pool._route.proxy is None
 
 
 def test_through_a_proxy(server: Any) -> None:
@@ -85,6 +91,24 @@ def test_a_proxy_that_is_not_there() -> None:
     sender.close()
 
 
+@pytest.mark.parametrize("scheme", ["https", "socks5"])
+def test_what_urllib3_speaks_with(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy with TLS of its own or SOCKS is left to urllib3, without a look into the environment per request."""
+    monkeypatch.setattr(transports, "find_spec", lambda _: True)
+    sender = transport("https://demo.example", proxies={"https": f"{scheme}://user:s3cr3t@proxy.example:1"})
+    assert sender.pool_status() is None
+    assert sender._options["proxies"] == {"https": f"{scheme}://user:s3cr3t@proxy.example:1"}
+    assert "s3cr3t" not in repr(sender._options)
+    sender.close()
+
+
+def test_a_socks_proxy_needs_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without PySocks the client is not made: its first request would fail."""
+    monkeypatch.setattr(transports, "find_spec", lambda _: None)
+    with pytest.raises(SettingsError, match="PySocks"):
+        transport("https://demo.example", proxies={"https": "socks5://proxy.example:1"})
+
+
 def test_a_session_of_the_users(server: Any) -> None:
     """A foreign session sends with its own adapters, and its errors are translated."""
     server.set_scripts(server.answering(OK), lambda _: None)
@@ -101,7 +125,7 @@ def test_a_session_of_the_users(server: Any) -> None:
     ("error", "ours"),
     [
         (requests.exceptions.ConnectTimeout(), ConnectFailed),
-        (requests.exceptions.ProxyError(), ConnectFailed),
+        (requests.exceptions.ProxyError(), ResponseLost),
         (requests.exceptions.SSLError(ssl.SSLCertVerificationError()), UntrustedServer),
         (requests.exceptions.SSLError(), ResponseLost),
         (
@@ -124,6 +148,35 @@ def test_a_session_of_the_users(server: Any) -> None:
 def test_foreign_errors(error: Exception, ours: type) -> None:
     """Each error of requests and urllib3 becomes one of ours; what is not known to be unsent may have happened."""
     assert type(_translate(error)) is ours
+
+
+@pytest.mark.parametrize(
+    ("cause", "ours"),
+    [
+        (ConnectionResetError("lost"), ResponseLost),
+        (OSError("Tunnel connection failed"), ResponseLost),
+        (urllib3_errors.NewConnectionError(None, "refused"), ConnectFailed),  # type: ignore[arg-type]
+        (urllib3_errors.ConnectTimeoutError(), ConnectFailed),
+        (urllib3_errors.NameResolutionError("proxy", None, socket.gaierror()), ConnectFailed),  # type: ignore[arg-type]
+    ],
+    ids=["reset", "unknown", "refused", "timeout", "name"],
+)
+def test_a_proxy_error_is_no_proof(cause: Exception, ours: type) -> None:
+    """urllib3 raises ``ProxyError`` for a lost response too: only what it wraps shows that nothing was sent."""
+    wrapped = urllib3_errors.MaxRetryError(None, "/", urllib3_errors.ProxyError("proxy", cause))  # type: ignore[arg-type]
+    assert type(_translate(requests.exceptions.ProxyError(wrapped))) is ours
+
+
+def test_a_session_that_retries_proves_nothing() -> None:
+    """After urllib3's own retries a refused connection says nothing of the attempts before it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with requests.Session() as session:
+        with pytest.raises(ConnectFailed):
+            transport(endpoint, session=session).send("/PutRow", {}, b"", TIMEOUT)
+        session.mount("http://", HTTPAdapter(max_retries=1))
+        with pytest.raises(ResponseLost, match="no connection"):
+            transport(endpoint, session=session).send("/PutRow", {}, b"", TIMEOUT)
 
 
 def test_tls_failures_of_a_foreign_session(server: Any, tmp_path: Path) -> None:
