@@ -22,7 +22,7 @@ IMPORTED_AS = {
     "pydantic_settings": "pydantic-settings",
 }
 """Distributions by the name of their module, where the two differ."""
-OPTIONAL = {"cryptography", "pytest", "rich", "secretstorage", "shtab"}
+OPTIONAL = {"cryptography", "pytest", "pytest_asyncio", "rich", "secretstorage", "shtab"}
 """Imported only where installed: the emulator's TLS, the pytest plugin, colours, completion, keyring's own on Linux."""
 
 

@@ -13,10 +13,11 @@ from typing import Any
 from ots_config.emulator.tablestore import validation
 from ots_config.emulator.tablestore.errors import TablestoreError, invalid
 from ots_config.emulator.tablestore.model import Instance, Stage, Table, Transaction
+from ots_config.emulator.tablestore.protocol import pb2
 from ots_config.emulator.tablestore.row_changes import RowChange, apply_change, commit, complete_key, read_change
 from ots_config.emulator.tablestore.rows import read_one, read_query, writable
 from ots_config.emulator.tablestore.transactions import check_lock, check_scope, opened
-from ots_config.emulator.tablestore.wire import IS_ATOMIC, consumed, error_message, flag, parse, pb2, read_row
+from ots_config.emulator.tablestore.wire import consumed, error_message, parse, read_key
 
 MAX_READS = 100
 MAX_WRITES = 200
@@ -46,14 +47,14 @@ def _distinct_tables(tables: Any) -> None:
 def batch_get_row(instance: Instance, body: bytes, row_fault: RowFault | None = None) -> bytes:
     """Read rows of several tables."""
     request = parse(pb2.BatchGetRowRequest, body)
-    if not request.tables or not all(asked.primary_key for asked in request.tables):
+    if not request.tables:
         raise invalid("No row specified in the request of BatchGetRow.")
     _distinct_tables(request.tables)
     validation.row_count(sum(len(asked.primary_key) for asked in request.tables), MAX_READS)
     readable = []
     for asked in request.tables:
         query = read_query(asked, instance.key_names(asked.table_name), batch=True)
-        keys = [read_row(data).primary_key for data in asked.primary_key]
+        keys = [read_key(data) for data in asked.primary_key]
         for primary_key in keys:
             validation.key_values(primary_key)
         readable.append((asked.table_name, query, keys))
@@ -71,7 +72,9 @@ def batch_get_row(instance: Instance, body: bytes, row_fault: RowFault | None = 
             except TablestoreError as error:
                 _add_error(results, error)
             else:
-                results.add(is_ok=True, consumed=consumed(*units), row=row)
+                result = results.add(is_ok=True, consumed=consumed(*units))
+                if row:
+                    result.row = row
     encoded: bytes = reply.SerializeToString()
     return encoded
 
@@ -87,7 +90,7 @@ class _Batch:
     def stage(self, table: Table) -> Stage:
         """Return the stage that the rows of a table are written to."""
         if table.name not in self.stages:
-            written: Stage = {} if self.transaction is None else dict(self.transaction.stage)
+            written = Stage() if self.transaction is None else self.transaction.stage.copy()
             self.stages[table.name] = table, written
         return self.stages[table.name][1]
 
@@ -123,7 +126,7 @@ class _Batch:
         """Write everything that was staged to the tables, or to the transaction."""
         for table, stage in self.stages.values():
             if self.transaction is None:
-                commit(table, stage)
+                commit(table, stage, self.instance.now_ms())
             else:
                 self.transaction.stage = stage
 
@@ -131,11 +134,11 @@ class _Batch:
 def batch_write_row(instance: Instance, body: bytes, row_fault: RowFault | None = None) -> bytes:
     """Write rows of several tables; together or not at all if the batch is atomic."""
     request = parse(pb2.BatchWriteRowRequest, body)
-    changes = _read_changes(instance, request)
+    changes = _read_changes(request)
     transaction = None
     if request.HasField("transaction_id"):
         transaction = opened(instance, request.transaction_id)
-    atomic = bool(flag(request, IS_ATOMIC))
+    atomic = request.is_atomic
     scope: list[Any] | None = [] if atomic else None
     batch = _Batch(instance, transaction)
     reply = pb2.BatchWriteRowResponse()
@@ -162,7 +165,7 @@ def batch_write_row(instance: Instance, body: bytes, row_fault: RowFault | None 
     return encoded
 
 
-def _read_changes(instance: Instance, request: Any) -> list[tuple[str, list[RowChange]]]:
+def _read_changes(request: Any) -> list[tuple[str, list[RowChange]]]:
     if not request.tables:
         raise invalid("No row is specified in BatchWriteRow.")
     _distinct_tables(request.tables)
@@ -173,18 +176,17 @@ def _read_changes(instance: Instance, request: Any) -> list[tuple[str, list[RowC
     changes = []
     size = 0
     for table in request.tables:
-        rows = [read_change(row.type, row.row_change, row, instance.wording) for row in table.rows]
-        size += sum(change.size for change in rows)
+        rows = [read_change(row.type, row.row_change, row, batch=True) for row in table.rows]
+        size += sum(change.data_size for change in rows)
         changes.append((table.table_name, rows))
     validation.data_size("BatchWriteRow", size)
     return changes
 
 
 def _fail_all(reply: Any, error: TablestoreError) -> None:
-    """Turn the successful rows of an atomic batch into failures: none of it is written."""
+    """Turn every row of an atomic batch into the same failure: none of it is written."""
     for table in reply.tables:
         for row in table.rows:
-            if row.is_ok:
-                row.Clear()
-                row.is_ok = False
-                row.error.CopyFrom(error_message(error.code, error.message))
+            row.Clear()
+            row.is_ok = False
+            row.error.CopyFrom(error_message(error.code, error.message))

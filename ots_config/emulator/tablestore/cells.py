@@ -36,6 +36,7 @@ Row: TypeAlias = tuple[StoredCell, ...]
 
 _TIMESTAMP_END = ((1 << 63) - 1) // 1000  # the service keeps microseconds in 64 bits
 _FOREVER = 1 << 63
+VERSION_SIZE = 8  # bytes that the version of each cell adds to the size of a request or a page
 _NAME = itemgetter(0)
 _VERSION = itemgetter(2)
 
@@ -50,18 +51,20 @@ class TableOptions(NamedTuple):
         time_to_live: Seconds for which a version can be read, -1 for no limit.
         deviation: Seconds by which a version from a client may differ from the present.
         allow_update: Whether UpdateRow is allowed.
+        update_full_row: As CreateTable asked for; it changes nothing here.
     """
 
     time_to_live: int = -1
     max_versions: int = 1
     deviation: int = 86400
     allow_update: bool = True
+    update_full_row: bool = False
 
 
 # --- writing ----------------------------------------------------------------------------------------------
 
 
-def _version(timestamp: int | None, options: TableOptions, now_ms: int) -> int:
+def _version(name: str, timestamp: int | None, options: TableOptions, now_ms: int) -> int:
     """Return the version under which a cell is stored; raise an error for an invalid one."""
     if timestamp is None:
         return now_ms
@@ -73,8 +76,7 @@ def _version(timestamp: int | None, options: TableOptions, now_ms: int) -> int:
         start = max(start, now_ms - options.time_to_live * 1000)
     end = now_ms + deviation
     if not start <= timestamp < end:
-        # The documents have the window and the code; no recording shows the message.
-        raise invalid(f"The timestamp: {timestamp} is out of the valid version range: [{start}, {end}).")
+        raise invalid(f"Invalid timestamp. Cell:{name}.")
     return timestamp
 
 
@@ -89,9 +91,11 @@ def apply_put(cells: Iterable[Cell], options: TableOptions, now_ms: int) -> Row:
     made: dict[tuple[str, int], StoredCell] = {}
     names: set[str] = set()
     for name, value, timestamp, op in cells:
-        if value is None or op is not None:
-            raise invalid(_BAD_FORMAT)
-        version = now_ms if timestamp is None else _version(timestamp, options, now_ms)
+        if op is not None:
+            raise invalid(f"OpType cannot be given for column name:{name} in PutRow.")
+        if value is None:
+            raise invalid("Invalid request of put row: find cells without values.")
+        version = now_ms if timestamp is None else _version(name, timestamp, options, now_ms)
         known = intern(name)  # one copy of each name, however many rows have it
         names.add(known)
         made[known, version] = (known, value, version, None)
@@ -134,7 +138,7 @@ def apply_update(row: Row | None, cells: Iterable[Cell], options: TableOptions, 
             counters.add(name)
             made = _increment(name, versions, cell, options, now_ms)
         elif op is None and value is not None:
-            made = (name, value, _version(timestamp, options, now_ms), None)
+            made = (name, value, _version(name, timestamp, options, now_ms), None)
         else:
             raise invalid(_BAD_FORMAT)
         versions[made[2]] = made
@@ -150,10 +154,11 @@ def _delete(versions: dict[int, StoredCell], cell: Cell) -> None:
     if value is not None:
         raise invalid("Column value cannot be given when type is DELETE_ONE_VERSION,DELETE_ALL_VERSION.")
     if op == OP_DELETE_ALL_VERSIONS:
+        if timestamp is not None:
+            raise invalid("Timestamp cannot be given when type is DELETE_ALL_VERSION.")
         versions.clear()
     elif timestamp is None:
-        # No recording shows the message; the official SDKs cannot send this.
-        raise invalid("Timestamp is missing when type is DELETE_ONE_VERSION.")
+        raise invalid("Timestamp must be given when type is DELETE_ONE_VERSION.")
     elif not 0 <= timestamp < _TIMESTAMP_END:
         raise invalid(_BAD_TIMESTAMP)
     else:
@@ -173,7 +178,7 @@ def _increment(
     total = old + by
     if not -(1 << 63) <= total < 1 << 63:
         raise invalid(f"Increment of column: '{name}' exceeds the range of INTEGER.")
-    version = _version(timestamp, options, now_ms)
+    version = _version(name, timestamp, options, now_ms)
     if newest is not None and timestamp is None:
         version = max(version, newest[2])
     return name, total, version, None
@@ -248,7 +253,7 @@ def make_selector(
         if time_range is not None and time_range[2] is not None:
             raise invalid("Specific tiemstamp and max versions cannot be given at the same time.")
         if max_versions <= 0:
-            raise invalid("The max versions must be greater than 0.")  # no recording shows the message
+            raise invalid(f"Invalid max versions: {max_versions}. Reason: Max versions must be positive.")
     columns = None
     key_named = False
     if columns_to_get:
@@ -261,6 +266,8 @@ def make_selector(
 
 def _versions(start: int | None, end: int | None, specific: int | None) -> tuple[int, int] | None:
     if specific is not None:
+        if start is not None or end is not None:
+            raise invalid("Specific tiemstamp and time range cannot be given at the same time.")
         if not 0 <= specific < _TIMESTAMP_END:
             raise invalid(_BAD_TIMESTAMP)
         return specific, specific + 1

@@ -39,6 +39,7 @@ ERRORS: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "OTSTableNotReady": (404, "The table is not ready."),
         "OTSTimeout": (503, "Operation timeout."),
         "OTSTooFrequentReservedThroughputAdjustment": (403, "Capacity unit adjustment is too frequent."),
+        "OTSTrimmedDataAccess": (400, "Requested stream data is already trimmed or does not exist."),
     }
 )
 
@@ -76,13 +77,11 @@ class Wording:
     Attributes:
         row_absent: ``EXPECT_EXIST`` found no row.
         row_present: ``EXPECT_NOT_EXIST`` found one.
-        no_cells: An UpdateRow that names no column.
         too_many_tables: CreateTable beyond the quota of an instance.
     """
 
     row_absent: str
     row_present: str
-    no_cells: str
     too_many_tables: str
 
 
@@ -91,13 +90,11 @@ WORDINGS: Final[Mapping[MessageStyle, Wording]] = MappingProxyType(
         "docs": Wording(
             row_absent="Condition check failed.",
             row_present="Condition check failed.",
-            no_cells="Attribute column is missing.",
             too_many_tables="Number of tables exceeded the quota.",
         ),
         "2026": Wording(
             row_absent="Row does not exist which is expected existent",
             row_present="Row exists which is expected nonexistent",
-            no_cells="Invalid update row request: missing cells in request.",
             too_many_tables="Number of tables exceeds the quota:64.",
         ),
     }

@@ -22,13 +22,15 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from ots_config.emulator.tablestore.cells import StoredCell, column
 from ots_config.emulator.tablestore.errors import TablestoreError, invalid
 from ots_config.emulator.tablestore.expressions import ExpressionInvalid, compile_expression
+from ots_config.emulator.tablestore.protocol import filter_pb2
 from ots_config.emulator.tablestore.sorted_keys import NamedKey
-from ots_config.emulator.tablestore.wire import filter_pb2, parse, text
+from ots_config.emulator.tablestore.validation import attribute_length
+from ots_config.emulator.tablestore.wire import parse, text
 from ots_config.plainbuffer import Marker, PlainBufferError, Value, decode_value
 
 Cells: TypeAlias = Sequence[StoredCell]
@@ -110,6 +112,8 @@ def _single(message: Any) -> Predicate:
         raise invalid(str(error)) from None
     if isinstance(operand, Marker):
         raise invalid(f"VT_{operand.name} is an invalid type for the attribute column.")
+    if isinstance(operand, str | bytes):
+        attribute_length(name, operand)
     compare = _COMPARISONS[message.comparator]
     return _comparison(values, convert, compare, operand, if_missing=not message.filter_if_missing)
 
@@ -192,50 +196,72 @@ def _pagination_refused() -> TablestoreError:
 
 def _parse(data: bytes) -> Filter:
     parser = _Parser()
-    condition = parser.predicate(parse(filter_pb2.Filter, data), paginated=True)
-    return Filter(condition, parser.pagination)
+    tree = parser.read(parse(filter_pb2.Filter, data, "Deserialize filter failed."))
+    return Filter(parser.predicate(tree, paginated=True), parser.pagination)
 
 
 _parse_cached = lru_cache(maxsize=256)(_parse)
 
+_KINDS: dict[int, tuple[Any, str]] = {
+    filter_pb2.FT_SINGLE_COLUMN_VALUE: (filter_pb2.SingleColumnValueFilter, "relation"),
+    filter_pb2.FT_COMPOSITE_COLUMN_VALUE: (filter_pb2.CompositeColumnValueFilter, "composite"),
+    filter_pb2.FT_COLUMN_PAGINATION: (filter_pb2.ColumnPaginationFilter, "column pagination"),
+}
+
+
+class _Node(NamedTuple):
+    """A filter's message, and those of its parts."""
+
+    kind: int
+    message: Any
+    parts: list[_Node]
+
 
 class _Parser:
-    """Turns nested messages into predicates, and counts them, which bounds the depth of nesting."""
+    """Turns nested messages into predicates, and counts them first, which bounds the depth of nesting."""
 
     def __init__(self) -> None:
         self.pagination: tuple[int, int] | None = None
         self._count = 0
 
-    def predicate(self, message: Any, *, paginated: bool) -> Predicate:
-        """Return the predicate of a filter message; `paginated` is whether it may be a pagination filter."""
+    def read(self, sent: Any) -> _Node:
+        """Read a filter with its parts; too many of them are reported before any other error."""
         self._count += 1
         if self._count > MAX_FILTERS:
             raise _too_many()
-        if message.type == filter_pb2.FT_SINGLE_COLUMN_VALUE:
-            return _single(parse(filter_pb2.SingleColumnValueFilter, message.filter))
-        if message.type == filter_pb2.FT_COMPOSITE_COLUMN_VALUE:
-            return self._composite(parse(filter_pb2.CompositeColumnValueFilter, message.filter), paginated=paginated)
-        pages = parse(filter_pb2.ColumnPaginationFilter, message.filter)
+        kind, name = _KINDS[sent.type]
+        message = parse(kind, sent.filter, f"Deserialize {name} filter failed.")
+        parts = message.sub_filters if sent.type == filter_pb2.FT_COMPOSITE_COLUMN_VALUE else ()
+        if len(parts) > MAX_FILTERS:
+            raise _too_many()
+        return _Node(sent.type, message, [self.read(part) for part in parts])
+
+    def predicate(self, node: _Node, *, paginated: bool) -> Predicate:
+        """Return the predicate of a filter; `paginated` is whether it may be a pagination filter."""
+        if node.kind == filter_pb2.FT_SINGLE_COLUMN_VALUE:
+            return _single(node.message)
+        if node.kind == filter_pb2.FT_COMPOSITE_COLUMN_VALUE:
+            return self._composite(node, paginated=paginated)
+        pages = node.message
         if not paginated or self.pagination is not None:
             raise _pagination_refused()
-        if pages.offset < 0 or pages.limit < 0:
-            # No recording shows the message; the official SDKs refuse it themselves.
-            raise invalid("The offset and the limit of ColumnPaginationFilter must not be negative.")
+        if pages.offset < 0:
+            raise invalid("Offset in ColumnPaginationFilter must be greater than or equal to 0.")
+        if pages.limit < 0:
+            raise invalid("Limit in ColumnPaginationFilter must be greater than 0.")
         self.pagination = (pages.offset, pages.limit)
         return lambda _, __: True
 
-    def _composite(self, message: Any, *, paginated: bool) -> Predicate:
-        parts = message.sub_filters
-        if len(parts) > MAX_FILTERS:
-            raise _too_many()
-        if message.combinator == filter_pb2.LO_NOT:
+    def _composite(self, node: _Node, *, paginated: bool) -> Predicate:
+        parts, combinator = node.parts, node.message.combinator
+        if combinator == filter_pb2.LO_NOT:
             if len(parts) != 1:
                 raise invalid("Invalid NOT operator: the number of sub-filters must be 1.")
             negated = self.predicate(parts[0], paginated=False)
             return lambda key, cells: not negated(key, cells)
         if len(parts) <= 1:
             raise invalid("Invalid AND/OR operator: the number of sub-filters must be more than 1.")
-        together = message.combinator == filter_pb2.LO_AND
+        together = combinator == filter_pb2.LO_AND
         predicates = [self.predicate(part, paginated=paginated and together) for part in parts]
         combine = all if together else any
         return lambda key, cells: combine(predicate(key, cells) for predicate in predicates)

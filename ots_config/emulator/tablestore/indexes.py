@@ -7,16 +7,24 @@ from typing import Any
 from ots_config.emulator.tablestore import validation
 from ots_config.emulator.tablestore.errors import TablestoreError, invalid
 from ots_config.emulator.tablestore.model import Index, Instance, KeyColumn, Table
-from ots_config.emulator.tablestore.wire import parse, pb2
+from ots_config.emulator.tablestore.protocol import pb2
+from ots_config.emulator.tablestore.wire import parse
 
+MAX_INDEXES = 5
 MAX_INDEX_COLUMNS = 4
+MAX_ATTRIBUTES = 32
 
 # A defined column's type -> its type as part of an index's key.
 _KEY_KINDS: dict[int, int] = {pb2.DCT_INTEGER: pb2.INTEGER, pb2.DCT_STRING: pb2.STRING, pb2.DCT_BLOB: pb2.BINARY}
 
 
-def make_index(main: Table, meta: Any) -> Index:
+def make_index(main: Table, meta: Any, created: int) -> Index:
     """Return a new, empty index of a table.
+
+    Args:
+        main: The table.
+        meta: The definition of the index, as a message.
+        created: When it is created, in microseconds.
 
     Raises:
         TablestoreError: If the table cannot have it.
@@ -25,7 +33,9 @@ def make_index(main: Table, meta: Any) -> Index:
     columns = [validation.column_name(column) for column in meta.primary_key]
     defined = [validation.column_name(column) for column in meta.defined_column]
     if not 1 <= len(columns) <= MAX_INDEX_COLUMNS:
-        raise invalid(f"The number of primary key columns must be in range: [1, {MAX_INDEX_COLUMNS}].")
+        raise invalid(f"The number of primary key columns must be in range: [1, {MAX_INDEX_COLUMNS}] in index.")
+    if len(defined) > MAX_ATTRIBUTES:
+        raise invalid(f"The number of attribute columns must be in range: [0, {MAX_ATTRIBUTES}] in index.")
     schema: list[KeyColumn] = []
     for column in columns:
         if any(column == other.name for other in schema):
@@ -40,7 +50,16 @@ def make_index(main: Table, meta: Any) -> Index:
     if main.options.max_versions != 1:
         raise invalid("The MaxVersions of a table with indexes must be 1.")
     kinds = {column: main.defined[column] for column in defined}
-    table = Table(name, tuple(schema), kinds, main.options, main.throughput, transactional=False, main=main)
+    table = Table(
+        name,
+        tuple(schema),
+        kinds,
+        main.options,
+        main.throughput,
+        transactional=False,
+        main=main,
+        created=created,
+    )
     return Index(table, main, columns, defined, meta.index_type, meta.index_update_mode)
 
 
@@ -57,12 +76,17 @@ def _key_kind(main: Table, column: str) -> int:
     return kind
 
 
+def check_count(count: int) -> None:
+    """Check the number of indexes of a table."""
+    if count > MAX_INDEXES:
+        raise invalid(f"Number of index per table exceeds the quota:{MAX_INDEXES}.")
+
+
 def attach(instance: Instance, main: Table, index: Index) -> None:
     """Add an index to its table."""
     if index.table.name in instance.tables:
         raise TablestoreError("OTSObjectAlreadyExist")
-    instance.tables[index.table.name] = index.table
-    main.indexes[index.table.name] = index
+    instance.add_index(main, index)
 
 
 def create_index(instance: Instance, body: bytes) -> bytes:
@@ -71,11 +95,12 @@ def create_index(instance: Instance, body: bytes) -> bytes:
     main = instance.table(validation.table_name(request.main_table_name))
     if main.main is not None:
         raise invalid("An index can not have an index.")
-    index = make_index(main, request.index_meta)
-    attach(instance, main, index)
+    check_count(len(main.indexes) + 1)
+    index = make_index(main, request.index_meta, int(instance.clock() * 1_000_000))
     if request.include_base_data:
         for key, row in main.rows.items():
             index.update(key, None, row)
+    attach(instance, main, index)
     return b""
 
 
@@ -86,8 +111,7 @@ def drop_index(instance: Instance, body: bytes) -> bytes:
     name = validation.table_name(request.index_name)
     if name not in main.indexes:
         raise TablestoreError("OTSObjectNotExist")
-    del main.indexes[name]
-    del instance.tables[name]
+    instance.remove_index(main, name)
     return b""
 
 
@@ -99,4 +123,5 @@ def describe_index(index: Index) -> Any:
         defined_column=index.defined,
         index_update_mode=index.mode,
         index_type=index.kind,
+        index_sync_phase=pb2.ISP_INCR,
     )

@@ -1,24 +1,34 @@
-"""What an instance holds in memory: tables, their rows in the order of their keys, indexes, open transactions."""
+"""What an instance holds in memory: tables, their rows in the order of their keys, indexes, open transactions.
+
+Everything is changed in one place for each kind of change, so that it can be stored elsewhere too: a row and the stream
+by `Table.write`, the auto-increment counter by `Table.increment`, definitions by `Table.define`, `Table.set_stream`
+and the methods of `Instance` that add and remove tables and indexes.
+"""
 
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
+from uuid import uuid4
 
 from ots_config.emulator.tablestore.cells import Row, StoredCell, TableOptions
+from ots_config.emulator.tablestore.change_log import ChangeLog
 from ots_config.emulator.tablestore.errors import WORDINGS, TablestoreError, Wording
+from ots_config.emulator.tablestore.protocol import pb2
 from ots_config.emulator.tablestore.sorted_keys import Key, SortedKeys
-from ots_config.emulator.tablestore.wire import pb2
+from ots_config.plainbuffer import Cell
 
-KEY_TYPES: dict[int, type] = {pb2.INTEGER: int, pb2.STRING: str, pb2.BINARY: bytes}
+PK_BOOLEAN = 5  # its name in the protocol depends on the version of the official SDK
+KEY_TYPES: dict[int, type] = {pb2.INTEGER: int, pb2.STRING: str, pb2.BINARY: bytes, PK_BOOLEAN: bool}
 """The types that a primary key column can have, and their values in Python."""
 
 MAX_TABLES = 64
 
-Stage: TypeAlias = dict[Key, Row | None]
-"""Rows written by a transaction or a batch and not yet visible, by key; None for a deleted row."""
+Write: TypeAlias = tuple[Key, Row | None, int, Sequence[Cell]]
+"""A change to a row: its key, the row as it becomes (None if it is deleted), the kind of change and its cells."""
 
 
 class KeyColumn(NamedTuple):
@@ -32,6 +42,30 @@ class KeyColumn(NamedTuple):
     def python_type(self) -> type:
         """The Python type of its values."""
         return KEY_TYPES[self.kind]
+
+
+class Stage:
+    """Changes of a transaction or a batch that are not visible yet.
+
+    Attributes:
+        rows: The rows as they become, by key; None for a deleted one.
+        writes: The changes in their order.
+    """
+
+    __slots__ = ("rows", "writes")
+
+    def __init__(self, rows: dict[Key, Row | None] | None = None, writes: Sequence[Write] = ()) -> None:
+        self.rows = rows or {}
+        self.writes = list(writes)
+
+    def copy(self) -> Stage:
+        """Return a stage with the same changes, which further changes do not affect."""
+        return Stage(dict(self.rows), self.writes)
+
+    def add(self, key: Key, row: Row | None, kind: int, cells: Sequence[Cell]) -> None:
+        """Add a change."""
+        self.rows[key] = row
+        self.writes.append((key, row, kind, cells))
 
 
 @dataclass(slots=True)
@@ -52,20 +86,23 @@ class Table:
         defined: The predefined columns, name to type.
         transactional: Whether it takes local transactions.
         sse: The requested encryption, as a message.
-        stream: The requested stream, as a message.
+        stream: The log of its changes, None if it has no stream.
         partitions: Values of the partition key at which partitions begin, without the first.
-        created: When it was created, in seconds.
+        created: When it was created, in microseconds.
+        id: A UUID.
         main: The table that an index table belongs to.
         locks: The open transactions by the partition they hold.
+        last_increment: The last auto-increment value.
     """
 
     __slots__ = (
-        "_last_increment",
         "created",
         "defined",
+        "id",
         "indexes",
         "key_names",
         "key_types",
+        "last_increment",
         "locks",
         "main",
         "name",
@@ -90,9 +127,9 @@ class Table:
         *,
         transactional: bool = True,
         sse: bytes = b"",
-        stream: bytes = b"",
         partitions: tuple[Any, ...] = (),
         main: Table | None = None,
+        created: int = 0,
     ) -> None:
         self.name = name
         self.schema = schema
@@ -103,15 +140,27 @@ class Table:
         self.throughput = throughput
         self.transactional = transactional
         self.sse = sse
-        self.stream = stream
+        self.stream: ChangeLog | None = None
         self.partitions = partitions
-        self.created = throughput.increased
+        self.created = created
+        self.id = str(uuid4())
         self.main = main
         self.indexes: dict[str, Index] = {}
         self.rows: dict[Key, Row] = {}
         self.order = SortedKeys()
         self.locks: dict[object, Transaction] = {}
-        self._last_increment = 0
+        self.last_increment = 0
+
+    def write(self, key: Key, row: Row | None, kind: int, cells: Sequence[Cell], now_ms: int) -> None:
+        """Store a row, or remove it, and record the change in the stream."""
+        before = self.rows.get(key)
+        if row is not None:
+            self.put(key, row)
+        elif before is not None:
+            self.delete(key)
+        if self.stream is not None:
+            shard = bisect_right(self.partitions, key[0])
+            self.stream.append(shard, key, kind, cells, before, row, now_ms)
 
     def put(self, key: Key, row: Row) -> None:
         """Store a row in place of any with its key, and update the indexes."""
@@ -144,8 +193,27 @@ class Table:
 
     def increment(self, now: float) -> int:
         """Return the next auto-increment value: larger than all before, and as large as the service's are."""
-        self._last_increment = max(self._last_increment + 1, int(now * 1_000_000))
-        return self._last_increment
+        self.last_increment = max(self.last_increment + 1, int(now * 1_000_000))
+        return self.last_increment
+
+    def define(
+        self,
+        *,
+        options: TableOptions | None = None,
+        throughput: Throughput | None = None,
+        defined: dict[str, int] | None = None,
+    ) -> None:
+        """Change parts of the definition; the indexes have the options of their table."""
+        self.throughput = throughput or self.throughput
+        self.defined = self.defined if defined is None else defined
+        if options is not None:
+            self.options = options
+            for index in self.indexes.values():
+                index.table.options = options
+
+    def set_stream(self, stream: ChangeLog | None) -> None:
+        """Record changes in a stream from now on, or in none."""
+        self.stream = stream
 
 
 class Index:
@@ -174,6 +242,10 @@ class Index:
         # Where each part of an entry's key comes from: a position in the row's key, or a column of the row.
         self._parts: list[int | str] = [position.get(name, name) for name in table.key_names]
         self._sources = frozenset([*defined, *(part for part in self._parts if isinstance(part, str))])
+
+    def has_column(self, name: str) -> bool:
+        """Return whether a column of the table is one of the index's, of its key or besides it."""
+        return name in self._sources or name in self.columns
 
     def entry(self, key: Key, row: Row) -> tuple[Key, Row] | None:
         """Return the entry of a row, None if it lacks one of the index's columns."""
@@ -215,7 +287,7 @@ class Transaction:
     table: Table
     partition: Any
     expires: float
-    stage: Stage = field(default_factory=dict)
+    stage: Stage = field(default_factory=Stage)
 
 
 @dataclass(slots=True)
@@ -257,6 +329,26 @@ class Instance:
         """Return the names of a table's key columns, none if there is no such table."""
         table = self.tables.get(name)
         return () if table is None else table.key_names
+
+    def add_table(self, table: Table) -> None:
+        """Add a table."""
+        self.tables[table.name] = table
+
+    def remove_table(self, table: Table) -> None:
+        """Remove a table with its indexes."""
+        for name in table.indexes:
+            del self.tables[name]
+        del self.tables[table.name]
+
+    def add_index(self, main: Table, index: Index) -> None:
+        """Add an index to its table."""
+        self.tables[index.table.name] = index.table
+        main.indexes[index.table.name] = index
+
+    def remove_index(self, main: Table, name: str) -> None:
+        """Remove an index from its table."""
+        del main.indexes[name]
+        del self.tables[name]
 
     def main_tables(self) -> list[Table]:
         """Return the tables that are not indexes, sorted by name."""

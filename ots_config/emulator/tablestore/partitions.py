@@ -5,20 +5,24 @@ The emulator does not partition rows; it keeps the boundaries because a split of
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from hashlib import md5
 from typing import Any
 
 from ots_config.emulator.tablestore import validation
 from ots_config.emulator.tablestore.cells import row_size
 from ots_config.emulator.tablestore.errors import invalid
 from ots_config.emulator.tablestore.model import Instance, KeyColumn, Table
-from ots_config.emulator.tablestore.wire import consumed, parse, pb2
+from ots_config.emulator.tablestore.protocol import pb2
+from ots_config.emulator.tablestore.wire import consumed, parse
 from ots_config.plainbuffer import VT_BLOB, Marker, PlainBufferError, decode_value, encode_row
 
+MAX_PARTITIONS = 10
 SPLIT_UNIT = 100 * 1024 * 1024
+MIN_SPLIT_UNIT = 1024 * 1024
 
 
-def read_partitions(ranges: Iterable[Any], key: KeyColumn) -> tuple[Any, ...]:
+def read_partitions(ranges: Sequence[Any], key: KeyColumn) -> tuple[Any, ...]:
     """Return the values of the partition key at which partitions begin, without the first.
 
     Args:
@@ -28,6 +32,8 @@ def read_partitions(ranges: Iterable[Any], key: KeyColumn) -> tuple[Any, ...]:
     Raises:
         TablestoreError: If the ranges leave gaps, overlap or have the wrong type. No recording shows the message.
     """
+    if len(ranges) > MAX_PARTITIONS:
+        raise invalid(f"The count of partitions cannot be greater than {MAX_PARTITIONS}")
     ends: list[Any] = []
     at: Any = Marker.INF_MIN
     for part in ranges:
@@ -57,14 +63,20 @@ def compute_split_points_by_size(instance: Instance, body: bytes) -> bytes:
     request = parse(pb2.ComputeSplitPointsBySizeRequest, body)
     name = validation.table_name(request.table_name)
     unit = request.split_size_unit_in_byte if request.HasField("split_size_unit_in_byte") else SPLIT_UNIT
-    wanted = request.split_size * unit
-    if wanted <= 0:
-        raise invalid("The split size must be greater than 0.")
+    if request.split_size <= 0:
+        raise invalid("The split_size should be greater than 0.")
+    if unit < MIN_SPLIT_UNIT:
+        raise invalid(f"The split_size_unit_in_byte should be greater equal than: {MIN_SPLIT_UNIT}")
+    limited = request.HasField("split_point_limit")
+    if limited and request.split_point_limit <= 0:
+        raise invalid("The value of SplitPointLimit must be greater than 0.")
     table = instance.table(name)
-    points = _points(table, wanted)
+    points = _points(table, request.split_size * unit)
+    if limited:
+        del points[request.split_point_limit :]
     reply = pb2.ComputeSplitPointsBySizeResponse(consumed=consumed(len(points) + 1, 0), split_points=points)
     write_schema(reply.schema, table)
-    reply.locations.add(location="", repeat=len(points) + 1)
+    reply.locations.add(location=md5(table.id.encode(), usedforsecurity=False).hexdigest(), repeat=len(points) + 1)
     encoded: bytes = reply.SerializeToString()
     return encoded
 
@@ -77,15 +89,20 @@ def _points(table: Table, wanted: int) -> list[bytes]:
     for key in table.order:
         named = table.named(key)
         while passed < len(partitions) and partitions[passed] <= key[0]:
-            points.append(encode_row([(table.key_names[0], partitions[passed])], bytes_as=VT_BLOB))
+            points.append(boundary(table, partitions[passed]))
             passed += 1
             size = 0
         if size >= wanted:
             points.append(encode_row(named, bytes_as=VT_BLOB))
             size = 0
         size += row_size(named, table.rows[key])
-    points += [encode_row([(table.key_names[0], value)], bytes_as=VT_BLOB) for value in partitions[passed:]]
+    points += [boundary(table, value) for value in partitions[passed:]]
     return points
+
+
+def boundary(table: Table, value: Any) -> bytes:
+    """Return the key at which a partition begins, encoded: its first column alone, the rest being INF_MIN."""
+    return encode_row([(table.key_names[0], value)], bytes_as=VT_BLOB)
 
 
 def write_schema(target: Any, table: Table) -> None:

@@ -12,15 +12,20 @@ from typing import Any, NamedTuple
 
 from ots_config.emulator.tablestore import validation
 from ots_config.emulator.tablestore.capacity import Units, write_units
-from ots_config.emulator.tablestore.cells import Row, apply_put, apply_update, latest, row_size, visible
-from ots_config.emulator.tablestore.errors import TablestoreError, Wording, invalid
+from ots_config.emulator.tablestore.cells import VERSION_SIZE, Row, apply_put, apply_update, latest, row_size, visible
+from ots_config.emulator.tablestore.errors import TablestoreError, invalid
 from ots_config.emulator.tablestore.filters import Filter, parse_condition
 from ots_config.emulator.tablestore.model import Instance, Stage, Table
+from ots_config.emulator.tablestore.protocol import pb2
 from ots_config.emulator.tablestore.sorted_keys import Key, NamedKey
-from ots_config.emulator.tablestore.wire import pb2, read_row, text
-from ots_config.plainbuffer import VT_BLOB, Cell, Marker, encode_row
+from ots_config.emulator.tablestore.wire import read_row
+from ots_config.plainbuffer import OP_INCREMENT, VT_BLOB, Cell, Marker, encode_row
 
 PUT, UPDATE, DELETE = pb2.PUT, pb2.UPDATE, pb2.DELETE
+
+_MISSING_MARKER = "Invalid request of delete row: missing RowDeleteMarker in request."
+_UNEXPECTED_MARKER = "Invalid request of put/update row: unexpected RowDeleteMarker in request."
+_NO_CELLS_IN_BATCH = "Invalid update row request: missing cells in request."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,8 @@ class RowChange:
         condition: The condition on its columns.
         returns: What to return besides the consumed capacity, a number of the protocol.
         returned_columns: The columns to return as they are after the change.
+        size: The bytes that count towards capacity units.
+        data_size: The bytes that count towards the limit of a request: with the version of each cell.
     """
 
     kind: int
@@ -44,6 +51,7 @@ class RowChange:
     returns: int
     returned_columns: Sequence[str]
     size: int
+    data_size: int
 
 
 class ChangeResult(NamedTuple):
@@ -53,38 +61,60 @@ class ChangeResult(NamedTuple):
     row: bytes
 
 
-def read_change(kind: int, data: bytes, request: Any, wording: Wording) -> RowChange:
+def read_change(kind: int, data: bytes, request: Any, *, batch: bool = False) -> RowChange:
     """Read a change, whose `request` has the conditions, and check what does not depend on its table.
+
+    Args:
+        kind: PUT, UPDATE or DELETE.
+        data: The change, encoded.
+        request: The message that the change is part of.
+        batch: Whether that is one row of a batch, for which one message differs.
 
     Raises:
         TablestoreError: If it is invalid.
     """
     primary_key, cells, deleted = read_row(data)
     if deleted is not (kind == DELETE):
-        raise invalid("data format is invalid.")
-    validation.key_values(primary_key, increments=kind != DELETE)
+        raise invalid(_MISSING_MARKER if kind == DELETE else _UNEXPECTED_MARKER)
+    generated = any(value is Marker.AUTO_INCREMENT for _, value in primary_key)
+    if generated and kind == DELETE:
+        raise invalid("Invalid row to delete which with pk auto increment.")
+    validation.key_values(primary_key, increments=True)
     if kind == UPDATE and not cells:
-        raise invalid(wording.no_cells)
+        raise invalid(_NO_CELLS_IN_BATCH if batch else "Attribute column is missing.")
     validation.row_change(primary_key, cells)
     expected = request.condition
     existence = expected.row_existence
     condition = parse_condition(expected.column_condition) if expected.HasField("column_condition") else None
-    conditional = existence != pb2.IGNORE or condition is not None
-    if conditional and any(value is Marker.AUTO_INCREMENT for _, value in primary_key):
+    if generated and (existence != pb2.IGNORE or condition is not None):
         raise invalid("Can't set condition when modify row with pk auto increment.")
     if request.HasField("return_content"):
         content = request.return_content
         returns = content.return_type
-        columns: Sequence[str] = [text(name) for name in content.return_column_names]
+        columns: Sequence[str] = validation.columns_to_get(content.return_column_names)
+        if returns == pb2.RT_AFTER_MODIFY:
+            _check_returned(columns, cells)
     else:
         returns, columns = pb2.RT_NONE, ()
-    return RowChange(kind, primary_key, cells, existence, condition, returns, columns, row_size(primary_key, cells))
+    size = row_size(primary_key, cells)
+    return RowChange(
+        kind, primary_key, cells, existence, condition, returns, columns, size, size + VERSION_SIZE * len(cells)
+    )
+
+
+def _check_returned(columns: Sequence[str], cells: Sequence[Cell]) -> None:
+    """Raise an error if a column to be returned after the change is not incremented by it."""
+    incremented = {cell.name for cell in cells if cell.op == OP_INCREMENT}
+    for name in columns:
+        if name not in incremented:
+            # No recording shows the message.
+            raise invalid(f"The return column: '{name}' must be incremented when the return type is RT_AFTER_MODIFY.")
 
 
 def find(table: Table, key: Key, stage: Stage | None) -> Row | None:
     """Return a row as the owner of a stage sees it."""
-    if stage is not None and key in stage:
-        return stage[key]
+    if stage is not None and key in stage.rows:
+        return stage.rows[key]
     return table.rows.get(key)
 
 
@@ -124,14 +154,12 @@ def apply_change(
         after = apply_put(change.cells, options, now_ms)
     elif change.kind == UPDATE:
         if not options.allow_update:
-            raise invalid("UpdateRow is not allowed on a table whose allow_update is false.")
+            raise invalid("Update operation is not allowed in this table")
         after = apply_update(row, change.cells, options, now_ms)
-    if stage is not None:
-        stage[key] = after
-    elif after is not None:
-        table.put(key, after)
-    elif row is not None:
-        table.delete(key)
+    if stage is None:
+        table.write(key, after, change.kind, change.cells, now_ms)
+    else:
+        stage.add(key, after, change.kind, change.cells)
     units = write_units(change.size, checked=checked, indexed=bool(table.indexes))
     return ChangeResult(units, b"" if change.returns == pb2.RT_NONE else _returned(table, key, change, after, now_ms))
 
@@ -156,10 +184,7 @@ def complete_key(instance: Instance, table: Table, primary_key: NamedKey, transa
     return tuple([value if part is Marker.AUTO_INCREMENT else part for part in key])
 
 
-def commit(table: Table, stage: Stage) -> None:
+def commit(table: Table, stage: Stage, now_ms: int) -> None:
     """Write the staged rows to the table."""
-    for key, row in stage.items():
-        if row is None:
-            table.delete(key)
-        else:
-            table.put(key, row)
+    for key, row, kind, cells in stage.writes:
+        table.write(key, row, kind, cells, now_ms)

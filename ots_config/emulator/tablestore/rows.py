@@ -7,10 +7,20 @@ from typing import Any, NamedTuple
 
 from ots_config.emulator.tablestore import validation
 from ots_config.emulator.tablestore.capacity import Units, read_units
-from ots_config.emulator.tablestore.cells import ALL_LATEST, Row, Selector, StoredCell, make_selector, row_size, select
+from ots_config.emulator.tablestore.cells import (
+    ALL_LATEST,
+    VERSION_SIZE,
+    Row,
+    Selector,
+    StoredCell,
+    make_selector,
+    row_size,
+    select,
+)
 from ots_config.emulator.tablestore.errors import invalid
 from ots_config.emulator.tablestore.filters import Filter, parse_filter
 from ots_config.emulator.tablestore.model import Instance, Stage, Table, Transaction
+from ots_config.emulator.tablestore.protocol import pb2
 from ots_config.emulator.tablestore.row_changes import (
     DELETE,
     PUT,
@@ -22,7 +32,7 @@ from ots_config.emulator.tablestore.row_changes import (
 )
 from ots_config.emulator.tablestore.sorted_keys import Key, NamedKey
 from ots_config.emulator.tablestore.transactions import check_lock, check_scope, opened
-from ots_config.emulator.tablestore.wire import consumed, parse, pb2, read_row, text, write_reply
+from ots_config.emulator.tablestore.wire import consumed, parse, read_key, text, write_reply
 from ots_config.plainbuffer import VT_BLOB, encode_row
 
 
@@ -47,8 +57,8 @@ def delete_row(instance: Instance, body: bytes) -> bytes:
 def _write(instance: Instance, request: Any, kind: int, data: bytes, operation: str) -> bytes:
     # Errors of the request itself come first, as in a batch, where only they fail the whole.
     name = validation.table_name(request.table_name)
-    change = read_change(kind, data, request, instance.wording)
-    validation.data_size(operation, change.size)
+    change = read_change(kind, data, request)
+    validation.data_size(operation, change.data_size)
     table = writable(instance, name)
     transaction = transaction_of(instance, table, request)
     key = complete_key(instance, table, change.primary_key, transaction)
@@ -76,7 +86,7 @@ def writable(instance: Instance, name: str) -> Table:
     """
     table = instance.table(name)
     if table.main is not None:
-        raise invalid("An index can not be written, only its table can.")
+        raise invalid("Can't write index table directly.")
     return table
 
 
@@ -101,10 +111,12 @@ class SelectedRow(NamedTuple):
 
     Attributes:
         size: The bytes read, before the filter.
+        data_size: The same with the version of each cell, by which a page is cut.
         cells: The cells to return; None if the filter excludes the row.
     """
 
     size: int
+    data_size: int
     cells: Sequence[StoredCell] | None
 
 
@@ -119,6 +131,7 @@ def read_query(request: Any, key_names: Sequence[str], *, batch: bool = False) -
             sent.end_time if sent.HasField("end_time") else None,
             sent.specific_time if sent.HasField("specific_time") else None,
         )
+    filtering = parse_filter(request.filter) if request.HasField("filter") else None
     versions = request.max_versions if request.HasField("max_versions") else None
     start = text(request.start_column) if request.HasField("start_column") else None
     end = text(request.end_column) if request.HasField("end_column") else None
@@ -134,7 +147,7 @@ def read_query(request: Any, key_names: Sequence[str], *, batch: bool = False) -
             end_column=end,
             batch=batch,
         )
-    return Query(selector, parse_filter(request.filter) if request.HasField("filter") else None)
+    return Query(selector, filtering)
 
 
 def select_row(table: Table, named: NamedKey, row: Row, query: Query, now_ms: int) -> SelectedRow | None:
@@ -143,7 +156,8 @@ def select_row(table: Table, named: NamedKey, row: Row, query: Query, now_ms: in
     if cells is None:
         return None
     size = row_size(named, cells)
-    return SelectedRow(size, cells if query.filter is None else query.filter.apply(named, cells))
+    data_size = size + VERSION_SIZE * len(cells)
+    return SelectedRow(size, data_size, cells if query.filter is None else query.filter.apply(named, cells))
 
 
 def read_one(instance: Instance, table: Table, key: Key, query: Query, stage: Stage | None) -> tuple[Units, bytes]:
@@ -165,7 +179,7 @@ def get_row(instance: Instance, body: bytes) -> bytes:
     request = parse(pb2.GetRowRequest, body)
     name = validation.table_name(request.table_name)
     query = read_query(request, instance.key_names(name))
-    primary_key = read_row(request.primary_key).primary_key
+    primary_key = read_key(request.primary_key)
     validation.key_values(primary_key)
     table = instance.table(name)
     transaction = transaction_of(instance, table, request)

@@ -6,7 +6,18 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ots_config.emulator.tablestore import batches, indexes, partitions, ranges, rows, tables, transactions
+from ots_config.emulator.tablestore import (
+    batches,
+    descriptions,
+    indexes,
+    partitions,
+    ranges,
+    rows,
+    streams,
+    table_changes,
+    tables,
+    transactions,
+)
 from ots_config.emulator.tablestore.batches import RowFault
 from ots_config.emulator.tablestore.errors import TablestoreError, invalid
 from ots_config.emulator.tablestore.expressions import allow_steps
@@ -18,12 +29,19 @@ logger = logging.getLogger("ots_config.emulator")
 _OPERATIONS: dict[str, Callable[[Instance, bytes], bytes]] = {
     "CreateTable": tables.create_table,
     "ListTable": tables.list_table,
-    "DescribeTable": tables.describe_table,
-    "UpdateTable": tables.update_table,
+    "DescribeTable": descriptions.describe_table,
+    "UpdateTable": table_changes.update_table,
+    "AddDefinedColumn": table_changes.add_defined_column,
+    "DeleteDefinedColumn": table_changes.delete_defined_column,
     "DeleteTable": tables.delete_table,
     "CreateIndex": indexes.create_index,
     "DropIndex": indexes.drop_index,
     "ListSearchIndex": tables.list_search_index,
+    "ListTimeseriesTable": tables.list_timeseries_table,
+    "ListStream": streams.list_stream,
+    "DescribeStream": streams.describe_stream,
+    "GetShardIterator": streams.get_shard_iterator,
+    "GetStreamRecord": streams.get_stream_record,
     "ComputeSplitPointsBySize": partitions.compute_split_points_by_size,
     "PutRow": rows.put_row,
     "GetRow": rows.get_row,

@@ -16,22 +16,22 @@ from ots_config.emulator.tablestore import validation
 from ots_config.emulator.tablestore.capacity import TRANSACTION_UNITS
 from ots_config.emulator.tablestore.errors import TablestoreError, invalid
 from ots_config.emulator.tablestore.model import Instance, Table, Transaction
+from ots_config.emulator.tablestore.protocol import pb2
 from ots_config.emulator.tablestore.row_changes import commit
-from ots_config.emulator.tablestore.wire import consumed, message_field, parse, pb2, read_row
+from ots_config.emulator.tablestore.wire import consumed, parse, read_key
 from ots_config.plainbuffer import VT_BLOB, encode_value
 
 LIFETIME = 60.0
 
-# Recordings show what these operations consume, but the published messages have no field for it. It is appended as an
-# unknown field, which SDKs skip.
-_CONSUMED: bytes = consumed(*TRANSACTION_UNITS).SerializeToString()
+_CONSUMED = consumed(*TRANSACTION_UNITS)
+_COMMITTED: bytes = pb2.CommitTransactionResponse(consumed=_CONSUMED).SerializeToString()
 
 
 def start_local_transaction(instance: Instance, body: bytes) -> bytes:
     """Open a transaction on one value of a table's partition key, and lock that value."""
     request = parse(pb2.StartLocalTransactionRequest, body)
     table = instance.table(validation.table_name(request.table_name))
-    primary_key = read_row(request.key).primary_key
+    primary_key = read_key(request.key)
     if len(primary_key) != 1:
         raise invalid("StartLocalTransaction support only one primary key.")
     validation.key_values(primary_key)
@@ -50,8 +50,10 @@ def start_local_transaction(instance: Instance, body: bytes) -> bytes:
     )
     table.locks[partition] = transaction
     instance.transactions[transaction.id] = transaction
-    reply: bytes = pb2.StartLocalTransactionResponse(transaction_id=transaction.id).SerializeToString()
-    return reply + message_field(2, _CONSUMED)
+    reply: bytes = pb2.StartLocalTransactionResponse(
+        transaction_id=transaction.id, consumed=_CONSUMED
+    ).SerializeToString()
+    return reply
 
 
 def _transaction_id(number: int, table: Table, partition: Any) -> str:
@@ -133,16 +135,16 @@ def commit_transaction(instance: Instance, body: bytes) -> bytes:
     """Make everything that a transaction wrote visible, atomically."""
     request = parse(pb2.CommitTransactionRequest, body)
     transaction = opened(instance, request.transaction_id)
-    commit(transaction.table, transaction.stage)
+    commit(transaction.table, transaction.stage, instance.now_ms())
     _close(instance, transaction)
-    return message_field(1, _CONSUMED)
+    return _COMMITTED
 
 
 def abort_transaction(instance: Instance, body: bytes) -> bytes:
     """Discard everything that a transaction wrote."""
     request = parse(pb2.AbortTransactionRequest, body)
     _close(instance, opened(instance, request.transaction_id))
-    return message_field(1, _CONSUMED)
+    return _COMMITTED
 
 
 def _close(instance: Instance, transaction: Transaction) -> None:

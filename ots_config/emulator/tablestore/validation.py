@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from math import isfinite, isnan
 from typing import Any
 
 from ots_config.emulator.tablestore.errors import TablestoreError, invalid
@@ -12,6 +13,7 @@ from ots_config.emulator.tablestore.sorted_keys import ABOVE, Key, NamedKey
 from ots_config.emulator.tablestore.wire import text
 from ots_config.plainbuffer import Cell, Marker, value_size
 
+MAX_KEY_COLUMNS = 4
 MAX_KEY_VALUE = 1024
 MAX_ATTRIBUTE_VALUE = 2_097_152
 MAX_COLUMNS = 1024
@@ -57,26 +59,33 @@ def _shown(name: Any) -> str:
 
 
 def columns_to_get(names: Sequence[Any]) -> list[str]:
-    """Return the names of the columns that a read selects."""
+    """Return the names of the columns that a read selects; each must be one that a column can have."""
     if len(names) > MAX_COLUMNS:
         raise invalid(
             "The number of columns from the request exceeds the limit, "
             f"limit count: {MAX_COLUMNS}, column count: {len(names)}."
         )
-    return [text(name) for name in names]
+    return [column_name(text(name)) for name in names]
+
+
+def key_columns(count: int) -> None:
+    """Check the number of columns of a primary key, in a table's definition or a row."""
+    if not 1 <= count <= MAX_KEY_COLUMNS:
+        raise invalid(f"The number of primary key columns must be in range: [1, {MAX_KEY_COLUMNS}].")
 
 
 def key_values(primary_key: NamedKey, *, bound: bool = False, increments: bool = False) -> None:
-    """Check the types and lengths of a key's values, as far as they do not depend on the table.
+    """Check the number of a key's columns and their values, as far as they do not depend on the table.
 
     Args:
         primary_key: The names and values.
         bound: Whether it may contain INF_MIN and INF_MAX.
         increments: Whether it may contain AUTO_INCREMENT.
     """
+    key_columns(len(primary_key))
     for name, value in primary_key:
         kind = type(value)
-        if kind is int:
+        if kind is int or kind is bool:
             continue
         if kind is str or kind is bytes:
             if len(value) > MAX_KEY_VALUE // 4 and value_size(value) > MAX_KEY_VALUE:
@@ -84,6 +93,8 @@ def key_values(primary_key: NamedKey, *, bound: bool = False, increments: bool =
                     f"The length of primary key column: '{name}' exceeds "
                     f"the MaxLength:{MAX_KEY_VALUE} with CurrentLength:{value_size(value)}."
                 )
+        elif value is Marker.AUTO_INCREMENT and not increments:
+            raise invalid("PKAutoIncr can't be used for read operations.")
         elif not (increments if value is Marker.AUTO_INCREMENT else bound and kind is Marker):
             raise invalid(f"{variant(value)} is an invalid type for the primary key.")
 
@@ -116,6 +127,8 @@ def partition_of(table: Table, primary_key: NamedKey) -> Any:
 
 
 def _wrong_type(value: object, expected: type) -> TablestoreError:
+    if type(value) is bool:
+        return invalid("VT_BOOLEAN is an invalid type for the primary key.")
     return TablestoreError(
         "OTSInvalidPK", f"Validate PK type fail. Input: {variant(value)}, Meta: {_VARIANTS[expected]}."
     )
@@ -138,19 +151,26 @@ def bound_of(table: Table, primary_key: NamedKey) -> Key:
     return tuple(bound)
 
 
+def attribute_length(name: str, value: Any) -> None:
+    """Check the bytes of an attribute's value, in a row or a filter."""
+    # A character has at most 4 bytes, so most values need not be measured.
+    if len(value) > MAX_ATTRIBUTE_VALUE // 4 and value_size(value) > MAX_ATTRIBUTE_VALUE:
+        raise invalid(
+            f"The length of attribute column: '{name}' exceeds "
+            f"the MaxLength:{MAX_ATTRIBUTE_VALUE} with CurrentLength:{value_size(value)}."
+        )
+
+
 def row_change(primary_key: NamedKey, cells: Sequence[Cell]) -> None:
     """Check the columns of a row to be written, as far as they do not depend on the table."""
     key_names = [name for name, _ in primary_key]
     value: Any
     for name, value, _, _ in cells:
         kind = type(value)
-        # A character has at most 4 bytes, so most values need not be measured.
-        long = (kind is str or kind is bytes) and len(value) > MAX_ATTRIBUTE_VALUE // 4
-        if long and value_size(value) > MAX_ATTRIBUTE_VALUE:
-            raise invalid(
-                f"The length of attribute column: '{name}' exceeds "
-                f"the MaxLength:{MAX_ATTRIBUTE_VALUE} with CurrentLength:{value_size(value)}."
-            )
+        if kind is str or kind is bytes:
+            attribute_length(name, value)
+        elif kind is float and not isfinite(value):
+            raise invalid(f"{'NaN' if isnan(value) else 'Infinity'} can't be set to double value.")
         if not name or name[0] == "#" or len(name) > MAX_NAME // 4:
             column_name(name)
         if name in key_names:

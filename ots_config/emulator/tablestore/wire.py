@@ -1,65 +1,39 @@
-"""The service's protobuf messages, read strictly, and the fields that the official SDK's copy of them lacks."""
+"""Requests read strictly, and the small messages that many responses have."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from functools import lru_cache
-from importlib import import_module
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
-from google.protobuf.unknown_fields import UnknownFieldSet
 
 from ots_config.emulator.tablestore.errors import invalid
+from ots_config.emulator.tablestore.protocol import pb2
+from ots_config.emulator.tablestore.sorted_keys import NamedKey
 from ots_config.plainbuffer import DecodedRow, PlainBufferError, decode_row
 from ots_config.request.operations import OPERATIONS
-from ots_config.sdk import tablestore
-
-# The SDK makes its messages when they are imported, so type checkers do not know them.
-pb2: Any = import_module(f"{tablestore.__name__}.protobuf.table_store_pb2")
-search_pb2: Any = import_module(f"{tablestore.__name__}.protobuf.search_pb2")
-filter_pb2: Any = import_module(f"{tablestore.__name__}.protobuf.table_store_filter_pb2")
 
 _M = TypeVar("_M", bound=Message)
-
-# Numbers of fields that other SDKs send or need, and that are missing from the messages of the Python one.
-ENABLE_LOCAL_TRANSACTION = 8
-"""CreateTableRequest.enable_local_txn, a bool."""
-IS_ATOMIC = 3
-"""BatchWriteRowRequest.is_atomic, a bool."""
-TABLE_STATUS_ACTIVE = b"\x20\x01"
-"""DescribeTableResponse.table_status (4) = ACTIVE (1), encoded: the Node SDK refuses an answer without it."""
-NO_FULL_ROW_UPDATES = b"\x38\x00"
-"""TableOptions.update_full_row (7) = false, encoded."""
 
 _JSON_OPERATIONS = frozenset(name for name, operation in OPERATIONS.items() if operation.json)
 _UNPARSABLE = "Failed to parse the ProtoBuf message."
 
 
-def parse(kind: type[_M], body: bytes) -> _M:
+def parse(kind: type[_M], body: bytes, failure: str = _UNPARSABLE) -> _M:
     """Read a message.
 
     Raises:
-        TablestoreError: If the bytes are not such a message, or lack a required field.
+        TablestoreError: If the bytes are not such a message, or lack a required field; `failure` is its message.
     """
     message = kind()
     try:
         message.ParseFromString(body)
     except DecodeError:
-        raise invalid(_UNPARSABLE) from None
+        raise invalid(failure) from None
     if not message.IsInitialized():
-        raise invalid(_UNPARSABLE)
+        raise invalid(failure)
     return message
-
-
-def flag(message: Message, number: int) -> bool | None:
-    """Return a boolean field that the message's type does not know, None if it was not sent."""
-    value = None
-    for field in cast("Iterable[Any]", UnknownFieldSet(message)):
-        if field.field_number == number and field.wire_type == 0:
-            value = bool(field.data)
-    return value
 
 
 def text(value: Any) -> str:
@@ -82,6 +56,20 @@ def read_row(data: bytes) -> DecodedRow:
         if unpadded is None:
             raise invalid(str(error)) from None
         return unpadded
+
+
+def read_key(data: bytes) -> NamedKey:
+    """Decode a primary key, as requests that name a row or a bound have it.
+
+    Raises:
+        TablestoreError: If it is malformed, or more than a key.
+    """
+    primary_key, cells, deleted = read_row(data)
+    if cells:
+        raise invalid("Attribute column cannot be given while reading data.")
+    if deleted:
+        raise invalid("Delete marker cannot be given.")
+    return primary_key
 
 
 def _unpadded(data: bytes) -> DecodedRow | None:
@@ -112,11 +100,6 @@ def error_body(operation: str, code: str, message: str) -> bytes:
 def consumed(read: int, write: int) -> Any:
     """Return the message of consumed capacity."""
     return pb2.ConsumedCapacity(capacity_unit=pb2.CapacityUnit(read=read, write=write))
-
-
-def message_field(number: int, message: bytes) -> bytes:
-    """Return a short message encoded as a field, for a message that does not know the field."""
-    return bytes((number << 3 | 2, len(message))) + message
 
 
 @lru_cache(maxsize=1024)

@@ -134,10 +134,17 @@ def test_versions_have_a_window(options: TableOptions, first: int, end: int) -> 
         refused(apply_update, None, [put("a", 1, timestamp)], options, NOW)
 
 
-@pytest.mark.parametrize("cell", [put("a", None), delete_all("a"), increment("a", 1)])
-def test_put_takes_values_only(cell: Cell) -> None:
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (put("a", None), "Invalid request of put row: find cells without values."),
+        (delete_all("a"), "OpType cannot be given for column name:a in PutRow."),
+        (increment("a", 1), "OpType cannot be given for column name:a in PutRow."),
+    ],
+)
+def test_put_takes_values_only(cell: Cell, message: str) -> None:
     """PutRow refuses a cell without a value and a cell with an operation."""
-    assert refused(apply_put, [cell], OPTIONS, NOW) == "data format is invalid."
+    assert refused(apply_put, [cell], OPTIONS, NOW) == message
 
 
 # --- UpdateRow --------------------------------------------------------------------------------------------
@@ -197,7 +204,10 @@ def test_deletions_take_no_value_and_one_version_needs_its_number() -> None:
     message = "Column value cannot be given when type is DELETE_ONE_VERSION,DELETE_ALL_VERSION."
     for op in (OP_DELETE_ONE_VERSION, OP_DELETE_ALL_VERSIONS):
         assert refused(apply_update, (), [Cell("a", 1, NOW, op)], OPTIONS, NOW) == message
-    assert "Timestamp is missing" in refused(apply_update, (), [delete_one("a", None)], OPTIONS, NOW)
+    message = "Timestamp must be given when type is DELETE_ONE_VERSION."
+    assert refused(apply_update, (), [delete_one("a", None)], OPTIONS, NOW) == message
+    message = "Timestamp cannot be given when type is DELETE_ALL_VERSION."
+    assert refused(apply_update, (), [Cell("a", None, NOW, OP_DELETE_ALL_VERSIONS)], OPTIONS, NOW) == message
 
 
 @pytest.mark.parametrize("cell", [put("a", None), Cell("a", 1, None, 2), Cell("a", 1, None, 99)])

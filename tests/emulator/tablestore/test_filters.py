@@ -338,13 +338,22 @@ def test_pagination_has_its_places() -> None:
 # --- hostile bytes ----------------------------------------------------------------------------------------
 
 MALFORMED = "Failed to parse the ProtoBuf message."
-NO_FILTERS = ["", "0801", "08631200", "08011200", "08021200", "080312020801", "ffff", "080112ffffffff0f"]
+NO_FILTERS = {
+    "": "filter",
+    "0801": "filter",
+    "08631200": "filter",
+    "08011200": "relation filter",
+    "08021200": "composite filter",
+    "080312020801": "column pagination filter",
+    "ffff": "filter",
+    "080112ffffffff0f": "filter",
+}
 
 
-@pytest.mark.parametrize("data", NO_FILTERS)
-def test_what_is_no_filter_is_refused(data: str) -> None:
+@pytest.mark.parametrize(("data", "part"), NO_FILTERS.items())
+def test_what_is_no_filter_is_refused(data: str, part: str) -> None:
     """Missing fields, unknown kinds and broken bytes are answered in the service's words."""
-    assert refused(bytes.fromhex(data)) == MALFORMED
+    assert refused(bytes.fromhex(data)) == f"Deserialize {part} failed."
 
 
 def test_names_are_utf8() -> None:

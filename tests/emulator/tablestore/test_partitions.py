@@ -27,8 +27,8 @@ def test_split_points_cut_a_table_by_size(client: Any, refused: Any) -> None:
     """ComputeSplitPointsBySize answers keys in order, one split more than points, and the schema."""
     client.make_table("t", ("a", "INTEGER"))
     for number in range(100):
-        client.put("t", [("a", number)], [("x", "v" * 91)])  # 9 bytes of key and 92 of column: 101 bytes
-    request = pb2.ComputeSplitPointsBySizeRequest(table_name="t", split_size=1, split_size_unit_in_byte=1010)
+        client.put("t", [("a", number)], [("x", "v" * 209_990)])  # 9 bytes of key and 209 991 of column: 210 000 bytes
+    request = pb2.ComputeSplitPointsBySizeRequest(table_name="t", split_size=1, split_size_unit_in_byte=2_100_000)
     reply = pb2.ComputeSplitPointsBySizeResponse.FromString(
         client.send("ComputeSplitPointsBySize", request.SerializeToString())
     )
@@ -58,10 +58,10 @@ def test_a_table_is_created_with_partitions(client: Any, kind: str, points: list
     assert splits(client, split_size=1) == boundaries
     stored = bytearray(points[0]) if kind == "BINARY" else points[0]
     for number in range(3):
-        client.put("t", [("a", stored), ("b", number)], [("x", "v" * 100)])
+        client.put("t", [("a", stored), ("b", number)], [("x", "v" * 1_048_576)])
     first = [("a", points[0])]
     assert splits(client, split_size=1) == boundaries
-    assert splits(client, split_size=1, split_size_unit_in_byte=100) == [
+    assert splits(client, split_size=1, split_size_unit_in_byte=1_048_576) == [
         boundaries[0],
         [*first, ("b", 1)],
         [*first, ("b", 2)],

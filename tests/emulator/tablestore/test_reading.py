@@ -162,7 +162,7 @@ def test_column_finds_all_versions_of_a_name() -> None:
             {"max_versions": 1, "time_range": (None, None, NOW)},
             "Specific tiemstamp and max versions cannot be given at the same time.",
         ),
-        ({"max_versions": 0}, "The max versions must be greater than 0."),
+        ({"max_versions": 0}, "Invalid max versions: 0. Reason: Max versions must be positive."),
         ({"max_versions": 1, "time_range": (-1, 5, None)}, "Timestamp must be in range [0, INT64_MAX/1000)."),
         ({"max_versions": 1, "time_range": (5, 5, None)}, "The start time must be less than the end time."),
     ],
