@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic_settings import PydanticBaseSettingsSource
 
 from ots_config.errors import SettingsProblem
@@ -17,6 +18,12 @@ from ots_config.settings.provenance import NOT_FOUND, FoundValue, Layout, Origin
 
 _DERIVABLE = ("endpoint", "instance_name")
 """Settings whose absence the cross-checks explain better than pydantic does."""
+
+
+_FREE_TEXTS = ("credentials_process", "role_policy")
+"""Settings whose texts may begin with a quote, or contain what looks like a variable."""
+
+_REFERENCE = re.compile(r"\$\{\w{1,60}\}|(?<!\S)\$[A-Z_][A-Z0-9_]{0,60}(?!\S)|%[A-Z_][A-Z0-9_]{0,60}%")
 
 
 class Provenance(NamedTuple):
@@ -54,6 +61,10 @@ def build(model: BaseModel, context: Context, sources: Iterable[PydanticBaseSett
                 provenance.setdefault(found.field, []).append(found)
     winners = {name: found[0] for name, found in provenance.items() if found[0].origin != NOT_FOUND}
     wrong = _fill(model, nest({name: found.value for name, found in winners.items()}), layout)
+    slips = [Problem(name, *slip) for name, found in winners.items() if (slip := _slip(found, layout))]
+    if slips:  # these are why the value is refused, if it is
+        written = {slip.field for slip in slips}
+        wrong = slips + [problem for problem in wrong if problem.field not in written]
     # What is missing comes last: another problem is its cause then, and is reported instead.
     for name, reason, hint in sorted(wrong, key=lambda each: each.field in _DERIVABLE and each.field not in winners):
         if name in winners:
@@ -75,6 +86,20 @@ def build(model: BaseModel, context: Context, sources: Iterable[PydanticBaseSett
         tuple(dict.fromkeys(context.files)),
         context.profile[0] if context.profile else None,
     )
+
+
+def _slip(found: FoundValue, layout: Layout) -> tuple[str, str] | None:
+    """Return reason and hint of a text that was meant for a shell, which would have changed it; None for others."""
+    text = found.value.get_secret_value() if isinstance(found.value, SecretStr) else found.value
+    if not isinstance(text, str) or found.field in _FREE_TEXTS:
+        return None
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return "is in quotes, which are taken as part of it", "Remove the quotes: docker's --env-file keeps them."
+    # A secret may contain anything, but it is hardly a reference as a whole.
+    find = _REFERENCE.fullmatch if layout.leaves[found.field].secret else _REFERENCE.search
+    if ("$" in text or "%" in text) and find(text):
+        return "contains a variable that was not expanded", "Write its value: nothing here expands ${NAME}."
+    return None
 
 
 def _fill(model: BaseModel, values: dict[str, Any], layout: Layout) -> list[Problem]:

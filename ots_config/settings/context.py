@@ -72,6 +72,8 @@ class Context:
         problems: What is wrong so far.
         warnings: What is probably wrong so far.
         causes: By field, the hint for what was probably meant to set it: a misspelt name, a profile not chosen.
+        attempted: Fields that a problem is about already, under another name: they are not reported as missing too.
+        unused_keys: Warnings of keys that a file holds under names that count only in the environment.
         files: Every file that was looked for.
         complete: Whether every source could be read.
     """
@@ -86,6 +88,8 @@ class Context:
         self.problems: list[SettingsProblem] = []
         self.warnings: list[str] = []
         self.causes: dict[str, str] = {}
+        self.attempted: set[str] = set()
+        self.unused_keys: list[str] = []
         self.files: list[str] = []
         self.complete = True
         self._unknown = 0
@@ -127,11 +131,18 @@ class Context:
                 shown = names.visible(key)
                 hint = names.one_of(part.model_fields, key)
                 field = f"{name}.{shown}" if shown else f"a name in {name}"
-                self.problems.append(SettingsProblem(field, UNKNOWN, origin(name).text, hint))
+                self.problems.append(SettingsProblem(field, UNKNOWN, origin(inner).text, hint))
         return found
 
-    def check_name(self, name: str, origin: str, shown_as: Callable[[str], str] = str) -> None:
-        """Warn of a name that sets nothing and is probably a misspelt one."""
+    def check_name(self, name: str, origin: str, shown_as: Callable[[str], str] = str, *, certain: bool = True) -> None:
+        """Warn of a name that sets nothing and is probably a misspelt one.
+
+        Args:
+            name: The variable, or what would be one.
+            origin: Where it was found.
+            shown_as: Returns how a variable is written there.
+            certain: Whether the name is meant for us; if not, only an error mentions it.
+        """
         known = self.layout
         if not known.prefix or known.spell(name) in known.controls or self._unknown == MAX_UNKNOWN:
             return
@@ -141,7 +152,8 @@ class Context:
         if meant:
             shown = names.visible(shown_as(name))
             where = origin if shown and shown in origin else f"{origin}: {shown or 'its name'}"
-            self.warnings.append(f"{where} sets nothing. Did you mean {shown_as(meant)}?")
+            if certain:
+                self.warnings.append(f"{where} sets nothing. Did you mean {shown_as(meant)}?")
             hint = f"Did you mean {shown_as(meant)}? {shown or 'A name like it'} is set ({origin})."
             self.causes.setdefault(real[meant], hint)
 

@@ -17,6 +17,7 @@ from ots_config.settings.provenance import NOT_FOUND, FoundValue, Origin
 DERIVED = "derived from"
 
 _RESERVED = ("ali", "ay", "ots", "taobao", "admin")
+_ID_PREFIXES = ("LTAI", "STS.")
 _COMPARED = ("region", "instance_name", "network", "allow_http", "signature", "role_via")
 """Settings whose accepted values are compared with those of others."""
 
@@ -59,9 +60,10 @@ class _CrossChecks:
         self.context.problems.append(SettingsProblem(field, reason, origin, hint))
 
     def _missing(self, field: str, reason: str, hint: str, *fields: str) -> None:
-        """Report what is not set, unless a source could not be read; a misspelt name that is the cause is the hint."""
-        if self.context.complete:
-            self._problem(field, reason, self.context.hint(hint, *(fields or (field,))))
+        """Report what is not set, unless another problem is why; a misspelt name that is the cause is the hint."""
+        fields = fields or (field,)
+        if self.context.complete and self.context.attempted.isdisjoint(fields):
+            self._problem(field, reason, self.context.hint(hint, *fields))
 
     def _contradiction(self, field: str, own: str) -> None:
         name = field.removesuffix("_name")
@@ -146,6 +148,10 @@ class _CrossChecks:
             self._missing("endpoint", reason, hint, "endpoint", *missing)
             return
         region, instance = self.accepted["region"], self.accepted["instance_name"]
+        if region not in endpoints.REGIONS:
+            self.context.warnings.append(
+                f"region ({self.given['region'].origin.text}): it is not one of the regions that are known"
+            )
         network = self.accepted.get("network", "public")
         self._derive(
             "endpoint", endpoints.make(region, instance, network), f"region, instance_name and network {network}"
@@ -193,6 +199,7 @@ class _CrossChecks:
             return
         for name in ("sts_token", "sts_expiration"):
             self._check_token(name, secret)
+        self._check_forms(key, secret)
         beside = [
             other.value
             for other in self.context.provenance["access_key_id"]
@@ -203,6 +210,20 @@ class _CrossChecks:
                 "access_key_secret",
                 f"belongs to another access_key_id, which is overridden by the one from {key.origin.text}",
                 "Set both in the same place.",
+            )
+
+    def _check_forms(self, key: FoundValue, secret: FoundValue) -> None:
+        """Check that the id and the secret are not exchanged, and that the id of temporary keys has a token."""
+        text = secret.value.get_secret_value() if isinstance(secret.value, SecretStr) else ""
+        identity = key.value if isinstance(key.value, str) else ""
+        if text.startswith(_ID_PREFIXES) and not identity.startswith(_ID_PREFIXES):
+            self._problem("access_key_id", "seems to be the secret, and access_key_secret the id", "Exchange the two.")
+        token = self.context.provenance.get("sts_token", [FoundValue("sts_token", None)])[0].value
+        if identity.startswith("STS.") and (token is None or _is_empty(token)):
+            self._missing(
+                "sts_token",
+                f"is not set, but access_key_id is that of temporary keys ({key.origin.text})",
+                f"Set sts_token where access_key_secret is set ({secret.origin.text}).",
             )
 
     def _check_token(self, name: str, secret: FoundValue) -> None:
@@ -224,6 +245,7 @@ class _CrossChecks:
             if present is not None:
                 self._missing(absent, f"is not set, but {present.field} is ({present.origin.text})", hint)
                 return
+        self.context.warnings += self.context.unused_keys
         for name in ("sts_token", "sts_expiration"):
             token = self.given.get(name)
             if token is not None and not _is_empty(token.value):

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from difflib import get_close_matches
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from ots_config.settings.problems import Refusal
+
+# fmt: off
+REGIONS = frozenset({
+    "cn-hangzhou", "cn-shanghai", "cn-qingdao", "cn-beijing", "cn-zhangjiakou", "cn-huhehaote", "cn-wulanchabu",
+    "cn-shenzhen", "cn-heyuan", "cn-guangzhou", "cn-chengdu", "cn-hongkong", "cn-nanjing", "cn-fuzhou",
+    "cn-wuhan-lr", "cn-zhengzhou-jva", "cn-hangzhou-finance", "cn-shanghai-finance-1", "cn-shenzhen-finance-1",
+    "cn-beijing-finance-1", "cn-north-2-gov-1", "me-east-1", "me-central-1", "eu-central-1", "eu-west-1",
+    "us-west-1", "us-east-1", "us-southeast-1", "na-south-1", "ap-south-1", "ap-northeast-1", "ap-northeast-2",
+    "ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-5", "ap-southeast-6", "ap-southeast-7",
+})
+# fmt: on
+"""The regions that are known; new ones may come, so none is refused only because it is missing here."""
 
 DUAL_STACK_REGIONS = frozenset(
     f"cn-{city}"
@@ -39,6 +52,7 @@ _DATA = re.compile(
     ),
     re.IGNORECASE,
 )
+_ANY_DATA = re.compile(r"(?P<own>[a-z0-9_-]+\.[a-z0-9]+-[a-z0-9-]+)\.(?P<zone>[a-z0-9.-]+)\.aliyun(?:cs)?\.com")
 _CONTROL = re.compile(r"tablestore(?P<vpc>-vpc)?\.(?P<region>[a-z0-9-]+)\.aliyuncs\.com", re.IGNORECASE)
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*", re.IGNORECASE)
 _CONSOLE = "Write it as https://INSTANCE.REGION.ots.aliyuncs.com, as the console shows it."
@@ -117,11 +131,36 @@ def parse(value: object) -> Endpoint:
     endpoint = Endpoint(url, host, scheme == "https", loopback)
     data = _DATA.fullmatch(original)
     if not data:
+        _check_zone(host)
         return endpoint
     zone, region = data["zone"].lower(), data["region"].lower()
     if zone == _OLD_BINDING:
         return endpoint._replace(region=region, network="vpc", binding=data["name"])
     return endpoint._replace(region=region, network=_NETWORKS[zone], instance=data["name"])
+
+
+def _check_zone(host: str) -> None:
+    """Refuse a host of the provider's whose middle part is almost one of the service's: ost instead of ots."""
+    found = _ANY_DATA.fullmatch(host)
+    near = get_close_matches(found["zone"], _NETWORKS, n=1) if found else []
+    if found and near:
+        own = f"https://{found['own']}.{near[0]}.aliyuncs.com"
+        raise Refusal("has a host that is not one of Tablestore's", f"Did you mean {own}?")
+
+
+def region_hint(region: str) -> str:
+    """Return the hint for a name that is no region but almost one, or a part of one; ``""`` if it may be a new one."""
+    letters = re.sub(r"\d", "", region)
+    if region in REGIONS or any(region.startswith(f"{known}-") and region[-2] != "-" for known in REGIONS):
+        return ""
+    plain = region.replace("_", "-").replace(" ", "-")
+    for known in (plain, f"cn-{plain}", plain[:-1].rstrip("-")):
+        if known in REGIONS:
+            return f"Did you mean {known}?"
+    if any(letters == re.sub(r"\d", "", known) for known in REGIONS):
+        return ""
+    near = get_close_matches(region, REGIONS, n=1, cutoff=0.8)
+    return f"Did you mean {near[0]}?" if near else ""
 
 
 def _plain(value: object) -> str:

@@ -22,6 +22,9 @@ MAX_WAIT = 5.0
 MAX_DOTS = 200
 """In one line of ots.toml: each dot of a key is a table, and the time to read them grows with their square."""
 
+MAX_PARSED = 4 << 20
+"""Characters of ots.toml that are read again to find lines: a value of many lines is read once for each."""
+
 _GUESS = re.compile(r"(?:export\s+)?([A-Z][A-Z0-9_]*)")
 
 
@@ -165,28 +168,34 @@ def document(path: str, text: str) -> dict[str, Any]:
 
 
 def key_lines(text: str, *table: str) -> dict[str, int]:
-    """Return the line of each key of a table, nested with dots, as far as it is certain.
+    """Return the line of each key of a table, nested with dots, as far as they are found in a bounded time.
 
-    Only lines count that are TOML by themselves; text in triple quotes may look like such lines, so none count then.
+    Args:
+        text: Valid TOML.
+        table: The path of the table; its keys may stand in it, in a part of it, or be written with dots elsewhere.
     """
     import tomllib
 
     lines: dict[str, int] = {}
     path: tuple[str, ...] = ()
-    if '"""' in text or "'''" in text:
-        return {}
-    for number, line in enumerate(text.split("\n"), 1):
-        header = line.lstrip().startswith("[")
-        if not header and (path[: len(table)] != table or "=" not in line):
-            continue
+    statement, first, left = "", 0, MAX_PARSED
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
+        # A statement has as many lines as it takes to be TOML.
+        statement, first = (f"{statement}\n{line}", first) if statement else (line, number)
+        left -= len(statement)
+        if left < 0:
+            break
         try:
-            keys = list(_keys(tomllib.loads(line)))
+            keys = list(_keys(tomllib.loads(statement)))
         except (ValueError, RecursionError):
             continue
-        if header:
-            path = keys[-1]
-        else:
-            lines |= {".".join([*path[len(table) :], *key]): number for key in keys}
+        if statement.lstrip().startswith("["):
+            path, keys = keys[-1], [()]
+        statement = ""
+        for key in keys:
+            whole = (*path, *key)
+            if whole[: len(table)] == table:
+                lines.setdefault(".".join(whole[len(table) :]), first)
     return lines
 
 

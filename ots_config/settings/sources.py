@@ -22,7 +22,7 @@ from ots_config.settings.context import Context, NamedPath, Source, narrowed
 from ots_config.settings.cross_checks import derive
 from ots_config.settings.problems import UNKNOWN, Refusal
 from ots_config.settings.provenance import DerivedRegion, FoundValue, Origin
-from ots_config.settings.variables import EnvFiles, Environment, SecretsDirectory
+from ots_config.settings.variables import EnvFiles, Environment, SecretsDirectory, bare
 
 PRIVATE = (
     (EnvSettingsSource, "_load_env_vars"),
@@ -63,6 +63,7 @@ class Arguments(Source, InitSettingsSource):
         near = known or names.nearest(name, layout.fields) or nested
         shown = names.visible(name) or near or "argument"
         hint = f"Did you mean {near}?" if near else names.one_of(layout.fields, "")
+        context.attempted.add(near)
         context.problems.append(SettingsProblem(shown, UNKNOWN, "argument", hint))
 
 
@@ -107,24 +108,45 @@ class Profile(Source, TomlConfigSettingsSource):
             return {}
         try:
             text, self._exposure = files.read(place.path)
-            table = files.document(place.path, text)["profiles"]
+            document = files.document(place.path, text)
         except Refusal as refusal:
             context.unreadable("config_file", refusal, place.origin)
             return {}
+        table = document.pop("profiles")
+        self._check_outside(context, document, place.path, text)
         if name not in table:
+            listed = names.one_of(table, name)
             if wanted:
                 reason = f"does not exist in {names.visible_file(place.path)}"
-                context.unreadable("profile", Refusal(reason, names.one_of(table, name)), origin)
+                hint = f"Write [profiles.{name}], not [{name}]." if isinstance(document.get(name), dict) else listed
+                context.unreadable("profile", Refusal(reason, hint), origin)
+            elif table:
+                choice = f"Choose a profile of {place.path} with profile ({context.layout.variable('profile')})"
+                context.causes.setdefault("profile", f"{choice}: {', '.join(table)}.")
             return {}
         self._place = Origin(f"profile [profiles.{name}] in {place.path}", place.path, place.discovered)
         self._lines = files.key_lines(text, "profiles", name)
         known = {key for key in table[name] if context.layout.field(key) in context.layout.fields}
-        prefix = context.layout.prefix
         for key in table[name].keys() - known:
-            context.check_name(
-                prefix + key.upper(), self._origin(key).text, lambda each: each.removeprefix(prefix).lower()
-            )
+            context.check_name(context.layout.prefix + key.upper(), self._origin(key).text, bare(context.layout))
         return {key: value for key, value in table[name].items() if key in known and value != ""}
+
+    @staticmethod
+    def _check_outside(context: Context, document: dict[str, Any], path: str, text: str) -> None:
+        """Warn of settings outside of every profile: ``[prod]`` instead of ``[profiles.prod]``, or none at all."""
+        fields = context.layout.fields
+        lines: dict[str, int] | None = None
+        for name, value in document.items():
+            if name in fields:
+                hint = f"Write {name} below [profiles.default]."
+            elif isinstance(value, dict) and any(key in fields for key in value):
+                hint = f"Write [profiles.{name}], not [{name}]."
+            else:
+                continue
+            lines = files.key_lines(text) if lines is None else lines
+            place = f"{path} line {lines[name]}" if name in lines else path
+            context.warnings.append(f"{place}: {names.visible(name) or 'a table'} sets nothing. {hint}")
+            context.causes.setdefault("profile", f"{hint} It stands outside of every profile ({place}).")
 
 
 class Derived(Source, InitSettingsSource):

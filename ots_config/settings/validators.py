@@ -23,6 +23,9 @@ from ots_config.settings.problems import Refusal
 MAX_SECONDS = 2_000_000.0
 """The poll system call takes milliseconds as a 32-bit integer, and a socket refuses more."""
 
+MAX_SHORT = 1000
+"""Seconds from which on a time that one waits is probably meant in milliseconds."""
+
 MAX_BUNDLE = 1 << 24
 """Bytes of a CA bundle; certifi's has 300 000."""
 
@@ -54,6 +57,14 @@ def _number(value: Any) -> Any:
     with suppress(OverflowError):
         return float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
     return None
+
+
+def _short(value: Any) -> Any:
+    """Refuse a time of milliseconds."""
+    number = _number(value)
+    if number is not None and MAX_SHORT <= number <= 1e12:
+        raise Refusal(f"is {MAX_SHORT} or more, as if it were milliseconds", "Give seconds, as in 50.")
+    return number
 
 
 def _word(value: Any) -> Any:
@@ -90,8 +101,9 @@ NoneWord = BeforeValidator(_none)
 Numeric = BeforeValidator(_number)
 Number = Annotated[float, Field(strict=True, ge=0, le=MAX_SECONDS, allow_inf_nan=False), Numeric]
 Seconds = Annotated[float, Field(strict=True, gt=0, le=MAX_SECONDS, allow_inf_nan=False), Numeric]
+ShortTime = Annotated[Seconds, BeforeValidator(_short)]
 Timeout = Annotated[
-    Annotated[Seconds, Tag("one")] | Annotated[tuple[Seconds, Seconds], Tag("pair")],
+    Annotated[ShortTime, Tag("one")] | Annotated[tuple[ShortTime, ShortTime], Tag("pair")],
     Discriminator(_form),
     BeforeValidator(_pair),
 ]
@@ -215,10 +227,15 @@ def _endpoint(value: Any) -> str:
     return endpoints.parse(value).url
 
 
+_matches_region = _matches(r"[a-z0-9]+(-[a-z0-9]+)*", "is not a valid region id")
+
+
 def _region(value: Any) -> str:
     hint = "Give the region's id, as in cn-hangzhou."
     text = _line(value, hint).strip().lower()
-    return _line(text, hint, _matches(r"[a-z0-9]+(-[a-z0-9]+)*", "is not a valid region id"))
+    near = endpoints.region_hint(text) if len(text) < 30 else ""
+    reason = "is a zone" if re.fullmatch(r".*[0-9-][a-z]", text) and near else "is not a valid region id"
+    return _line(text, near or hint, lambda each: reason if near else _matches_region(each))
 
 
 def _encoding(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from ots_config.errors import SettingsProblem
 from ots_config.settings import files, names
 from ots_config.settings.context import OURS, TEXT, Context, NamedPath, Source, narrowed
 from ots_config.settings.problems import Refusal
-from ots_config.settings.provenance import FoundValue, Origin
+from ots_config.settings.provenance import FoundValue, Layout, Origin
 
 MAX_OVERRIDDEN = 16
 """How many lines for the same variable are kept, so that a file full of them takes a bounded time."""
@@ -180,6 +180,8 @@ class EnvFiles(Variables, DotEnvSettingsSource):
             place = f"{named.path} line {binding.line}"
             if binding.value is None:
                 self._broken(binding.name, place)
+            elif binding.name.upper() in names.CLOUD_KEYS:
+                self._unused_key(binding.name, place)
             elif layout.reads(binding.name):
                 lines.append(Line(binding.name, binding.value, Origin(place, named.path, named.discovered)))
                 leaf = layout.leaves.get(layout.variables.get(layout.spell(binding.name), ""))
@@ -189,16 +191,31 @@ class EnvFiles(Variables, DotEnvSettingsSource):
         lines.reverse()
         return lines
 
+    def _unused_key(self, name: str, place: str) -> None:
+        """Note a key that the credentials would read from the environment; a program may have put it there."""
+        field = names.CLOUD_KEYS[name.upper()]
+        if not os.environ.get(name.upper()):
+            said = f"Did you mean {self.context.layout.names[field]}? {name.upper()} counts only in the environment"
+            self.context.causes.setdefault(field, f"{said} ({place}).")
+            self.context.unused_keys.append(f"{place} sets nothing. {said}, not in a file.")
+
     def _broken(self, name: str, place: str) -> None:
         context, layout = self.context, self.context.layout
         field = layout.variables.get(layout.spell(name))
         hint = "Write NAME=value, and close each quote on the line that opens it."
+        if field:
+            context.attempted.add(field)
         if field is not None or (name and name.startswith(layout.prefix)):
             context.problems.append(
                 SettingsProblem(field or "env_file", "is on a line that cannot be read", place, hint)
             )
         else:
             context.warnings.append(f"{place} cannot be read and is ignored. {hint}")
+
+
+def bare(layout: Layout) -> Callable[[str], str]:
+    """Return what writes a variable as the name of a file or key that stands for it."""
+    return lambda variable: variable.removeprefix(layout.prefix).lower()
 
 
 class SecretsDirectory(Variables):
@@ -234,7 +251,9 @@ class SecretsDirectory(Variables):
         variable = cased if cased.startswith(layout.prefix) else layout.prefix + cased
         field = self._field(variable)
         if not field:
-            return Line(name, "", origin) if cased.startswith(layout.prefix) else None
+            ours = cased.startswith(layout.prefix)
+            context.check_name(name if ours else variable, origin.text, str if ours else bare(layout), certain=ours)
+            return None
         context.files.append(path)
         try:
             text, exposure = files.read(path)

@@ -311,7 +311,7 @@ idle_timeout = 8
 
 
 def test_lines_of_a_profile(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each value of a profile names its line if that is certain; a value of several lines names the profile alone."""
+    """Each value of a profile names its line, a value of several lines the first, a table that of its name."""
     monkeypatch.setenv("OTS_CONFIG_FILE", str(write("ots.toml", LINES)))
     settings = OTSSettings(**BASE)
     place = "profile [profiles.default] in ots.toml"
@@ -321,26 +321,37 @@ def test_lines_of_a_profile(write: Write, monkeypatch: pytest.MonkeyPatch) -> No
         ("retry.policy", 5),
         ("retry.deadline", 5),
         ("tls.minimum_version", 10),
+        ("socket_timeout", 6),
+        ("proxies", 11),
     ):
         assert settings.origin(field) == f"{place} line {line}"
-    assert settings.origin("socket_timeout") == settings.origin("proxies") == place
     assert OTSSettings(**BASE, profile="other").origin("idle_timeout") == "profile [profiles.other] in ots.toml line 14"
     other = OTSSettings(**BASE, profile="default2")
     assert (other.origin("idle_timeout"), other.idle_timeout) == ("profile [profiles.default2] in ots.toml line 16", 8)
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "line"),
     [
-        "[profiles.default]\nrole_external_id = '''\nencoding = \"x\"\n'''\nencoding = \"ascii\"\n",
-        'profiles = { default = { encoding = "ascii" } }\n',
-        'profiles.default.encoding = "ascii"\n',
+        ("[profiles.default]\nunknown = '''\nencoding = \"x\"\n'''\nencoding = \"ascii\"\n", 5),
+        ('profiles = { default = { encoding = "ascii" } }\n', 1),
+        ('# mine\nprofiles.default.encoding = "ascii"\n', 2),
+        ('[profiles.default]\r\nunknown = [\r\n  1,\r\n]\r\nencoding = "ascii"\r\n', 5),
     ],
-    ids=["text of several lines", "an inline table", "a dotted key"],
+    ids=["text of several lines", "an inline table", "a dotted key", "lines as Windows ends them"],
 )
-def test_no_line_if_unsure(write: Write, text: str) -> None:
-    """Where the line is not certain, the origin names the profile and no line."""
-    write("ots.toml", text.replace("role_external_id", "unknown"))
+def test_lines_however_they_are_written(write: Write, text: str, line: int) -> None:
+    """The line is that of the key, whatever stands around it."""
+    write("ots.toml", text)
+    settings = OTSSettings(**BASE)
+    origin = f"profile [profiles.default] in ots.toml line {line}"
+    assert (settings.encoding, settings.origin("encoding")) == ("ascii", origin)
+
+
+def test_no_line_if_it_takes_too_long(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the search for lines takes too long, the origin names the profile and no line."""
+    monkeypatch.setattr(files, "MAX_PARSED", 40)
+    write("ots.toml", "[profiles.default]\nunknown = [\n1,\n2,\n3\n]\nencoding = 'ascii'\n")
     settings = OTSSettings(**BASE)
     assert (settings.encoding, settings.origin("encoding")) == ("ascii", "profile [profiles.default] in ots.toml")
 
