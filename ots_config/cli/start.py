@@ -120,7 +120,7 @@ def _own_profiles() -> Path:
         return Path(named)
     from ots_config.settings.files import profile_places
 
-    return next(path for path, discovered in profile_places() if not discovered)
+    return Path(profile_places()[1][0])  # the first is the one in the working directory
 
 
 def _refuse_to_replace(path: Path, given: argparse.Namespace) -> None:
@@ -132,13 +132,22 @@ def _refuse_to_replace(path: Path, given: argparse.Namespace) -> None:
             failure.hint = "Edit it, name another with --file, or add --force to replace it."
             raise failure
         return
-    if path.exists():
-        from ots_config.settings.files import profiles
+    if path.exists() and given.name in _profiles_of(path):
+        failure = OTSConfigError(f"{path} has a profile {given.name} already")
+        failure.hint = "Edit it, or take another name."
+        raise failure
 
-        if given.name in profiles(path, _text_of(path)):
-            failure = OTSConfigError(f"{path} has a profile {given.name} already")
-            failure.hint = "Edit it, or take another name."
-            raise failure
+
+def _profiles_of(path: Path) -> set[str]:
+    from ots_config.settings.files import document
+    from ots_config.settings.problems import Refusal
+
+    try:
+        return set(document(str(path), _text_of(path))["profiles"])
+    except Refusal as refusal:
+        failure = OTSConfigError(refusal.reason)
+        failure.hint = refusal.hint
+    raise failure
 
 
 def _text_of(path: Path) -> str:

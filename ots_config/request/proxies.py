@@ -110,10 +110,7 @@ def _is_any_named() -> bool:
     """Return whether the environment names any proxy; most name none, which a look at the names shows."""
     if sys.platform in {"win32", "darwin"}:  # these keep proxies elsewhere too
         return True
-    for name in os.environ:
-        if name[-6:].lower() == "_proxy":
-            return True
-    return False
+    return any(name[-6:].lower() == "_proxy" for name in os.environ)
 
 
 def _is_bypassed(host: str, port: int) -> bool:

@@ -105,6 +105,9 @@ def test_init_adds_a_profile_to_what_is_there(
     assert path.read_text().startswith("# mine\n[profiles.test]\nsocket_timeout = 3\n")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert OTSSettings(profile="prod").keyring_profile == "prod"
+    path.write_text(path.read_text() + "[broken")
+    assert "not valid TOML" in command("init", "--name", "more", "--endpoint", ENDPOINT).err
+    path.write_text(path.read_text().removesuffix("[broken"))
     again = command("init", "--name", "prod", "--endpoint", ENDPOINT)
     assert (again.code, "has a profile prod already" in again.err) == (1, True)
 
