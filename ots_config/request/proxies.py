@@ -110,7 +110,10 @@ def _is_any_named() -> bool:
     """Return whether the environment names any proxy; most name none, which a look at the names shows."""
     if sys.platform in {"win32", "darwin"}:  # these keep proxies elsewhere too
         return True
-    return any(name[-6:].lower() == "_proxy" for name in os.environ)
+    for name in os.environ:  # noqa: SIM110 - any() would take a call for each of them
+        if name[-6:].lower() == "_proxy":
+            return True
+    return False
 
 
 def _is_bypassed(host: str, port: int) -> bool:
