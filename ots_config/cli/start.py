@@ -120,7 +120,7 @@ def _own_profiles() -> Path:
         return Path(named)
     from ots_config.settings.files import profile_places
 
-    return next(path for path, discovered in profile_places() if not discovered)
+    return next(Path(path) for path, discovered in profile_places() if not discovered)
 
 
 def _refuse_to_replace(path: Path, given: argparse.Namespace) -> None:
@@ -133,9 +133,9 @@ def _refuse_to_replace(path: Path, given: argparse.Namespace) -> None:
             raise failure
         return
     if path.exists():
-        from ots_config.settings.files import profiles
+        from ots_config.settings.files import document
 
-        if given.name in profiles(path, _text_of(path)):
+        if given.name in document(str(path), _text_of(path))["profiles"]:
             failure = OTSConfigError(f"{path} has a profile {given.name} already")
             failure.hint = "Edit it, or take another name."
             raise failure

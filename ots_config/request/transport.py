@@ -48,14 +48,9 @@ _NO_COOKIES = RequestsCookieJar()
 
 
 def _environment_proxies(url: str) -> dict[str, str]:
-    """Return the proxies for a URL that the environment names; most name none, which a look at the names shows."""
-    if sys.platform not in {"win32", "darwin"}:  # these keep proxies elsewhere too
-        for name in os.environ:
-            if name[-6:].lower() == "_proxy":
-                break
-        else:
-            return {}
-    return get_environ_proxies(url)
+    """Return the proxies for a URL that the environment names; most name none, which its names show at once."""
+    named = sys.platform in {"win32", "darwin"} or [name for name in os.environ if name[-6:].lower() == "_proxy"]
+    return get_environ_proxies(url) if named else {}
 
 
 class _Headers(CaseInsensitiveDict[Any]):
@@ -209,10 +204,8 @@ class Transport:
         if proxies:
             adapter = _TLSAdapter(context, max_connection)
         else:
-            port = url.port or (443 if url.scheme == "https" else 80)
-            self._pool = ConnectionPool(
-                url.hostname or "", port, context, limit=max_connection, idle_timeout=idle_timeout
-            )
+            host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+            self._pool = ConnectionPool(host, port, context, limit=max_connection, idle_timeout=idle_timeout)
             adapter = _KeepAliveAdapter(self._pool, url.netloc)
         self._session.mount(endpoint, adapter)
 

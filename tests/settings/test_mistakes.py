@@ -137,8 +137,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], tuple[str, str, str]]] = {
         (
             "access_key_secret",
             "no source",
-            "Did you mean OTS_ACCESS_KEY_SECRET? "
-            "ALIBABA_CLOUD_ACCESS_KEY_SECRET counts only in the environment (.env line 2).",
+            (
+                "Did you mean OTS_ACCESS_KEY_SECRET? "
+                "ALIBABA_CLOUD_ACCESS_KEY_SECRET counts only in the environment (.env line 2)."
+            ),
         ),
     ),
     "misspelt key of a part": (
@@ -462,8 +464,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], tuple[str, str, str]]] = {
         (
             "proxies",
             ".env line 1",
-            "Name the file (OTS_ENV_FILE, env_file= or OTS_CONFIG_FILE), "
-            "or move the line to ots.toml in your own configuration directory.",
+            (
+                "Name the file (OTS_ENV_FILE, env_file= or OTS_CONFIG_FILE), "
+                "or move the line to ots.toml in your own configuration directory."
+            ),
         ),
     ),
     "someone else's endpoint in such a file": (
@@ -474,8 +478,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], tuple[str, str, str]]] = {
         (
             "endpoint",
             ".env line 1",
-            "Name the file (OTS_ENV_FILE, env_file= or OTS_CONFIG_FILE), "
-            "or move the line to ots.toml in your own configuration directory.",
+            (
+                "Name the file (OTS_ENV_FILE, env_file= or OTS_CONFIG_FILE), "
+                "or move the line to ots.toml in your own configuration directory."
+            ),
         ),
     ),
 }
