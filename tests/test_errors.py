@@ -11,7 +11,8 @@ import pytest
 
 from ots_config import errors
 from ots_config.credentials.result import SourceFailure
-from ots_config.errors import OTSConfigError, SettingsError, SettingsProblem, without_frames, without_secret_frames
+from ots_config.error_frames import without_frames, without_secret_frames
+from ots_config.errors import OTSConfigError, SettingsError, SettingsProblem
 from ots_config.sdk import as_sdk_error, tablestore
 
 
