@@ -66,7 +66,7 @@ if TYPE_CHECKING:
         RetryPolicy,
         WriteRetryPolicy,
     )
-    from ots_config.settings import OTSSettings, RetrySettings, TLSSettings
+    from ots_config.settings import OTSSettings, RetrySettings, SettingsWarning, TLSSettings
 
 __version__ = "0.1.0"  # the build reads it from here, so that a plain checkout has it too
 
@@ -120,6 +120,7 @@ __all__ = [
     "ServiceError",
     "SettingsError",
     "SettingsProblem",
+    "SettingsWarning",
     "SharedCache",
     "State",
     "StaticProvider",
@@ -187,7 +188,7 @@ _HOMES = {
         "WriteRetryPolicy",
     ),
     "client.scan": ("AsyncScan", "Scan"),
-    "settings": ("OTSSettings", "RetrySettings", "TLSSettings"),
+    "settings": ("OTSSettings", "RetrySettings", "SettingsWarning", "TLSSettings"),
 }
 _LAZY = {name: home for home, names in _HOMES.items() for name in names}
 

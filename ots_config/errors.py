@@ -23,30 +23,21 @@ working; ``ots_config.sdk.as_sdk_error`` adds those types. Reading this module l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import wraps
-from typing import Any, ClassVar, ParamSpec, TypeVar
+from typing import Any, ClassVar
 
+from ots_config.error_arguments import RebuiltFromArguments
 from ots_config.shown_text import mask as mask  # noqa: PLC0414 - for whoever shows an error
 from ots_config.shown_text import raised_at as raised_at  # noqa: PLC0414 - the same
 
-P = ParamSpec("P")
-R = TypeVar("R")
 
+class OTSConfigError(RebuiltFromArguments):
+    """The root of this library's errors; ``type(error)(*error.args)`` makes an equal one.
 
-def _revive(cls: type[OTSConfigError], args: tuple[Any, ...], state: dict[str, Any]) -> OTSConfigError:
-    """Rebuild a pickled error without running its constructor again."""
-    error = cls.__new__(cls, *args)
-    error.__dict__.update(state)
-    return error
-
-
-class OTSConfigError(Exception):
-    """The root of this library's errors.
-
-    ``type(error)(*error.args)`` makes an equal error, also after the arguments went through JSON, as result back ends
-    send them.
+        >>> error = ConnectFailed("no route to the host")
+        >>> isinstance(error, OTSConfigError), error.code, error.docs
+        (True, 'connect-failed', 'docs/errors.md#connectfailed')
 
     Attributes:
         code: The service's error code, ``OTSObjectNotExist``, or a stable word of ours, ``connect-failed``.
@@ -60,9 +51,6 @@ class OTSConfigError(Exception):
     message: str
     http_status: int | None
     request_id: str = ""
-
-    _facts: ClassVar[tuple[str, ...]] = ()
-    """The attributes that ``args`` carries after the positional arguments, in a dictionary."""
 
     def __init__(
         self,
@@ -78,37 +66,19 @@ class OTSConfigError(Exception):
         if facts is not None:
             self._set_attributes(facts)
 
-    def _set_attributes(self, facts: object) -> None:
-        """Set what ``args`` carried; what a back end has turned into text is lost."""
-        for name, value in facts.items() if isinstance(facts, Mapping) else ():
-            if name == "__notes__" and isinstance(value, list):
-                self.__notes__ = [str(note) for note in value]
-            elif name in self._facts:
-                setattr(self, name, tuple(value) if isinstance(value, list) else value)
+    @property
+    def docs(self) -> str:
+        """Where the documentation describes this type."""
+        return (
+            f"docs/errors.md#{next(cls.__name__ for cls in type(self).__mro__ if cls.__module__ == __name__).lower()}"
+        )
 
     def _arguments(self) -> tuple[Any, ...]:
         """Return the positional arguments that make this error, without its facts."""
         return (self.message, self.http_status, self.request_id)
 
-    @property
-    def args(self) -> tuple[Any, ...]:  # type: ignore[override] # of a call more is known later
-        """What makes an equal error of this type, as plain values."""
-        own = vars(self)
-        facts = {name: own[name] for name in self._facts if name in own and own[name] != getattr(type(self), name)}
-        if notes := own.get("__notes__"):
-            facts["__notes__"] = list(notes)
-        arguments = self._arguments()
-        if facts:
-            return (*arguments, facts)
-        while len(arguments) > 1 and arguments[-1] in (None, ""):
-            arguments = arguments[:-1]
-        return arguments
-
     def __str__(self) -> str:
         return self.message
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _revive, (type(self), self.args, dict(self.__dict__))
 
 
 # --- settings ---------------------------------------------------------------------------------------------
@@ -117,6 +87,9 @@ class OTSConfigError(Exception):
 @dataclass(frozen=True, slots=True)
 class SettingsProblem:
     """One thing that is wrong with the settings.
+
+        >>> print(SettingsProblem("region", "is a zone", "prod.env line 3", "Did you mean cn-hangzhou?"))
+        region: is a zone (from prod.env line 3). Did you mean cn-hangzhou?
 
     Attributes:
         field: The setting's name, nested with dots (``retry.deadline``).
@@ -140,21 +113,36 @@ class SettingsError(OTSConfigError):
     It is not a ``ValueError``: pydantic would wrap one that is raised for a field of a user's own model, and show the
     values that were given.
 
+        >>> from ots_config import OTSSettings
+        >>> try:
+        ...     OTSSettings.explicit(endpoint="https://demo.cn-hangzhou.ots.aliyuncs.com", encoding="utf9")
+        ... except SettingsError as error:
+        ...     print(error.problems[0].field, error.problems[0].hint)
+        encoding Use utf8, which the service expects.
+
     Attributes:
         problems: Everything that is wrong, in the order of the fields; each has a hint of its own.
     """
 
     code = "settings-invalid"
+    hint = "Correct what each problem names; its own hint says how."
 
-    def __init__(self, *problems: SettingsProblem) -> None:
-        if len(problems) == 1:
-            message = str(problems[0])
+    def __init__(self, *problems: SettingsProblem | Any) -> None:
+        # From ``args`` come the parts of each problem, perhaps with notes; a text where a back end has kept only that.
+        facts = [each for each in problems if isinstance(each, Mapping)]
+        made = [SettingsProblem(*each) if isinstance(each, (list, tuple)) else each for each in problems]
+        self.problems: tuple[SettingsProblem, ...] = tuple(each for each in made if not isinstance(each, Mapping))
+        if len(self.problems) == 1:
+            message = str(self.problems[0])
         else:
-            message = f"{len(problems)} settings are wrong:\n" + "\n".join(f"- {problem}" for problem in problems)
-        super().__init__(message)
-        self.problems = problems
-        # A text stands for problems where only the error's text has come through a result back end.
-        self.hint = getattr(problems[0], "hint", "") if len(problems) == 1 else ""
+            message = f"{len(self.problems)} settings are wrong:\n" + "\n".join(f"- {each}" for each in self.problems)
+        super().__init__(message, facts=facts[0] if facts else None)
+        self.hint = getattr(self.problems[0], "hint", "") if len(self.problems) == 1 else ""
+
+    def _arguments(self) -> tuple[Any, ...]:
+        return tuple(
+            (p.field, p.reason, p.origin, p.hint) if isinstance(p, SettingsProblem) else p for p in self.problems
+        )
 
 
 # --- credentials ------------------------------------------------------------------------------------------
@@ -162,6 +150,9 @@ class SettingsError(OTSConfigError):
 
 class CredentialsError(OTSConfigError):
     """There are no credentials.
+
+        >>> issubclass(CredentialsRefused, CredentialsError), CredentialsError("the source failed").transient
+        (True, False)
 
     Attributes:
         code: The error code of the service that was asked, else a stable word.
@@ -171,35 +162,32 @@ class CredentialsError(OTSConfigError):
     """
 
     code: str = "credentials-failed"
+    hint: str = "Run `ots-config credentials`: it shows each source, and why it has no credentials."
     recommend: str = ""
     transient: bool = False
     _facts: ClassVar[tuple[str, ...]] = ("code", "recommend", "transient")
 
 
 class CredentialsUnavailable(CredentialsError):
-    """This source is not configured here; a chain asks the next one."""
+    """This source is not configured here; a chain asks the next one.
+
+    >>> CredentialsUnavailable("no variable is set").code
+    'credentials-unavailable'
+    """
 
     code = "credentials-unavailable"
+    hint = "Set OTS_ACCESS_KEY_ID and OTS_ACCESS_KEY_SECRET, or configure one of the sources that the message names."
 
 
 class CredentialsRefused(CredentialsError):
-    """This source is configured and failed; a chain stops, so that it never switches identity."""
+    """This source is configured and failed; a chain stops, so that it never switches identity.
+
+    >>> CredentialsRefused("the profile does not exist").code
+    'credentials-refused'
+    """
 
     code = "credentials-refused"
-
-
-def stopped_by_filter(warning: Warning, source: str) -> CredentialsError:
-    """Return the error for a source in which a warnings filter of this process raised a warning as an error.
-
-    It is no ``CredentialsRefused``: nobody refused anything, and with another filter the same keys work. The filters
-    are not changed around the source: that would change them for every thread of the process. The warning's text is
-    not repeated: a source that raises one itself may put a secret there.
-    """
-    kind = type(warning).__name__
-    return CredentialsError(
-        f"{source} was stopped by a {kind}{raised_at(warning)}, which a warnings filter of this process turned into "
-        f"an error; with a filter that ignores it or shows it (default::{kind}) the source can go on"
-    )
+    hint = "Correct the source that the message names, or remove what names it."
 
 
 # --- requests ---------------------------------------------------------------------------------------------
@@ -208,11 +196,15 @@ def stopped_by_filter(warning: Warning, source: str) -> CredentialsError:
 class RequestError(OTSConfigError):
     """An operation failed.
 
+        >>> RequestError("it failed", operation="PutRow").may_have_happened
+        False
+
     What is known of the attempt is set when the error is made. What is known of the whole call is set once, before a
     retry policy or the caller sees the error.
 
     Attributes:
         operation: The operation's name, ``PutRow``.
+        table: The table that does not exist, if that is why.
         sent: Whether any attempt may have reached the service as a whole.
         may_have_happened: Whether the service may have carried out the operation.
         attempts: How many times the request was tried, 0 if never.
@@ -233,7 +225,9 @@ class RequestError(OTSConfigError):
     """
 
     code: str = "request-failed"
+    hint: str = "See `sent` and `may_have_happened` before you send it again."
     operation: str = ""
+    table: str = ""
     sent: bool = False
     may_have_happened: bool = False
     attempts: int = 0
@@ -250,7 +244,7 @@ class RequestError(OTSConfigError):
     policy_failed: bool = False
 
     _facts: ClassVar[tuple[str, ...]] = (
-        *("operation", "sent", "may_have_happened", "attempts", "recovered", "elapsed", "request_ids"),
+        *("operation", "table", "sent", "may_have_happened", "attempts", "recovered", "elapsed", "request_ids"),
         *("access_key_id", "source", "reads", "repeatable", "retry_after", "policy_failed"),
     )
 
@@ -278,7 +272,7 @@ class RequestError(OTSConfigError):
         return self.message + self._circumstances()
 
     def _circumstances(self) -> str:
-        parts: list[str] = []
+        parts = [f"table {self.table}"] if self.table else []
         if self.may_have_happened:
             parts.append("the operation may have happened")
         if self.attempts > 1:
@@ -289,19 +283,33 @@ class RequestError(OTSConfigError):
 
 
 class RequestInvalid(RequestError):
-    """The arguments cannot be encoded; nothing was sent."""
+    """The arguments cannot be encoded; nothing was sent.
+
+    >>> RequestInvalid("the row has no primary key").code
+    'request-invalid'
+    """
 
     code = "request-invalid"
+    hint = "Correct the arguments of the call."
 
 
 class ConnectFailed(RequestError):
-    """The request never reached the server: refused, unknown host, TLS, connect timeout, no free connection."""
+    """The request never reached the server: refused, unknown host, TLS, connect timeout, no free connection.
+
+    >>> ConnectFailed("connection refused").sent
+    False
+    """
 
     code = "connect-failed"
+    hint = "Run `ots-config doctor`: it checks the endpoint, DNS, the network and TLS."
 
 
 class UntrustedServer(ConnectFailed):
-    """The server's certificate is not trusted, or it does not speak TLS; trying again does not help."""
+    """The server's certificate is not trusted, or it does not speak TLS; trying again does not help.
+
+    >>> UntrustedServer("self-signed certificate").hint
+    'If the server is yours, name its authority with ca_bundle.'
+    """
 
     code = "server-untrusted"
     hint = "If the server is yours, name its authority with ca_bundle."
@@ -315,21 +323,38 @@ class ProxyRefused(ConnectFailed):
 
 
 class ResponseLost(RequestError):
-    """The request was sent, and no whole response came back: it may have been carried out."""
+    """The request was sent, and no whole response came back: it may have been carried out.
+
+    >>> ResponseLost("the connection was reset").may_have_happened
+    True
+    """
 
     code = "response-lost"
+    hint = "Read what a write was about before you write again; WriteRetryPolicy repeats what is safe."
     may_have_happened = True
 
 
 class ResponseInvalid(RequestError):
-    """The response fails its checks (headers, MD5, date, signature) or is not the service's own."""
+    """The response fails its checks (headers, MD5, date, signature) or is not the service's own.
+
+    >>> ResponseInvalid("HTTP 502 Bad Gateway", 502).http_status
+    502
+    """
 
     code = "response-invalid"
+    hint = "Check the endpoint, and the proxies and gateways on the way: one of them may have answered."
     may_have_happened = True
 
 
 class ServiceError(RequestError):
-    """The service responded with an error."""
+    """The service responded with an error.
+
+    >>> ServiceError(404, "OTSObjectNotExist", "Requested table does not exist.", "0005e5").code
+    'OTSObjectNotExist'
+    """
+
+    code = "service-error"
+    hint = "The service's documentation explains its code; its support finds the request by `request_id`."
 
     def __init__(
         self,
@@ -356,44 +381,26 @@ class ServiceError(RequestError):
 
 
 class Throttled(ServiceError):
-    """The service refused before doing anything, and may accept later."""
+    """The service refused before doing anything, and may accept later.
+
+    >>> issubclass(Throttled, ServiceError)
+    True
+    """
+
+    code = "throttled"
+    hint = "Send less at once, or allow more time for retries with `retry.deadline`."
 
 
 class AuthenticationFailed(ServiceError):
     """The service refused the key, the token, the signature, the date or the instance.
 
+        >>> AuthenticationFailed(403, "OTSAuthFailed", "The AccessKeyID does not exist.").clock_offset is None
+        True
+
     Attributes:
         clock_offset: Seconds that the server's clock is ahead of the local one, None if the response has no date.
     """
 
+    code = "authentication-failed"
     hint = "Check the key, its token, the instance's name and the clock of this machine."
     clock_offset: float | None = None
-
-
-# --- how errors leave ----------------------------------------------------------------------------------------
-
-
-def without_frames(error: OTSConfigError) -> OTSConfigError:
-    """Remove traceback, cause and context from an error: their frames hold keys, tokens and signatures."""
-    error.__traceback__ = error.__cause__ = error.__context__ = None
-    return error
-
-
-def without_secret_frames(
-    present: Callable[[OTSConfigError], OTSConfigError] = without_frames,
-) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Remove the frames, which hold its arguments, from a function's errors; ``present`` gives them other types."""
-
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        @wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            try:
-                return function(*args, **kwargs)
-            except OTSConfigError as error:
-                failure = present(without_frames(error))
-            del args, kwargs
-            raise failure
-
-        return call
-
-    return decorate

@@ -21,11 +21,11 @@ from ots_config.credentials.providers.external import adapted, as_provider
 from ots_config.credentials.providers.static import StaticProvider
 from ots_config.credentials.refresh import RefreshingProvider
 from ots_config.credentials.sts import Identity, STSAddress, caller_identity
+from ots_config.error_frames import without_secret_frames
 from ots_config.errors import (
     CredentialsRefused,
     SettingsError,
     SettingsProblem,
-    without_secret_frames,
 )
 from ots_config.request.fetcher import Fetcher
 from ots_config.sdk import as_sdk_error

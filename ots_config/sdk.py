@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from ots_config import errors  # its names stay out of this module: see __getattr__
+from ots_config.error_arguments import revive
 
 
 class _LazyModule(ModuleType):
@@ -91,7 +92,7 @@ def __getattr__(name: str) -> Any:
 def _revive_sdk_error(
     cls: type[errors.OTSConfigError], args: tuple[Any, ...], state: dict[str, Any]
 ) -> errors.OTSConfigError:
-    return errors._revive(_sdk_type(cls), args, state)  # noqa: SLF001 - the other half of pickling
+    return cast("errors.OTSConfigError", revive(_sdk_type(cls), args, state))
 
 
 def as_sdk_error(error: errors.OTSConfigError) -> errors.OTSConfigError:

@@ -1,17 +1,25 @@
 """The tree of errors: as it is drawn, with the official types, and without what it must not show."""
 
+import doctest
+import importlib
+import inspect
 import json
+import os
 import pickle
 import re
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ots_config import errors
+import ots_config
+from ots_config import OTSClient, errors
 from ots_config.credentials.result import SourceFailure
-from ots_config.errors import OTSConfigError, SettingsError, SettingsProblem, without_frames, without_secret_frames
+from ots_config.emulator import Emulator
+from ots_config.error_frames import without_frames, without_secret_frames
+from ots_config.errors import OTSConfigError, SettingsError, SettingsProblem
 from ots_config.sdk import as_sdk_error, tablestore
 
 
@@ -124,6 +132,102 @@ def test_every_error_has_a_code_of_its_own() -> None:
         "ResponseLost": "response-lost",
         "ResponseInvalid": "response-invalid",
     }
+
+
+EVERY: list[type[OTSConfigError]] = [getattr(errors, name) for _, name in tree(OTSConfigError)]
+
+
+@pytest.mark.parametrize("cls", EVERY, ids=lambda cls: cls.__name__)
+def test_every_type_says_what_to_do_and_where_to_read_on(cls: type[OTSConfigError]) -> None:
+    """Each type but the root has a hint, each has a code of its own and a heading in the documentation."""
+    assert [other for other in EVERY if other.code == cls.code] == [cls]
+    assert re.fullmatch(r"[a-z]+(-[a-z]+)*", cls.code)
+    assert cls is OTSConfigError or cls.hint.endswith(".")
+    error = next(error for error in every_error() if type(error) is cls)
+    own = type("Own", (cls,), {})
+    for each in (error, as_sdk_error(error), own.__new__(own)):
+        assert each.docs == f"docs/errors.md#{cls.__name__.lower()}"
+    assert f"\n## {cls.__name__}\n" in PAGE.read_text()
+
+
+PAGE = Path(__file__).parent.parent / "docs" / "errors.md"
+
+
+def sections(cls: type[OTSConfigError]) -> tuple[str, str]:
+    """Return the first paragraph and the attributes of a docstring, as Markdown."""
+    text = inspect.getdoc(cls) or ""
+    described = re.search(r"^Attributes:\n((?: {4}.*\n?)+)", text, re.MULTILINE)
+    lines = re.sub(r"\n {8}", " ", described[1] if described else "").splitlines()
+    attributes = [re.sub(r"^ {4}(\w+): ", r"- `\1`: ", line) for line in lines]
+    return text.partition("\n\n")[0].replace("\n", " ").replace("``", "`"), "\n".join(attributes).replace("``", "`")
+
+
+def errors_page() -> str:
+    """Return the page of the documentation that describes each type."""
+    drawing = (errors.__doc__ or "").split("\n\n")
+    parts = [
+        "# Errors",
+        (
+            "Every error of this library is an `OTSConfigError`, and what a client operation raises is also a "
+            "`tablestore.OTSServiceError` (`ServiceError` and the types below it) or a `tablestore.OTSClientError` "
+            "(all others). Each has `code`, `hint`, `docs` (its place on this page), `message` and, where there was a "
+            "response, `http_status` and `request_id`."
+        ),
+        "```text\n" + inspect.cleandoc(drawing[1].strip("\n")) + "\n```",
+    ]
+    for cls in EVERY:
+        summary, attributes = sections(cls)
+        code = "the service's own, as in `OTSServerBusy`" if issubclass(cls, errors.ServiceError) else f"`{cls.code}`"
+        base = "" if cls is OTSConfigError else f" Base: `{cls.__mro__[1].__name__}`."
+        parts += [f"## {cls.__name__}", summary, f"Code: {code}.{base}"]
+        parts += [f"What to do: {cls.hint}"] if cls.hint else []
+        parts += [attributes] if attributes else []
+    return "\n\n".join(parts) + "\n"
+
+
+def test_the_page_about_errors_is_generated() -> None:
+    """``docs/errors.md`` is made of the classes; WRITE_DOCS=1 writes it anew."""
+    if os.environ.get("WRITE_DOCS"):
+        PAGE.write_text(errors_page())
+    assert PAGE.read_text() == errors_page()
+
+
+@pytest.mark.parametrize("module", ["ots_config.errors", "ots_config.settings"])
+def test_the_examples_of_public_names_run(module: str) -> None:
+    """Each public class of errors and settings has an example in its docstring, which gives what it shows."""
+    names = importlib.import_module(module)
+    public = [name for name in ots_config.__all__ if getattr(ots_config, name).__module__.startswith(module)]
+    assert len(public) > 3
+    runner = doctest.DocTestRunner()
+    for name in public:
+        found = doctest.DocTestFinder(recurse=False).find(getattr(ots_config, name), name, globs={**vars(names)})
+        assert any(each.examples for each in found), name
+        for each in found:
+            runner.run(each)
+    assert runner.summarize(verbose=False).failed == 0
+
+
+def test_a_settings_error_keeps_its_problems() -> None:
+    """Its problems survive pickle, ``type(error)(*error.args)`` and JSON, with notes; a mere text survives as such."""
+    problems = tuple(SettingsProblem(name, "bad", "argument", f"Fix {name}.") for name in ("a", "b"))
+    for given in (problems, problems[:1]):
+        error = SettingsError(*given)
+        error.add_note("a note")
+        shown: Any = as_sdk_error(error)
+        for copy in (type(shown)(*shown.args), pickle.loads(pickle.dumps(shown)), through_json(shown)):
+            assert (copy.problems, copy.hint, str(copy)) == (given, error.hint, str(error))
+            assert copy.__notes__ == ["a note"]
+    assert str(SettingsError("3 settings are wrong")) == "3 settings are wrong"
+
+
+def test_a_table_that_does_not_exist_is_named() -> None:
+    """OTSObjectNotExist names the table, in the text and as an attribute, also after a way through JSON."""
+    with Emulator() as emulator, OTSClient(settings=emulator.settings) as client:
+        with pytest.raises(errors.ServiceError, match=r"OTSObjectNotExist.*\[GetRow: table missing") as caught:
+            client.get_row("missing", [("k", 1)])
+        assert through_json(caught.value).table == "missing"
+        with pytest.raises(errors.ServiceError, match="table missing"):
+            client.describe_table("missing")
 
 
 def test_a_failed_source_has_the_code_of_its_service_or_ours() -> None:

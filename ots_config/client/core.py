@@ -27,7 +27,8 @@ from ots_config.credentials.http import Fetch
 from ots_config.credentials.provider import Provider
 from ots_config.credentials.providers.external import as_provider
 from ots_config.credentials.sts import Identity, Pace, STSAddress, caller_identity
-from ots_config.errors import without_secret_frames
+from ots_config.error_frames import without_secret_frames
+from ots_config.errors import ServiceError
 from ots_config.request.attempt import Authenticator
 from ots_config.request.call import Caller
 from ots_config.request.deadline import Deadline
@@ -40,6 +41,7 @@ from ots_config.request.signing import Signer
 from ots_config.request.tls import check_openssl
 from ots_config.sdk import OTSProtocol, StaticCredentialsProvider, as_sdk_error
 from ots_config.settings import OTSSettings
+from ots_config.shown_text import printable
 
 if TYPE_CHECKING:
     from ots_config.client.keywords import ClientKeywords
@@ -163,7 +165,12 @@ class ClientCore:
         operation, body = self._codec.encode(api_name, args, kwargs)
         if api_name in BATCH_OPERATIONS:
             return await call_batch(self._caller, self._codec, self.retry_policy, operation, body, args[0])
-        response = await self._caller.call(operation, body, partial(tables_to_check, api_name, args))
+        try:
+            response = await self._caller.call(operation, body, partial(tables_to_check, api_name, args))
+        except ServiceError as error:
+            if error.code == "OTSObjectNotExist" and args and isinstance(args[0], str):
+                error.table = printable(args[0], 255)
+            raise
         return self._codec.decode(api_name, response)
 
     async def _call_json(self, api_name: str, request: Any) -> Any:

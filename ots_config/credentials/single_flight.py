@@ -10,7 +10,8 @@ from copy import copy
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
-from ots_config.errors import CredentialsError, CredentialsRefused, OTSConfigError, raised_at, stopped_by_filter
+from ots_config.errors import CredentialsError, CredentialsRefused, OTSConfigError
+from ots_config.shown_text import raised_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,9 +55,26 @@ def translated(error: BaseException, name: str) -> CredentialsError:
     if isinstance(error, OTSConfigError):
         return CredentialsRefused(f"{name}: {error}")
     if isinstance(error, Warning):
-        return stopped_by_filter(error, name)
+        return _stopped_by_filter(error, name)
     return CredentialsRefused(
         f"{name}: failed with {type(error).__name__}{raised_at(error)} (its text may hold a secret and is not shown)"
+    )
+
+
+def _stopped_by_filter(warning: Warning, source: str) -> CredentialsError:
+    """Return the error for a source in which a warnings filter of this process raised a warning as an error.
+
+    It is no ``CredentialsRefused``: nobody refused anything, and with another filter the same keys work. The filters
+    are not changed around the source: that would change them for every thread of the process.
+
+    Args:
+        warning: What was raised. Its text is not repeated: a source that raises one itself may put a secret there.
+        source: The source's name.
+    """
+    kind = type(warning).__name__
+    return CredentialsError(
+        f"{source} was stopped by a {kind}{raised_at(warning)}, which a warnings filter of this process turned into "
+        f"an error; with a filter that ignores it or shows it (default::{kind}) the source can go on"
     )
 
 

@@ -283,7 +283,7 @@ class _STSCall:
             self._fetch,
             "POST",
             self._url,
-            who=STS,
+            who=f"{STS} at {urlsplit(self._url).netloc}",
             headers={"content-type": "application/x-www-form-urlencoded", "accept": "application/json"},
             body=urlencode(self._form()).encode(),
             timeouts=self._pace.timeouts.within(self._ends - time.monotonic()),

@@ -22,6 +22,7 @@ from weakref import WeakKeyDictionary
 import aiohttp
 from yarl import URL
 
+from ots_config.error_frames import without_frames
 from ots_config.errors import (
     ConnectFailed,
     RequestError,
@@ -31,7 +32,6 @@ from ots_config.errors import (
     SettingsError,
     SettingsProblem,
     UntrustedServer,
-    without_frames,
 )
 from ots_config.request.connection import system_text
 from ots_config.request.deadline import NEVER, Deadline

@@ -11,7 +11,8 @@ import time
 from logging import DEBUG, Logger
 from typing import TYPE_CHECKING
 
-from ots_config.errors import OTSConfigError, RequestError, without_frames
+from ots_config.error_frames import without_frames
+from ots_config.errors import OTSConfigError, RequestError
 from ots_config.request.deadline import Deadline
 from ots_config.request.retry_decision import CallState, NextStep, add_policy_failure
 from ots_config.request.retry_policy import RetryEvent, RetryPolicy

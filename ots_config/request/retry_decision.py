@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from ots_config.error_frames import without_frames
 from ots_config.errors import (
     AuthenticationFailed,
     ConnectFailed,
@@ -21,7 +22,6 @@ from ots_config.errors import (
     ResponseLost,
     ServiceError,
     UntrustedServer,
-    without_frames,
 )
 from ots_config.request.operations import Effect, Operation
 from ots_config.shown_text import failure_text

@@ -53,6 +53,7 @@ _DATA = re.compile(
     re.IGNORECASE,
 )
 _ANY_DATA = re.compile(r"(?P<own>[a-z0-9_-]+\.[a-z0-9]+-[a-z0-9-]+)\.(?P<zone>[a-z0-9.-]+)\.aliyun(?:cs)?\.com")
+_MAX_REGION = 30
 _CONTROL = re.compile(r"tablestore(?P<vpc>-vpc)?\.(?P<region>[a-z0-9-]+)\.aliyuncs\.com", re.IGNORECASE)
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*", re.IGNORECASE)
 _CONSOLE = "Write it as https://INSTANCE.REGION.ots.aliyuncs.com, as the console shows it."
@@ -151,7 +152,11 @@ def _check_zone(host: str) -> None:
 def region_hint(region: str) -> str:
     """Return the hint for a name that is no region but almost one, or a part of one; ``""`` if it may be a new one."""
     letters = re.sub(r"\d", "", region)
-    if region in REGIONS or any(region.startswith(f"{known}-") and region[-2] != "-" for known in REGIONS):
+    if (
+        region in REGIONS
+        or len(region) > _MAX_REGION
+        or any(region.startswith(f"{known}-") and region[-2] != "-" for known in REGIONS)
+    ):
         return ""
     plain = region.replace("_", "-").replace(" ", "-")
     for known in (plain, f"cn-{plain}", plain[:-1].rstrip("-")):

@@ -39,7 +39,11 @@ class Part(BaseModel):
 
 
 class RetrySettings(Part):
-    """How often and how long a failed request is retried."""
+    """How often and how long a failed request is retried.
+
+    >>> RetrySettings(policy="write", deadline="none").deadline is None
+    True
+    """
 
     shorthand: ClassVar[str] = "policy"
 
@@ -63,7 +67,11 @@ class RetrySettings(Part):
 
 
 class TLSSettings(Part):
-    """How servers are verified."""
+    """How servers are verified.
+
+    >>> TLSSettings(minimum_version="1.3").minimum_version
+    'TLSv1.3'
+    """
 
     ca_bundle: v.CABundle | None = Field(
         default=None, description="A PEM file of the authorities to trust instead of certifi's."

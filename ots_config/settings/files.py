@@ -138,8 +138,8 @@ def profile_places() -> list[tuple[str, bool]]:
     roaming = os.environ.get("APPDATA") if os.name == "nt" else os.environ.get("XDG_CONFIG_HOME")
     home = roaming or os.path.expanduser("~/.config")  # noqa: PTH111 - pathlib's raises where there is no home
     here, *own = "ots.toml", f"{home}/ots-config/ots.toml", f"{home}/ots.toml"
-    discovered = exists(here) and not any(exists(path) and Path(here).samefile(path) for path in own)
-    return [(here, discovered), *((path, False) for path in own)]
+    known = exists(here) and any(exists(path) and Path(here).samefile(path) for path in own)
+    return [(here, not known), *((path, False) for path in own)]
 
 
 def document(path: str, text: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from html import escape
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -37,6 +38,12 @@ class OTSSettings(Fields):
 
     A subclass may add fields and sources, and set ``env_prefix``, ``env_file`` and ``secrets_dir`` in its
     ``model_config``; with another prefix, ``OTS_ENV_FILE`` and the like have that prefix too.
+
+        >>> settings = OTSSettings.explicit(region="cn-hangzhou", instance_name="demo", network="vpc")
+        >>> settings.endpoint
+        'https://demo.cn-hangzhou.vpc.tablestore.aliyuncs.com'
+        >>> settings.origin("endpoint")
+        'derived from region, instance_name and network vpc'
 
     Args:
         env_file: Env files to read, the last wins; by default what ``OTS_ENV_FILE`` names, else ``.env`` if there
@@ -152,6 +159,15 @@ class OTSSettings(Fields):
             origins, overrode = self._provenance[:2]
             rows.append(Explanation(name, show(name, value), origins.get(name, DEFAULT), overrode.get(name, ())))
         return rows
+
+    def _repr_html_(self) -> str:
+        """Return the settings that are not defaults as a table for notebooks, masked as ``explain()`` has them."""
+        set_here = [row for row in self.explain() if row.origin != DEFAULT]
+        cells = [
+            f"<td>{escape(row.field)}</td><td>{escape(row.value)}</td><td>{escape(row.origin)}</td>" for row in set_here
+        ]
+        head = "<thead><tr><th>setting</th><th>value</th><th>from</th></tr></thead>"
+        return f"<table>{head}<tbody>{''.join(f'<tr>{row}</tr>' for row in cells)}</tbody></table>"
 
     # In Python mode a dump gives equal settings again; in JSON mode it is for showing, with masks.
 

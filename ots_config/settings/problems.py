@@ -35,7 +35,12 @@ class Refusal(ValueError):
 
 
 class SettingsWarning(UserWarning):
-    """Something about the settings is probably wrong, but they can be used."""
+    """Something about the settings is probably wrong, but they can be used; it points at the line that built them.
+
+    >>> import warnings
+    >>> warnings.simplefilter("error", SettingsWarning)  # in a test or in CI: a warning ends the program
+    >>> warnings.simplefilter("default", SettingsWarning)
+    """
 
 
 class Problem(NamedTuple):

@@ -20,14 +20,12 @@ from ots_config.settings import endpoint as endpoints
 from ots_config.settings import files
 from ots_config.settings.problems import Refusal
 
-MAX_SECONDS = 2_000_000.0
-"""The poll system call takes milliseconds as a 32-bit integer, and a socket refuses more."""
+MAX_SECONDS = 2_000_000.0  # the poll system call takes milliseconds as a 32-bit integer
 
 MAX_SHORT = 1000
 """Seconds from which on a time that one waits is probably meant in milliseconds."""
 
-MAX_BUNDLE = 1 << 24
-"""Bytes of a CA bundle; certifi's has 300 000."""
+MAX_BUNDLE = 1 << 24  # bytes; certifi's has 300 000
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
@@ -227,15 +225,13 @@ def _endpoint(value: Any) -> str:
     return endpoints.parse(value).url
 
 
-_matches_region = _matches(r"[a-z0-9]+(-[a-z0-9]+)*", "is not a valid region id")
-
-
 def _region(value: Any) -> str:
-    hint = "Give the region's id, as in cn-hangzhou."
-    text = _line(value, hint).strip().lower()
-    near = endpoints.region_hint(text) if len(text) < 30 else ""
-    reason = "is a zone" if re.fullmatch(r".*[0-9-][a-z]", text) and near else "is not a valid region id"
-    return _line(text, near or hint, lambda each: reason if near else _matches_region(each))
+    text = _line(value, "Give the region's id, as in cn-hangzhou.").strip().lower()
+    near = endpoints.region_hint(text)
+    if near or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", text):
+        reason = "is a zone" if near and re.fullmatch(r".*[0-9-][a-z]", text) else "is not a valid region id"
+        raise Refusal(reason, near or "Give the region's id, as in cn-hangzhou.")
+    return text
 
 
 def _encoding(value: Any) -> str:

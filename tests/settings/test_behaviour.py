@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
+import ots_config
+from ots_config import create_client, create_provider
 from ots_config.errors import SettingsError
 from ots_config.settings import OTSSettings, RetrySettings, TLSSettings, settings_table
 
@@ -224,6 +227,53 @@ def test_defaults_are_those_of_the_documentation() -> None:
     assert settings.retry == RetrySettings(policy="default", max_attempts=21, max_delay=3, deadline=60)
     assert settings.tls == TLSSettings(ca_bundle=None, minimum_version="TLSv1.2")
     assert (settings.signature, settings.allow_http, settings.credentials) == ("auto", False, None)
+
+
+def test_a_table_for_notebooks() -> None:
+    """It has a row for each setting that is not a default, masked and escaped."""
+
+    class Mine(OTSSettings):
+        title: str = ""
+
+    settings = Mine.explicit(
+        endpoint=ENDPOINT,
+        access_key_id="LTAI5tAbCdEfGh123456",
+        access_key_secret="secret",
+        proxies="http://u:p@proxy:1",
+        title="<script>",
+    )
+    html = settings._repr_html_()
+    assert html.count("<tr>") == 1 + sum(row.origin != "default" for row in settings.explain())
+    assert "<td>access_key_id</td><td>LTAI5t****3456</td><td>argument</td>" in html
+    assert "<td>title</td><td>&lt;script&gt;</td>" in html
+    assert not any(secret in html for secret in (">secret<", "u:p@", "<script>", "max_connection"))
+
+
+class Outer(BaseModel):
+    """A user's model with our settings as a field."""
+
+    ots: OTSSettings
+
+
+def test_a_warning_points_at_the_users_line(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A warning about ``.env`` names the line of the program that made settings, a client or a model of its own."""
+    write(".env", "OTS_MAX_CONECTION=3\n")
+    monkeypatch.setenv("OTS_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("OTS_INSTANCE_NAME", "demo")
+    monkeypatch.setenv("OTS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("OTS_ACCESS_KEY_SECRET", "s")
+    ways: list[Callable[[], object]] = [
+        lambda: OTSSettings(env_file=None),
+        lambda: OTSSettings().rebuilt(),
+        lambda: OTSSettings.model_validate({}),
+        lambda: Outer(ots={}),  # type: ignore[arg-type]
+        lambda: create_client().close(),
+        lambda: create_provider(settings=None),
+    ]
+    for way in ways:
+        with pytest.warns(ots_config.SettingsWarning, match=r"^\.env line 1: OTS_MAX_CONECTION sets nothing") as seen:
+            way()
+        assert {(each.filename, each.lineno) for each in seen} == {(__file__, way.__code__.co_firstlineno)}
 
 
 def test_table() -> None:

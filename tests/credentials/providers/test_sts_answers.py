@@ -22,14 +22,14 @@ ROLE = "acs:ram::1234567890123:role/firstrole"
 def test_a_refusal_is_told_whole_and_not_repeated(
     cloud: Any, assume: Any, pauses: list[float], shows_no_secret: Any
 ) -> None:
-    """Code, message, request id, link and status reach the error; nothing is tried again."""
+    """Host, code, message, request id, link and status reach the error; nothing is tried again."""
     cloud.next = [cloud.refusal(403, "NoPermission", "You are not authorized to do this action.")]
     with pytest.raises(CredentialsRefused) as caught:
         assume().fetch_credentials()
     error = caught.value
     assert str(error) == (
-        f"{ROLE}, assumed with te****: STS refused: NoPermission: You are not authorized to do this action. "
-        "(HTTP 403, request 8A5B2C3D-0000-1111-2222-333344445555, "
+        f"{ROLE}, assumed with te****: STS at {cloud.url.removeprefix('http://')} refused: NoPermission: "
+        "You are not authorized to do this action. (HTTP 403, request 8A5B2C3D-0000-1111-2222-333344445555, "
         "see https://api.aliyun.com/troubleshoot?q=NoPermission&product=Sts)"
     )
     assert (error.http_status, error.code, error.request_id) == (
@@ -88,7 +88,7 @@ def test_an_outage_ends_after_four_attempts(cloud: Any, assume: Any, shows_no_se
 def test_nobody_there(fetch: Any, source: Credentials, pace: Pace, shows_no_secret: Any) -> None:
     """An address that nothing listens on is refused, told without parameters."""
     provider = AssumeRoleProvider(source, ROLE, fetch=fetch, endpoint="http://127.0.0.1:1", pace=pace)
-    with pytest.raises(CredentialsRefused, match="STS gave no answer: no connection") as caught:
+    with pytest.raises(CredentialsRefused, match=r"STS at 127\.0\.0\.1:1 gave no answer: no connection") as caught:
         provider.fetch_credentials()
     shows_no_secret(caught.value)
 
@@ -130,7 +130,7 @@ def test_nobody_there(fetch: Any, source: Credentials, pace: Pace, shows_no_secr
             "not a time",
         ),
         ((403, b"MARKED forbidden"), "not JSON"),
-        ((403, {"Message": "MARKED0123456789abcdefghijklmnop"}), r"STS refused: \*\*\*\*"),
+        ((403, {"Message": "MARKED0123456789abcdefghijklmnop"}), r"STS at [\d.:]+ refused: \*\*\*\*"),
     ],
 )
 def test_answers_that_are_no_keys(cloud: Any, assume: Any, reply: Any, told: str, shows_no_secret: Any) -> None:
