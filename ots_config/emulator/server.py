@@ -12,6 +12,7 @@ from ots_config.emulator.cloud.access_keys import AccessKeys
 from ots_config.emulator.cloud.metadata import MetadataService
 from ots_config.emulator.cloud.openapi import ApiError, error_response, read_call
 from ots_config.emulator.cloud.sts import SecurityTokenService
+from ots_config.emulator.console import Console
 from ots_config.emulator.control import ControlSurface
 from ots_config.emulator.faults import Fault, Faults
 from ots_config.emulator.messages import EmulatorRequest, EmulatorResponse, Ending, text_response
@@ -101,11 +102,18 @@ class EmulatorServer:
         self.sts = SecurityTokenService(self.keys)
         self._metadata = MetadataService(self.keys, v1=metadata_v1)
         self._authenticator = RequestAuthentication(self.keys)
-        self._control = ControlSurface(faults=self.faults, log=self.log, keys=self.keys, sts=self.sts, reset=self.reset)
         self._wording = WORDINGS[messages]
         self._require_transaction_flag = require_transaction_flag
         self._limit_throughput_changes = limit_throughput_changes
         self._instances: dict[str, Instance] = {}
+        self._control = ControlSurface(
+            faults=self.faults,
+            log=self.log,
+            keys=self.keys,
+            sts=self.sts,
+            console=Console(self._instances, self.log, self.faults),
+            reset=self.reset,
+        )
         for name in instances:
             self.add_instance(name)
 

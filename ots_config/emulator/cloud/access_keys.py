@@ -85,6 +85,10 @@ class AccessKeys:
         """Return a key, expired and revoked ones included, None if it is unknown."""
         return self._keys.get(key_id)
 
+    def newest(self, limit: int) -> list[AccessKey]:
+        """Return the keys that were added last, newest first."""
+        return list(reversed(self._keys.values()))[:limit]
+
     def revoke(self, key_id: str) -> bool:
         """Revoke a key; return whether it is known."""
         key = self._keys.get(key_id)
