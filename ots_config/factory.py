@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
 from ots_config.client.arguments import setting_arguments
 from ots_config.client.core import ClientCore, identity_of
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from ots_config.client.async_client import AsyncOTSClient
+    from ots_config.client.keywords import FactoryKeywords
 
     FileNames = str | PathLike[str] | list[str | PathLike[str]] | tuple[str | PathLike[str], ...] | None
 
@@ -67,7 +68,7 @@ def create_client(
     profile: str | None = None,
     credentials_provider: CredentialsProvider | Callable[[], Any] | None = None,
     retry_policy: Any = None,
-    **arguments: Any,
+    **arguments: Unpack[FactoryKeywords],
 ) -> OTSClient:
     """Return a client made of whatever is configured: arguments, environment, env files, profiles, credentials.
 
@@ -93,7 +94,12 @@ def create_client(
         CredentialsRefused: If what is configured yields none.
     """
     client = _joined(
-        OTSClient, settings, (env_file, secrets_dir, profile), credentials_provider, retry_policy, arguments
+        OTSClient,
+        settings,
+        (env_file, secrets_dir, profile),
+        credentials_provider,
+        retry_policy,
+        cast("dict[str, Any]", arguments),
     )
     _greet(client, client.credentials_provider.get_credentials())
     return client
@@ -108,7 +114,7 @@ def create_async_client(
     profile: str | None = None,
     credentials_provider: CredentialsProvider | Callable[[], Any] | None = None,
     retry_policy: Any = None,
-    **arguments: Any,
+    **arguments: Unpack[FactoryKeywords],
 ) -> AsyncOTSClient:
     """Return an asyncio client made of whatever is configured, as ``create_client`` does.
 
@@ -138,7 +144,12 @@ def create_async_client(
     )
 
     client = _joined(
-        AsyncOTSClient, settings, (env_file, secrets_dir, profile), credentials_provider, retry_policy, arguments
+        AsyncOTSClient,
+        settings,
+        (env_file, secrets_dir, profile),
+        credentials_provider,
+        retry_policy,
+        cast("dict[str, Any]", arguments),
     )
     client._on_first_credentials = partial(_greet, client)  # noqa: SLF001 - the moment of it is the client's affair
     return client

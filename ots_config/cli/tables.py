@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ots_config.cli.output import Output
@@ -158,22 +159,23 @@ def _plain(value: Any) -> Any:
     return f"0x{bytes(value).hex()}" if isinstance(value, bytes | bytearray) else value
 
 
-def _key_text(column: tuple[Any, ...]) -> str:
-    return f"{column[0]}:{'AUTO' if len(column) > 2 and column[2] else column[1]}"
+def _key_text(column: Sequence[Any]) -> str:
+    name, kind, *auto = column
+    return f"{name}:{'AUTO' if auto and auto[0] else kind}"
 
 
-def _key(text: str) -> list[tuple[str, ...]]:
+def _key(text: str) -> list[tuple[Any, ...]]:
     from ots_config.sdk import tablestore
 
-    columns: list[tuple[str, ...]] = []
+    columns: list[tuple[Any, ...]] = []
     for part in text.split(","):
         name, colon, kind = (piece.strip() for piece in part.rpartition(":"))
         if not colon or not name or kind.upper() not in _TYPES:
             raise argparse.ArgumentTypeError(
                 f"{part!r} is not NAME:TYPE with a type of {', '.join(_TYPES)}, as in user:STRING,number:INTEGER"
             )
-        auto = (tablestore.PK_AUTO_INCR,) if kind.upper() == "AUTO" else ()
-        columns.append((name, _TYPES[kind.upper()], *auto))
+        column = (name, _TYPES[kind.upper()])
+        columns.append((*column, tablestore.PK_AUTO_INCR) if kind.upper() == "AUTO" else column)
     if not 1 <= len(columns) <= 4:
         raise argparse.ArgumentTypeError("a primary key has one to four columns")
     if len(columns[0]) > 2:
