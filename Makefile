@@ -35,7 +35,7 @@ test-others:  ## every test on each other supported Python that is on the PATH o
 	  $(MAKE) --no-print-directory test-one PYTHON="$$python" VENV=build/venvs/$$version; \
 	done
 
-test-real: $(VENV)/test  ## the slow tests beside real things: a Secret Service
+test-real: $(VENV)/test  ## the slow tests beside real things: a Secret Service, a browser
 	$(BIN)/python -m pytest -m real
 
 check: $(VENV)/dev  ## linters, types, layers, then what `make test` runs

@@ -44,6 +44,7 @@ def test_the_wheel_holds_the_package(built: Path) -> None:
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "ots_config").rglob("*.py")}
     assert modules <= names
     assert "ots_config/py.typed" in names
+    assert "ots_config/emulator/console.html" in names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert {name.split("/")[0] for name in names} == {
         "ots_config",

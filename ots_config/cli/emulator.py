@@ -99,6 +99,7 @@ def add_parser(commands: Any) -> None:
         metavar="SECONDS",
         help="close connections that are silent for so long (%(default)g)",
     )
+    add("--data", type=Path, metavar="FILE", help="keep tables and keys in this file; without it, in memory")
     add("--quiet", action="store_true", help="print no line for each request")
     add("--write-env", type=Path, metavar="FILE", help="write the variables to this env file, for its owner only")
     parser.set_defaults(run=run, parser=parser)
@@ -108,9 +109,11 @@ def run(given: argparse.Namespace, _: Output) -> int:
     """Serve until stopped and return the exit code."""
     if given.key is not None and given.certificate is None:
         given.parser.error("--key goes with --certificate")
+    from ots_config.emulator.data_file import DataFileUnusable
+
     try:
         _serve(given)
-    except _NotWritten as error:
+    except (_NotWritten, DataFileUnusable) as error:
         print(f"ots-config emulator: {error}", file=sys.stderr)  # noqa: T201
         return 1
     except (OSError, ModuleNotFoundError) as error:
@@ -138,6 +141,7 @@ def _serve(given: argparse.Namespace) -> None:
         limit_throughput_changes=given.limit_throughput_changes,
         metadata_v1=not given.require_metadata_token,
         limits=ServerLimits(idle=given.idle_timeout),
+        data=given.data,
     )
     with _stop_signals() as stopped, emulator:
         print(f"listening on {emulator.endpoint}", flush=True)  # noqa: T201

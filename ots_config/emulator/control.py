@@ -10,12 +10,14 @@ from typing import Any
 
 from ots_config.emulator.cloud.access_keys import AccessKeys
 from ots_config.emulator.cloud.sts import SecurityTokenService
+from ots_config.emulator.console import Console
 from ots_config.emulator.faults import Faults, OrderInvalid
 from ots_config.emulator.messages import EmulatorRequest, EmulatorResponse
 from ots_config.emulator.request_log import RequestLog
 
 _PREFIX = "/_emulator/"
 _MAX_LIFETIME = 43_200
+_MAX_KEYS = 100
 _FOR_BROWSERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -31,12 +33,21 @@ class ControlSurface:
         log: The log of requests.
         keys: The access keys.
         sts: The STS.
+        console: Responds to what the page asks for besides.
         reset: Empties the instances and resets the rest.
     """
 
     def __init__(
-        self, *, faults: Faults, log: RequestLog, keys: AccessKeys, sts: SecurityTokenService, reset: Callable[[], None]
+        self,
+        *,
+        faults: Faults,
+        log: RequestLog,
+        keys: AccessKeys,
+        sts: SecurityTokenService,
+        console: Console,
+        reset: Callable[[], None],
     ) -> None:
+        self._console = console
         self._faults = faults
         self._log = log
         self._keys = keys
@@ -50,7 +61,7 @@ class ControlSurface:
             },
             "log": {"GET": lambda _: log.entries(), "DELETE": self._clear_log},
             "sts": {"GET": self._show_sts, "POST": self._change_sts},
-            "keys": {"POST": self._add_key},
+            "keys": {"GET": self._show_keys, "POST": self._add_key},
             "revoke": {"POST": self._revoke},
             "reset": {"POST": self._reset},
         }
@@ -61,9 +72,18 @@ class ControlSurface:
             refusal = "the control surface is for this machine only"
         if refusal:
             return _json(403, {"error": refusal})
-        methods = self._actions.get(request.path.removeprefix(_PREFIX))
+        path = request.path.removeprefix(_PREFIX)
+        if show := self._console.find(path):
+            return self._shown(request, show)
+        methods = self._actions.get(path)
         if methods is None:
             return _json(404, {"error": f"there is no {request.path}; there are {', '.join(self._actions)}"})
+        return self._carry_out(request, methods)
+
+    @staticmethod
+    def _carry_out(
+        request: EmulatorRequest, methods: Mapping[str, Callable[[Mapping[str, Any]], Any]]
+    ) -> EmulatorResponse:
         action = methods.get("GET" if request.method == "HEAD" else request.method)
         if action is None:
             response = _json(405, {"error": f"{request.path} takes {', '.join(methods)}"})
@@ -75,6 +95,37 @@ class ControlSurface:
             return _json(200, action(_read(request) if request.method == "POST" else {}))
         except OrderInvalid as error:
             return _json(400, {"error": str(error)})
+
+    def _shown(
+        self, request: EmulatorRequest, show: Callable[[EmulatorRequest], EmulatorResponse | Any]
+    ) -> EmulatorResponse:
+        """Respond with what the console shows."""
+        if request.method not in {"GET", "HEAD"}:
+            return _json(405, {"error": f"{request.path} takes GET"})
+        try:
+            shown = show(request)
+        except OrderInvalid as error:
+            return _json(400, {"error": str(error)})
+        except LookupError as error:
+            return _json(404, {"error": str(error.args[0])})
+        if not isinstance(shown, EmulatorResponse):
+            return _json(200, shown)
+        headers = {**shown.headers, **_FOR_BROWSERS}
+        return EmulatorResponse(
+            shown.status, headers, shown.body, stream=shown.stream if request.method == "GET" else None
+        )
+
+    def _show_keys(self, _: Mapping[str, Any]) -> Any:
+        """Return every key, the newest first, without its secret and token."""
+        return [
+            {
+                "access_key_id": key.id,
+                "expires_at": key.expires_at,
+                "revoked": key.revoked,
+                "owner": key.owner.arn,
+            }
+            for key in self._keys.newest(_MAX_KEYS)
+        ]
 
     def _clear_faults(self, _: Mapping[str, Any]) -> Any:
         self._faults.clear()

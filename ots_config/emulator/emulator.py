@@ -52,6 +52,7 @@ class Emulator:
         limit_throughput_changes: Whether reserved throughput can be changed only once in two minutes.
         metadata_v1: Whether the metadata service answers requests without a token.
         limits: What is accepted from clients, and how long the server waits for them.
+        data: A file that keeps tables and keys; without one they are in memory only.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Emulator:
         limit_throughput_changes: bool = False,
         metadata_v1: bool = True,
         limits: ServerLimits | None = None,
+        data: str | os.PathLike[str] | None = None,
     ) -> None:
         names = list(instances or [instance])
         self.instance_name = names[0]
@@ -82,6 +84,7 @@ class Emulator:
         self._certificate = None if certificate is None else Path(certificate)
         self._key = None if key is None else Path(key)
         self._limits = limits
+        self._data = None if data is None else Path(data)
         self._context: ssl.SSLContext | None = None
         self._bundle: Path | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -106,12 +109,14 @@ class Emulator:
         """Start serving; return when connections are accepted.
 
         Raises:
-            OSError: If the host or port is not available, or a certificate cannot be read.
+            OSError: If the host or port is not available, or a certificate or the data file cannot be used.
             RuntimeError: If it is running already.
         """
         if self._running:
             raise RuntimeError("the emulator is running already")
         self._prepare_tls()
+        if self._data is not None:
+            self.server.open_data(self._data)
         ready: Future[None] = Future()
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, args=(ready,), name="ots-emulator", daemon=True)
@@ -121,6 +126,7 @@ class Emulator:
         except BaseException:
             self._thread.join()
             self._thread = None
+            self.server.close_data()
             raise
         return self
 
@@ -134,6 +140,7 @@ class Emulator:
             return
         loop.call_soon_threadsafe(stopping.set)
         thread.join()
+        self.server.close_data()
         self._thread = self._loop = self._stopping = None
 
     def __enter__(self) -> Self:

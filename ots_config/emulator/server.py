@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ots_config.emulator.cloud.access_keys import AccessKeys
 from ots_config.emulator.cloud.metadata import MetadataService
 from ots_config.emulator.cloud.openapi import ApiError, error_response, read_call
 from ots_config.emulator.cloud.sts import SecurityTokenService
+from ots_config.emulator.console import Console
 from ots_config.emulator.control import ControlSurface
 from ots_config.emulator.faults import Fault, Faults
 from ots_config.emulator.messages import EmulatorRequest, EmulatorResponse, Ending, text_response
@@ -20,10 +22,17 @@ from ots_config.emulator.tablestore.authentication import INSTANCE_NAME, Request
 from ots_config.emulator.tablestore.compression import decompress
 from ots_config.emulator.tablestore.errors import WORDINGS, MessageStyle, TablestoreError
 from ots_config.emulator.tablestore.model import Instance
-from ots_config.emulator.tablestore.service import execute
+from ots_config.emulator.tablestore.service import OperationResult, execute, failure
 from ots_config.emulator.web_pages import from_browser, refusal
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ots_config.emulator.data_file import DataFile
+
+_logger = logging.getLogger("ots_config.emulator")
 _MAX_NAME = 200
+_MAX_PERMANENT = 1000
 _UNREADABLE = frozenset({"truncate", "corrupt_md5", "corrupt_signature"})
 """Faults whose responses clients do not accept."""
 
@@ -94,6 +103,7 @@ class EmulatorServer:
     ) -> None:
         self.clock = clock
         self._host = host
+        self._data: DataFile | None = None
         self.keys = AccessKeys()
         self.keys.add(access_key_id, access_key_secret)
         self.faults = Faults()
@@ -101,18 +111,29 @@ class EmulatorServer:
         self.sts = SecurityTokenService(self.keys)
         self._metadata = MetadataService(self.keys, v1=metadata_v1)
         self._authenticator = RequestAuthentication(self.keys)
-        self._control = ControlSurface(faults=self.faults, log=self.log, keys=self.keys, sts=self.sts, reset=self.reset)
         self._wording = WORDINGS[messages]
         self._require_transaction_flag = require_transaction_flag
         self._limit_throughput_changes = limit_throughput_changes
         self._instances: dict[str, Instance] = {}
+        self._control = ControlSurface(
+            faults=self.faults,
+            log=self.log,
+            keys=self.keys,
+            sts=self.sts,
+            console=Console(self._instances, self.log, self.faults),
+            reset=self.reset,
+        )
         for name in instances:
             self.add_instance(name)
 
     # --- instances --------------------------------------------------------------------------------------------
 
-    def add_instance(self, name: str) -> None:
+    def add_instance(self, name: str, *, keep: bool = False) -> None:
         """Add an empty instance, in place of the one of that name if there is one.
+
+        Args:
+            name: The name.
+            keep: Whether the instance has what the data file has of it.
 
         Raises:
             ValueError: If the name is invalid.
@@ -120,16 +141,24 @@ class EmulatorServer:
         if not INSTANCE_NAME.fullmatch(name):
             raise ValueError(f"an instance's name is letters, digits, - and _, not {name!r}")
         # Names are not case-sensitive.
-        self._instances[name.lower()] = Instance(
+        instance = Instance(
             clock=self.clock,
             wording=self._wording,
             require_transaction_flag=self._require_transaction_flag,
             limit_throughput_changes=self._limit_throughput_changes,
         )
+        name = name.lower()
+        if self._data is not None:
+            if not keep:
+                self._data.drop(name)
+            self._data.attach(name, instance)
+        self._instances[name] = instance
 
     def drop_instance(self, name: str) -> None:
         """Drop an instance and its tables."""
         self._instances.pop(name.lower(), None)
+        if self._data is not None:
+            self._data.drop(name.lower())
 
     def reset(self) -> None:
         """Empty every instance, clear faults, STS orders and log; keys stay."""
@@ -139,6 +168,35 @@ class EmulatorServer:
         self.log.clear()
         self.keys.lifetime = None
         self.sts.reject = None
+
+    # --- data file --------------------------------------------------------------------------------------------
+
+    def open_data(self, path: Path) -> None:
+        """Take tables and keys from a file, in place of those in memory, and store every change there.
+
+        Raises:
+            OSError: If the file cannot be used.
+        """
+        from ots_config.emulator.data_file import DataFile
+
+        self._data = data = DataFile(path)
+        permanent = [key for key in self.keys.newest(_MAX_PERMANENT) if key.token is None]
+        for key in data.keys(self.clock()):
+            self.keys.restore(key)
+        self.keys.on_change = data.save_key
+        for key in reversed(permanent):
+            known = self.keys.find(key.id)
+            if known is None or known.secret != key.secret or known is key:
+                self.keys.add(key.id, key.secret)
+        for name in dict.fromkeys((*self._instances, *data.instances())):
+            self.add_instance(name, keep=True)
+
+    def close_data(self) -> None:
+        """Close the file; what it has stays in memory as well."""
+        if self._data is not None:
+            self.keys.on_change = lambda _: None
+            self._data.close()
+            self._data = None
 
     # --- requests ---------------------------------------------------------------------------------------------
 
@@ -194,6 +252,8 @@ class EmulatorServer:
             return _Outcome(response, error.code, applied=False)
         row_fault = fault.rows() if fault is not None and kind == "rows" else None
         result = execute(instance, operation, body, row_fault=row_fault)
+        if self._data is not None:
+            result = self._saved(self._data, instance, operation, result)
         response = self._authenticator.response(
             path,
             headers,
@@ -204,6 +264,16 @@ class EmulatorServer:
             signature="AAAAAAAAAAAAAAAAAAAAAAAAAAA=" if kind == "corrupt_signature" else None,
         )
         return _Outcome(response, result.code, result.applied)
+
+    @staticmethod
+    def _saved(data: DataFile, instance: Instance, operation: str, result: OperationResult) -> OperationResult:
+        """Store what an operation changed, and return its result if that is possible."""
+        try:
+            data.save(instance)
+        except Exception:
+            _logger.exception("the data file cannot be written")
+            return failure(operation, TablestoreError("OTSInternalServerError"))
+        return result
 
     def _admit(self, request: EmulatorRequest, now: float) -> tuple[Instance, bytes]:
         """Return the instance that a request may work on, and its body."""

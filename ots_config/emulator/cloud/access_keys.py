@@ -6,6 +6,7 @@ import math
 import secrets
 import string
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 
 ACCOUNT = "1234567890123456"
@@ -65,31 +66,49 @@ def role_id(role: str) -> str:
     return f"3{number:015}"
 
 
+def _ignore(_: AccessKey) -> None:
+    """Do nothing."""
+
+
 class AccessKeys:
     """Every key that the emulator accepts or did accept.
 
     Attributes:
         lifetime: The lifetime in seconds of each temporary key, None for the requested one.
+        on_change: Called with each key that is new or changed.
     """
 
     def __init__(self) -> None:
         self.lifetime: float | None = None
+        self.on_change: Callable[[AccessKey], None] = _ignore
         self._keys: dict[str, AccessKey] = {}
         self._temporary: list[str] = []
 
     def add(self, key_id: str, secret: str) -> None:
         """Accept a permanent key, also one that was revoked."""
-        self._keys[key_id] = AccessKey(key_id, secret)
+        self._keys[key_id] = key = AccessKey(key_id, secret)
+        self.on_change(key)
+
+    def restore(self, key: AccessKey) -> None:
+        """Take a key as it was."""
+        self._keys[key.id] = key
+        if key.token is not None:
+            self._temporary.append(key.id)
 
     def find(self, key_id: str) -> AccessKey | None:
         """Return a key, expired and revoked ones included, None if it is unknown."""
         return self._keys.get(key_id)
+
+    def newest(self, limit: int) -> list[AccessKey]:
+        """Return the keys that were added last, newest first."""
+        return list(reversed(self._keys.values()))[:limit]
 
     def revoke(self, key_id: str) -> bool:
         """Revoke a key; return whether it is known."""
         key = self._keys.get(key_id)
         if key is not None:
             key.revoked = True
+            self.on_change(key)
         return key is not None
 
     def issue(self, now: float, lifetime: float, *, role: str, session: str, account: str = ACCOUNT) -> AccessKey:
@@ -108,6 +127,7 @@ class AccessKeys:
             ),
         )
         self._keys[key.id] = key
+        self.on_change(key)
         self._temporary.append(key.id)
         if len(self._temporary) > _MAX_TEMPORARY:
             half = _MAX_TEMPORARY // 2

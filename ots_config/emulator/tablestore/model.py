@@ -78,6 +78,29 @@ class Throughput:
     decreased: int | None = None
 
 
+class UnsavedChanges:
+    """What a data file has still to store.
+
+    Attributes:
+        rows: Tables and the keys of rows that were written or deleted.
+        definitions: Tables whose definition has changed.
+        streams: Tables whose stream has new records.
+    """
+
+    __slots__ = ("definitions", "rows", "streams")
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[Table, Key]] = []
+        self.definitions: set[Table] = set()
+        self.streams: set[Table] = set()
+
+    def clear(self) -> None:
+        """Forget what was stored."""
+        self.rows.clear()
+        self.definitions.clear()
+        self.streams.clear()
+
+
 class Table:
     """A table, or an index table, with its rows.
 
@@ -93,9 +116,11 @@ class Table:
         main: The table that an index table belongs to.
         locks: The open transactions by the partition they hold.
         last_increment: The last auto-increment value.
+        changes: Where changes are noted for a data file, None in memory.
     """
 
     __slots__ = (
+        "changes",
         "created",
         "defined",
         "id",
@@ -150,6 +175,7 @@ class Table:
         self.order = SortedKeys()
         self.locks: dict[object, Transaction] = {}
         self.last_increment = 0
+        self.changes: UnsavedChanges | None = None
 
     def write(self, key: Key, row: Row | None, kind: int, cells: Sequence[Cell], now_ms: int) -> None:
         """Store a row, or remove it, and record the change in the stream."""
@@ -161,6 +187,8 @@ class Table:
         if self.stream is not None:
             shard = bisect_right(self.partitions, key[0])
             self.stream.append(shard, key, kind, cells, before, row, now_ms)
+            if self.changes is not None:
+                self.changes.streams.add(self)
 
     def put(self, key: Key, row: Row) -> None:
         """Store a row in place of any with its key, and update the indexes."""
@@ -168,6 +196,8 @@ class Table:
         if before is None:
             self.order.add(key)
         self.rows[key] = row
+        if self.changes is not None:
+            self.changes.rows.append((self, key))
         for index in self.indexes.values():
             index.update(key, before, row)
 
@@ -177,6 +207,8 @@ class Table:
         if before is None:
             return
         self.order.remove(key)
+        if self.changes is not None:
+            self.changes.rows.append((self, key))
         for index in self.indexes.values():
             index.update(key, before, None)
 
@@ -194,6 +226,7 @@ class Table:
     def increment(self, now: float) -> int:
         """Return the next auto-increment value: larger than all before, and as large as the service's are."""
         self.last_increment = max(self.last_increment + 1, int(now * 1_000_000))
+        self._note_definition()
         return self.last_increment
 
     def define(
@@ -210,10 +243,17 @@ class Table:
             self.options = options
             for index in self.indexes.values():
                 index.table.options = options
+                index.table._note_definition()  # noqa: SLF001  a table too
+        self._note_definition()
 
     def set_stream(self, stream: ChangeLog | None) -> None:
         """Record changes in a stream from now on, or in none."""
         self.stream = stream
+        self._note_definition()
+
+    def _note_definition(self) -> None:
+        if self.changes is not None:
+            self.changes.definitions.add(self)
 
 
 class Index:

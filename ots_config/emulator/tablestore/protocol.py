@@ -60,6 +60,7 @@ _FIELDS: Mapping[str, str] = {
     "CommitTransactionResponse": "consumed 1 ConsumedCapacity",
     "AbortTransactionResponse": "consumed 1 ConsumedCapacity",
     "ComputeSplitPointsBySizeRequest": "split_point_limit 4 int32",
+    "GetShardIteratorRequest": "timestamp 3 int64, token 4 string",
     "GetStreamRecordRequest": (
         "table_name 3 string, old_columns_to_get 6 StreamColumn, new_columns_to_get 7 StreamColumn"
     ),

@@ -97,12 +97,13 @@ def execute(instance: Instance, operation: str, body: bytes, *, row_fault: RowFa
             raise invalid(f"Unsupported operation: '{operation}'.")  # noqa: TRY301
         return OperationResult(200, run_batch(instance, body, row_fault), applied=True)
     except TablestoreError as error:
-        return _failure(operation, error)
+        return failure(operation, error)
     except Exception:
         logger.exception("%s failed because of a bug in the emulator", operation)
-        return _failure(operation, TablestoreError("OTSInternalServerError"))
+        return failure(operation, TablestoreError("OTSInternalServerError"))
 
 
-def _failure(operation: str, error: TablestoreError) -> OperationResult:
+def failure(operation: str, error: TablestoreError) -> OperationResult:
+    """Return the result of an operation that is refused or failed."""
     body = error_body(operation, error.code, error.message)
     return OperationResult(error.status, body, applied=False, code=error.code)
