@@ -24,6 +24,7 @@ class Provider(ABC):
     Attributes:
         name: The source's name in reports, ``keyring``.
         instant: Whether the source answers at once, so that it may be asked on an event loop.
+        max_age: Seconds after which credentials that do not end are asked for again; None for never.
         cached: Whether ``get_credentials`` may be called for each request. A provider of which this is not true is
             wrapped in a ``RefreshingProvider`` when it is given to a client.
     """
@@ -32,6 +33,7 @@ class Provider(ABC):
 
     name: str = "provider"
     instant: bool = False
+    max_age: ClassVar[float | None] = None
     cached: ClassVar[bool] = False
 
     @abstractmethod

@@ -42,7 +42,8 @@ class RefreshingProvider(Provider):
 
     Args:
         source: The provider to ask; its ``fetch_credentials`` asks anew each time.
-        max_age: Seconds after which credentials are fetched again though they still live; None for never.
+        max_age: Seconds after which credentials are fetched again though they still live; None for never if they end,
+            else for what ``source.max_age`` says.
         wait: Seconds that a caller waits who names no timeout of its own.
         backoff: Seconds to wait after the first failed fetch, and at most after any.
         instant: Whether the source answers at once, so that it is asked on the caller's thread; by default what
@@ -304,9 +305,10 @@ class RefreshingProvider(Provider):
                     f"{self.name}: the source gave credentials that ended {-remaining:.0f} s ago by the clock of "
                     "this machine; one of the two is wrong"
                 )
-        return CachedCredentials.until(
-            credentials, self._clock(), remaining, math.inf if self._max_age is None else self._max_age
-        )
+        max_age = self._max_age
+        if max_age is None and credentials.expires_at is None:
+            max_age = self._source.max_age
+        return CachedCredentials.until(credentials, self._clock(), remaining, math.inf if max_age is None else max_age)
 
     def _finish(self, number: int) -> None:
         if self._number == number:  # else this fetch was given up, and another is under way
