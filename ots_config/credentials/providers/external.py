@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.http import parse_expiry
-from ots_config.credentials.provider import Provider
+from ots_config.credentials.provider import DirectProvider, Provider
 from ots_config.credentials.providers.static import StaticProvider
 from ots_config.credentials.refresh import RefreshingProvider
 from ots_config.credentials.result import SourceFailure, unwrap
@@ -62,7 +62,8 @@ def adapted(given: Any, *, instant: bool | None = None) -> Provider:
     if callable(getattr(given, "fetch_credentials", None)) and not getattr(given, "cached", False):
         return CallableProvider(given.fetch_credentials, name=_name_of(given))
     if any(callable(getattr(given, name, None)) for name in _METHODS):
-        return RefreshingProvider(ForeignProvider(given, name=_name_of(given), instant=instant))
+        foreign = ForeignProvider(given, name=_name_of(given), instant=instant)
+        return foreign if foreign.instant else RefreshingProvider(foreign)
     if callable(given):
         return CallableProvider(given)
     raise CredentialsUnavailable(
@@ -101,13 +102,13 @@ class CallableProvider(Provider):
         return f"function {getattr(function, '__module__', '')}.{named}"
 
 
-class ForeignProvider(Provider):
+class ForeignProvider(DirectProvider):
     """A provider of the official SDK, a provider or client of ``alibabacloud-credentials``, or one of your own.
 
-    Each fetch asks it: id, secret and token always come from one call. It may block, so ``as_provider`` wraps it in a
-    ``RefreshingProvider``, which asks on its own thread, one call at a time. What yours may have besides is used:
-    ``force_refresh(rejected)`` after the service refused its credentials, ``describe`` and ``instant``. Of its
-    exceptions only type and place are shown.
+    Each fetch asks it: id, secret and token always come from one call. One that says with ``instant`` that it answers
+    at once is asked by each request. Any other may block, so ``as_provider`` wraps it in a ``RefreshingProvider``,
+    which asks on its own thread, one call at a time. What yours may have besides is used: ``force_refresh(rejected)``
+    after the service refused its credentials, and ``describe``. Of its exceptions only type and place are shown.
 
     Args:
         provider: The provider.
@@ -122,19 +123,23 @@ class ForeignProvider(Provider):
         self._method = next((name for name in _METHODS if callable(getattr(provider, name, None))), "")
         self.name = name or type(provider).__name__
         self.instant = bool(getattr(provider, "instant", False)) if instant is None else instant
+        self.cached = self.instant
+        super().__init__()
 
     def fetch_credentials(self) -> Credentials:
         """Ask the provider once."""
         if not self._method:
             raise CredentialsRefused(f"{self.name} is no credentials provider: it has no get_credentials()")
-        return unwrap(_asked(getattr(self._provider, self._method), self.name, self.name))
+        return self._asked(getattr(self._provider, self._method))
 
-    def force_refresh(self, rejected: Credentials, timeout: float | None = None) -> Credentials:  # noqa: ARG002
+    def _ask_again(self, rejected: Credentials, timeout: float | None) -> Credentials:
         """Ask the provider for other credentials, in the way that it has."""
         force = getattr(self._provider, "force_refresh", None)
-        if not callable(force):
-            return self.fetch_credentials()
-        return unwrap(_asked(partial(force, rejected), self.name, self.name))
+        return self._asked(partial(force, rejected)) if callable(force) else self.get_credentials(timeout)
+
+    def _asked(self, method: Callable[[], Any]) -> Credentials:
+        self._last = unwrap(_asked(method, self.name, self.name))
+        return self._last
 
     def describe(self) -> str:
         """Return what the provider says of itself, else its type."""
