@@ -224,7 +224,7 @@ class ChainProvider(Provider):
             if self._winner is not None:
                 return self._winner
             search = self._searching
-            if search is None:
+            if search is None or search.is_over:
                 self._searching = search = SingleFlight(
                     partial(self._ask_others, order[leading:], tuple(attempts)), self.name
                 )
@@ -245,8 +245,7 @@ class ChainProvider(Provider):
         try:
             found = self._ask(order, done)
         finally:
-            with self._lock:
-                self._searching = None
+            self._searching = None
         if found is not None:
             return found
         raise self._nothing(done)

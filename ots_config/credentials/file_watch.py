@@ -54,10 +54,10 @@ class FileWatchingProvider(RefreshingProvider):
     def _changed(self) -> bool:
         return bool(self._paths) and self._fingerprints() != self._tried
 
-    def _ask(self) -> Credentials:
+    def _ask(self, rejected: Credentials | None) -> Credentials:
         # Taken before the file is read: a change in between is seen at the next check.
         self._tried = self._fingerprints()
-        return super()._ask()
+        return super()._ask(rejected)
 
     def _fingerprints(self) -> tuple[Fingerprint, ...]:
         return tuple(fingerprint(path) for path in self._paths)

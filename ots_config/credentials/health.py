@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from ots_config.credentials.credentials import MaskedCredentials
 from ots_config.credentials.expiry import State, same_keys
-from ots_config.credentials.single_flight import translated
+from ots_config.credentials.single_flight import TaskQueue, translated
 
 if TYPE_CHECKING:
     from ots_config.credentials.credentials import Credentials
@@ -115,7 +115,9 @@ class RefreshHistory:
     """
 
     __slots__ = (
+        "__weakref__",
         "_callbacks",
+        "_deliveries",
         "_failures",
         "_last_error",
         "_last_refresh",
@@ -129,6 +131,7 @@ class RefreshHistory:
     def __init__(self, name: str) -> None:
         self._name = name
         self._callbacks: list[Rotation] = []
+        self._deliveries: TaskQueue[tuple[Rotation, MaskedCredentials, MaskedCredentials]] | None = None
         self._failures = 0
         self._last_error: str | None = None
         self._last_refresh: datetime | None = None
@@ -139,6 +142,8 @@ class RefreshHistory:
 
     def on_rotate(self, callback: Rotation) -> Callable[[], None]:
         """Call it whenever credentials replace others; return a function that ends this."""
+        if self._deliveries is None:
+            self._deliveries = TaskQueue("ots-config-callbacks", self._deliver)
         self._callbacks.append(callback)
 
         def end() -> None:
@@ -148,7 +153,10 @@ class RefreshHistory:
         return end
 
     def succeeded(self, old: Credentials | None, new: Credentials, at: float) -> None:
-        """Record credentials that were fetched at that time of day, and call the callbacks if the keys changed."""
+        """Record credentials that were fetched at that time of day; if the keys changed, the callbacks are called soon.
+
+        Nobody waits for them: they run on a thread of their own, in the order of the rotations.
+        """
         failures, self._failures = self._failures, 0
         logged, self._logged = self._logged, State.FRESH
         self._last_error, self._last_refresh = None, datetime.fromtimestamp(at, UTC)
@@ -164,10 +172,17 @@ class RefreshHistory:
             before = MaskedCredentials.of(old)
             logger.info("%s: credentials rotated from %s to %s", self._name, before, masked)
             for callback in tuple(self._callbacks):
-                try:
-                    callback(before, masked)
-                except Exception as error:  # noqa: BLE001 - a callback must not cost the credentials
-                    logger.error("%s: %s", self._name, translated(error, "an on_rotate callback"))
+                if self._deliveries is not None:
+                    self._deliveries.put((callback, before, masked))
+
+    def _deliver(self, delivery: tuple[Rotation, MaskedCredentials, MaskedCredentials]) -> None:
+        callback, old, new = delivery
+        if callback not in self._callbacks:
+            return  # it was taken off meanwhile
+        try:
+            callback(old, new)
+        except Exception as error:  # noqa: BLE001 - a user's code, which may raise anything
+            logger.error("%s: %s", self._name, translated(error, "an on_rotate callback"))
 
     def failed(self, error: CredentialsError, state: State, current: Credentials | None, now: float) -> None:
         """Record a failed refresh; the same failure is logged once a minute at most.

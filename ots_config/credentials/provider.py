@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from ots_config.credentials.expiry import State
-from ots_config.credentials.health import Health, Rotation
+from ots_config.credentials.expiry import AGE_CLOCK, State, same_keys
+from ots_config.credentials.health import Health, RefusalRecord, Rotation
 from ots_config.errors import CredentialsRefused
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class Provider(ABC):
     Attributes:
         name: The source's name in reports, ``keyring``.
         instant: Whether the source answers at once, so that it may be asked on an event loop.
+        max_age: Seconds after which credentials that do not end are asked for again; None for never.
         cached: Whether ``get_credentials`` may be called for each request. A provider of which this is not true is
             wrapped in a ``RefreshingProvider`` when it is given to a client.
     """
@@ -32,7 +33,8 @@ class Provider(ABC):
 
     name: str = "provider"
     instant: bool = False
-    cached: ClassVar[bool] = False
+    max_age: ClassVar[float | None] = None
+    cached: bool = False
 
     @abstractmethod
     def fetch_credentials(self) -> Credentials:
@@ -108,6 +110,44 @@ class Provider(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.describe()}>"
+
+
+class DirectProvider(Provider):
+    """A source that answers at once and is asked by each request; it records whether the service refuses its keys."""
+
+    instant = True
+    cached = True
+
+    def __init__(self) -> None:
+        self._refusals = RefusalRecord(self.name)
+        self._last: Credentials | None = None
+        """The credentials that it returned last."""
+
+    def force_refresh(self, rejected: Credentials, timeout: float | None = None) -> Credentials:
+        """Ask again; if the source has what the service refused, ``health()`` reports that."""
+        current = self._ask_again(rejected, timeout)
+        if same_keys(rejected, current):
+            self._refusals.refused(current, AGE_CLOCK(), asked=self._can_change)
+        else:
+            self._refusals.forget()
+        return current
+
+    _can_change: ClassVar[bool] = True
+    """Whether it may have other keys when it is asked again."""
+
+    def _ask_again(self, rejected: Credentials, timeout: float | None) -> Credentials:  # noqa: ARG002 - for subclasses
+        return self.get_credentials(timeout)
+
+    def health(self) -> Health:
+        """Return whether the service refuses the keys that were returned last."""
+        last = self._last
+        if last is None:
+            return Health(State.FRESH, self.name)
+        return self._refusals.shown(Health(State.FRESH, last.source, last.masked_id, last.expires_at), AGE_CLOCK())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Keep the configuration, and nothing of what was learnt in this process."""
+        return {**self.__dict__, "_last": None, "_refusals": RefusalRecord(self.name)}
 
 
 async def in_thread(name: str, ask: Callable[[], Credentials], timeout: float | None) -> Credentials:  # noqa: ASYNC109

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _NOTHING = CachedCredentials(Credentials("none", "none", source="nowhere"), -math.inf, -math.inf, -math.inf)
 # A source that has not answered for so long is asked again beside the question that got stuck.
 _ABANDONED_AFTER = 300.0
+# While a refresh is under way, callers look about once a second whether it still is.
+_LOOK_AGAIN = 1.0
 # Refreshes forced by refused keys are spaced out; after so long without one, the next is immediate again.
 _FORGET_FORCED_AFTER = 60.0
 
@@ -40,7 +42,8 @@ class RefreshingProvider(Provider):
 
     Args:
         source: The provider to ask; its ``fetch_credentials`` asks anew each time.
-        max_age: Seconds after which credentials are fetched again though they still live; None for never.
+        max_age: Seconds after which credentials are fetched again though they still live; None for never if they end,
+            else for what ``source.max_age`` says.
         wait: Seconds that a caller waits who names no timeout of its own.
         backoff: Seconds to wait after the first failed fetch, and at most after any.
         instant: Whether the source answers at once, so that it is asked on the caller's thread; by default what
@@ -59,6 +62,7 @@ class RefreshingProvider(Provider):
         "_history",
         "_lock",
         "_max_age",
+        "_number",
         "_pause",
         "_running",
         "_source",
@@ -158,7 +162,8 @@ class RefreshingProvider(Provider):
     def on_rotate(self, callback: Rotation) -> Callable[[], None]:
         """Call ``callback(old, new)``, both masked, whenever credentials replace others.
 
-        It is called on the thread that fetched them; what it raises is logged.
+        It is called on a thread of its own after the new ones are in use, so that nobody waits for it; what it raises
+        is logged.
 
         Returns:
             A function that ends this.
@@ -201,7 +206,7 @@ class RefreshingProvider(Provider):
             alive = now < cached.ends_at
             if alive:
                 # Other threads need not come here while this one looks around.
-                self._cached = cached.check_again(now + min(self._check_every, _ABANDONED_AFTER))
+                self._cached = cached.check_again(now + min(self._check_every, _LOOK_AGAIN))
             fetch = self._in_progress(now)
             if fetch is None:
                 due_at = max(cached.stale_at, self._pause.until)
@@ -212,10 +217,11 @@ class RefreshingProvider(Provider):
                         return cached.credentials
                     raise self._known_failure()
                 fetch = self._start(now)
-            elif alive:
-                return cached.credentials
+        # Also one that is in progress: whoever began it may have been interrupted before this.
         self._run(fetch, urgent=not alive)
-        return self._cached.credentials if alive else fetch
+        if not alive:
+            return fetch
+        return self._cached.credentials if self.instant else cached.credentials
 
     def _force(self, rejected: Credentials) -> SingleFlight | None:
         """Return the fetch that replaces these credentials; None if they are replaced, or must not be yet."""
@@ -230,7 +236,7 @@ class RefreshingProvider(Provider):
                 if now > self._forced.until + _FORGET_FORCED_AFTER:
                     self._forced.reset()
                 self._forced.extend(now)
-                fetch = self._start(now)
+                fetch = self._start(now, rejected)
         self._run(fetch, urgent=True)
         return fetch
 
@@ -253,11 +259,14 @@ class RefreshingProvider(Provider):
         return CredentialsRefused(f"{self.name}: the credentials have ended and new ones have not come yet")
 
     def _in_progress(self, now: float) -> SingleFlight | None:
-        return None if now - self._started_at > _ABANDONED_AFTER else self._running
+        fetch = self._running
+        return None if fetch is None or fetch.is_over or now - self._started_at > _ABANDONED_AFTER else fetch
 
-    def _start(self, now: float) -> SingleFlight:
+    def _start(self, now: float, rejected: Credentials | None = None) -> SingleFlight:
+        self._number += 1
+        fetch = SingleFlight(partial(self._fetch, self._number, rejected), self.name)
         self._started_at = now
-        self._running = fetch = SingleFlight(partial(self._fetch, now), self.name)
+        self._running = fetch
         return fetch
 
     def _run(self, fetch: SingleFlight, *, urgent: bool) -> None:
@@ -266,25 +275,22 @@ class RefreshingProvider(Provider):
         else:
             BACKGROUND.submit(fetch, urgent=urgent)
 
-    def _fetch(self, started_at: float) -> Credentials:
+    def _fetch(self, number: int, rejected: Credentials | None) -> Credentials:
         """Ask the source and keep what came of it; the work of a fetch."""
         try:
-            credentials = self._ask()
+            credentials = self._ask(rejected)
             cached = self._with_moments(credentials)
         except Exception as error:  # noqa: BLE001 - a user's source may raise anything
             failure = translated(error, self.name)
-        except BaseException:
-            with self._lock:
-                self._finish(started_at)
-            raise
         else:
-            self._succeed(started_at, cached)
+            self._succeed(number, cached)
             return credentials
-        self._fail(started_at, failure)
+        self._fail(number, failure)
         raise failure
 
-    def _ask(self) -> Credentials:
-        credentials = self._source.fetch_credentials()
+    def _ask(self, rejected: Credentials | None) -> Credentials:
+        source = self._source
+        credentials = source.fetch_credentials() if rejected is None else source.force_refresh(rejected)
         if not isinstance(credentials, Credentials):  # a user's source may return anything
             raise CredentialsRefused(f"{self.name}: the source returned {type(credentials).__name__}, no Credentials")
         return credentials
@@ -299,17 +305,18 @@ class RefreshingProvider(Provider):
                     f"{self.name}: the source gave credentials that ended {-remaining:.0f} s ago by the clock of "
                     "this machine; one of the two is wrong"
                 )
-        return CachedCredentials.until(
-            credentials, self._clock(), remaining, math.inf if self._max_age is None else self._max_age
-        )
+        max_age = self._max_age
+        if max_age is None and credentials.expires_at is None:
+            max_age = self._source.max_age
+        return CachedCredentials.until(credentials, self._clock(), remaining, math.inf if max_age is None else max_age)
 
-    def _finish(self, started_at: float) -> None:
-        if self._started_at == started_at:  # else this fetch was given up, and another is under way
+    def _finish(self, number: int) -> None:
+        if self._number == number:  # else this fetch was given up, and another is under way
             self._running = None
 
-    def _succeed(self, started_at: float, cached: CachedCredentials) -> None:
+    def _succeed(self, number: int, cached: CachedCredentials) -> None:
         with self._lock:
-            if self._started_at != started_at and cached.ends_at <= self._cached.ends_at:
+            if self._number != number and cached.ends_at <= self._cached.ends_at:
                 return  # this fetch was given up, and another brought something newer
             now = self._clock()
             old = None if self._cached is _NOTHING else self._cached.credentials
@@ -319,12 +326,12 @@ class RefreshingProvider(Provider):
             self._cached = cached.check_again(min(cached.stale_at, now + self._check_every))
             self._failure = None
             self._pause.reset()
-            self._finish(started_at)
+            self._finish(number)
         self._history.succeeded(old, cached.credentials, self._wall())
 
-    def _fail(self, started_at: float, failure: CredentialsError) -> None:
+    def _fail(self, number: int, failure: CredentialsError) -> None:
         with self._lock:
-            if self._started_at != started_at:
+            if self._number != number:
                 return
             now = self._clock()
             self._failure = copy(failure)
@@ -333,7 +340,7 @@ class RefreshingProvider(Provider):
             if now < cached.ends_at:
                 cached = cached.stale_from(now).check_again(min(self._pause.until, now + self._check_every))
                 self._cached = cached
-            self._finish(started_at)
+            self._finish(number)
         self._history.failed(failure, cached.state(now), None if cached is _NOTHING else cached.credentials, now)
 
     # --- forks and pickles --------------------------------------------------------------------------------
@@ -342,6 +349,7 @@ class RefreshingProvider(Provider):
         """Forget the parent's lock and fetch; its credentials stay good."""
         self._lock = threading.RLock()
         self._running = None
+        self._number = 0
         self._started_at = -math.inf
         if self._cached is not _NOTHING:
             self._cached = self._cached.check_again(-math.inf)

@@ -1,22 +1,37 @@
-"""Work that is done once for any number of callers, the thread that does it, and what a forked child forgets."""
+"""Work that is done once for any number of callers, the threads that do it, and what a forked child forgets.
+
+An exception may be raised at any line of a thread: by a signal handler, by a time limit of a task queue, by a green
+thread's timeout. So nothing here holds a lock or a mark that an interrupted call would leave behind: what must not be
+done twice is claimed by an operation that the interpreter cannot interrupt (of ``dict`` and ``deque``), what must be
+done at the end is done twice, and who waits looks every quarter of a second whether there is still something to wait
+for.
+"""
 
 from __future__ import annotations
 
 import os
 import threading
+from _thread import LockType, allocate_lock
 from collections import deque
 from contextlib import suppress
 from copy import copy
-from typing import TYPE_CHECKING, Protocol
+from math import inf
+from time import monotonic
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 from weakref import WeakSet
 
+from ots_config.credentials.credentials import Credentials
 from ots_config.errors import CredentialsError, CredentialsRefused, OTSConfigError
 from ots_config.shown_text import raised_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ots_config.credentials.credentials import Credentials
+
+T = TypeVar("T")
+
+_LOOK_AGAIN: Final = 0.25
+"""Seconds after which who waits looks for an end that nobody has announced."""
 
 
 class Forkable(Protocol):
@@ -83,51 +98,64 @@ class SingleFlight:
 
     Attributes:
         name: The provider's name, for messages.
-        urgent: Whether a thread is about to run it because somebody waits.
+        urgent: Whether somebody waits for it, so that it has a thread of its own.
     """
 
-    __slots__ = ("_callbacks", "_done", "_error", "_fetch", "_lock", "_result", "_started", "_thread", "name", "urgent")
+    __slots__ = ("_callbacks", "_claims", "_fetch", "_outcome", "_thread", "_waiters", "name", "urgent")
 
     def __init__(self, fetch: Callable[[], Credentials], name: str) -> None:
         self.name = name
         self.urgent = False
         self._fetch: Callable[[], Credentials] | None = fetch
-        self._lock = threading.Lock()
-        self._started = False
+        self._claims: dict[str, object] = {}
         self._thread: int | None = None
-        self._done = threading.Event()
-        self._callbacks: list[Callable[[], None]] = []
-        self._result: Credentials | None = None
-        self._error: CredentialsError | None = None
+        self._waiters: deque[LockType] = deque()
+        self._callbacks: deque[Callable[[], None]] = deque()
+        self._outcome: Credentials | CredentialsError | None = None
 
     @property
     def started(self) -> bool:
         """Whether a thread runs it or has run it."""
-        return self._started
+        return bool(self._claims)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is an outcome."""
+        return self._outcome is not None
 
     def run(self) -> None:
         """Fetch in this thread, unless another has started."""
-        with self._lock:
-            fetch = self._fetch
-            if self._started or fetch is None:
-                return
-            self._started = True
-        self._thread = threading.get_ident()
+        claim = object()
         try:
-            self._result = fetch()
-        except Exception as error:  # noqa: BLE001 - whatever went wrong, those who wait must learn of it
-            self._error = translated(error, self.name)
-        except BaseException:
-            self._error = CredentialsRefused(f"{self.name}: interrupted")
-            raise
+            if self._claims.setdefault("run", claim) is claim:
+                self._run()
         finally:
-            # The function refers to its provider: what is finished must not keep that alive.
-            self._fetch = fetch = None
-            with self._lock:
-                self._done.set()
-                callbacks, self._callbacks = self._callbacks, []
-            for callback in callbacks:
-                callback()
+            if self._claims.get("run") is claim:
+                self._end(None)
+
+    def _run(self) -> None:
+        self._thread = threading.get_ident()
+        outcome: Credentials | CredentialsError | None = None
+        try:
+            if self._fetch is not None:
+                outcome = self._fetch()
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, those who wait must learn of it
+            outcome = translated(error, self.name)
+        finally:
+            self._end(outcome)
+
+    def _end(self, outcome: Credentials | CredentialsError | None) -> None:
+        """Keep the outcome, unless there is one, and wake all who wait."""
+        if self._outcome is None:
+            self._outcome = outcome or CredentialsRefused(f"{self.name}: interrupted")
+        # The function refers to its provider: what is finished must not keep that alive.
+        self._fetch = None
+        with suppress(IndexError):
+            while True:
+                self._waiters.popleft().release()
+        with suppress(IndexError):
+            while True:
+                self._callbacks.popleft()()
 
     def wait(self, timeout: float | None) -> Credentials:
         """Wait for the end.
@@ -138,10 +166,18 @@ class SingleFlight:
         Raises:
             CredentialsError: The failure, a new object for each caller; or that it took too long.
         """
-        if self._thread == threading.get_ident() and not self._done.is_set():
+        if self._thread == threading.get_ident() and not self.is_over:
             raise CredentialsRefused(f"{self.name}: the source asks itself for credentials")
-        if not self._done.wait(timeout):
-            raise self._late(timeout)
+        ends = inf if timeout is None else monotonic() + timeout
+        waiter = allocate_lock()
+        waiter.acquire()
+        self._waiters.append(waiter)
+        while not self.is_over:
+            left = ends - monotonic()
+            if left <= 0:
+                raise self._late(timeout)
+            if not waiter.acquire(timeout=min(left, _LOOK_AGAIN)):
+                self._see_to_it()
         return self._unwrap()
 
     async def wait_async(self, timeout: float | None) -> Credentials:  # noqa: ASYNC109 - as wait() has it
@@ -149,6 +185,7 @@ class SingleFlight:
         import asyncio
 
         loop = asyncio.get_running_loop()
+        ends = inf if timeout is None else loop.time() + timeout
         done = loop.create_future()
 
         def finish() -> None:
@@ -159,50 +196,108 @@ class SingleFlight:
             with suppress(RuntimeError):  # the loop may be closed by now
                 loop.call_soon_threadsafe(finish)
 
-        with self._lock:
-            running = not self._done.is_set()
-            if running:
-                self._callbacks.append(wake)
-        if running:
-            try:
-                async with asyncio.timeout(timeout):
-                    await done
-            except TimeoutError:
-                late = self._late(timeout)
-            else:
-                return self._unwrap()
-            raise late
+        self._callbacks.append(wake)
+        while not self.is_over:
+            left = ends - loop.time()
+            if left <= 0:
+                raise self._late(timeout)
+            if not (await asyncio.wait((done,), timeout=min(left, _LOOK_AGAIN)))[0]:
+                self._see_to_it()
         return self._unwrap()
+
+    def _see_to_it(self) -> None:
+        """Start what an interrupted caller has not handed to a thread."""
+        if not self.started:
+            BACKGROUND.run_in_thread(self)
 
     def _late(self, timeout: float | None) -> CredentialsRefused:
         return CredentialsRefused(f"{self.name}: no answer within {timeout:.3g} s; the request goes on")
 
     def _unwrap(self) -> Credentials:
-        if self._error is not None:
-            raise copy(self._error)
-        if self._result is None:  # pragma: no cover - run() sets one or the other
-            raise CredentialsRefused(f"{self.name}: no credentials")
-        return self._result
+        outcome = self._outcome
+        if isinstance(outcome, Credentials):
+            return outcome
+        raise copy(outcome) if outcome is not None else CredentialsRefused(f"{self.name}: no credentials")
 
 
-class Background:
-    """The thread of the process that refreshes credentials: started when first needed, gone when idle.
+class TaskQueue(Generic[T]):
+    """Does tasks in their order on one thread, which is started when needed and ends with the last of them.
 
-    A fetch that somebody waits for never queues behind others: if the thread is busy, it gets one of its own.
+    Args:
+        name: The thread's name.
+        do: Does a task; what it raises is ignored.
+        hung_after: Seconds after which a task that is not done no longer keeps the others waiting: they are done on
+            another thread.
+        max_threads: The most threads, those that hang included.
     """
 
-    def __init__(self, idle: float = 10.0) -> None:
-        self._idle = idle
-        self._here = threading.local()
+    def __init__(self, name: str, do: Callable[[T], object], *, hung_after: float = inf, max_threads: int = 1) -> None:
+        self._name = name
+        self._do = do
+        self._hung_after = hung_after
+        self._max_threads = max_threads
         self.after_fork()
         reset_after_fork(self)
 
     def after_fork(self) -> None:
-        """Forget the thread and its queue: they stayed in the parent."""
-        self._wake = threading.Condition()
-        self._queue: deque[SingleFlight] = deque()
-        self._thread: threading.Thread | None = None
-        self._busy = False
+        """Forget the threads and the queue: they stayed in the parent."""
+        self.tasks: deque[T] = deque()
+        # When each thread began what it does.
+        self._busy_since: dict[threading.Thread, float] = {}
+
+    def put(self, task: T) -> None:
+        """Do a task after those that are in the queue."""
+        self.tasks.append(task)
+        self.serve()
+
+    def serve(self) -> None:
+        """See that a thread works on the queue."""
+        now = monotonic()
+        for thread, since in list(self._busy_since.items()):
+            # One that has not been started yet is being started; after a second its starter was interrupted.
+            if not thread.is_alive() and now - since > 1.0:
+                self._busy_since.pop(thread, None)
+        waiting = any(now - since < self._hung_after for since in list(self._busy_since.values()))
+        if waiting or len(self._busy_since) >= self._max_threads:
+            return
+        thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+        self._busy_since[thread] = now
+        try:
+            thread.start()
+        except RuntimeError:  # no thread can be had: the system's limit, or the interpreter is going down
+            self._busy_since.pop(thread, None)
+            self._run_all(thread)
+
+    def _work(self) -> None:
+        thread = threading.current_thread()
+        try:
+            self._run_all(thread)
+        finally:
+            self._busy_since.pop(thread, None)
+        if self.tasks:  # put there while this thread was about to end
+            self.serve()
+
+    def _run_all(self, thread: threading.Thread) -> None:
+        with suppress(IndexError):
+            while True:
+                task = self.tasks.popleft()
+                if thread in self._busy_since:
+                    self._busy_since[thread] = monotonic()
+                with suppress(BaseException):  # those who wait have got the error
+                    self._do(task)
+                del task  # which may keep a provider alive
+
+
+class Background:
+    """The threads of the process that fetch credentials.
+
+    What nobody waits for is done by one thread, in turn; a source that hangs keeps the others waiting for a minute at
+    most. What somebody waits for gets a thread of its own.
+    """
+
+    def __init__(self) -> None:
+        self._here = threading.local()
+        self._queue = TaskQueue(_THREAD_NAME, self._run, hung_after=60.0, max_threads=16)
 
     def submit(self, fetch: SingleFlight, *, urgent: bool) -> None:
         """Run a fetch; it may be submitted more than once.
@@ -213,47 +308,38 @@ class Background:
         """
         if fetch.started:
             return
-        if urgent and getattr(self._here, "working", False):
+        if not urgent:
+            if fetch not in self._queue.tasks:
+                self._queue.tasks.append(fetch)
+            self._queue.serve()
+        elif getattr(self._here, "fetch", None) is not None:
             fetch.run()  # credentials needed to get credentials: this thread would wait for itself
-            return
+        elif not fetch.urgent:
+            fetch.urgent = True
+            self.run_in_thread(fetch)
+
+    def run_in_thread(self, fetch: SingleFlight) -> None:
+        """Run a fetch in a thread of its own, or in this one if there can be none."""
+        thread = threading.Thread(target=self._run, args=(fetch,), name=_THREAD_NAME, daemon=True)
         try:
-            with self._wake:
-                if fetch.urgent:
-                    return
-                fetch.urgent = urgent
-                if urgent and (self._busy or self._queue):
-                    self._start(self._run, fetch)
-                    return
-                if fetch not in self._queue:
-                    self._queue.append(fetch)
-                if self._thread is None:
-                    self._thread = self._start(self._serve)
-                self._wake.notify()
-        except RuntimeError:  # no thread can be had: the system's limit, or the interpreter is going down
+            thread.start()
+        except RuntimeError:  # the system's limit, or the interpreter is going down
             fetch.run()
 
-    def _start(self, target: Callable[..., None], *args: SingleFlight) -> threading.Thread:
-        thread = threading.Thread(target=target, args=args, name="ots-config-credentials", daemon=True)
-        thread.start()
-        return thread
+    def somebody_waits(self) -> bool:
+        """Return whether somebody waits for what the current thread does."""
+        fetch = getattr(self._here, "fetch", None)
+        return fetch is None or fetch.urgent
 
     def _run(self, fetch: SingleFlight) -> None:
-        self._here.working = True
-        with suppress(BaseException):  # those who wait have got the error
-            fetch.run()
+        self._here.fetch = fetch
+        try:
+            with suppress(BaseException):  # those who wait have got the error
+                fetch.run()
+        finally:
+            self._here.fetch = None
 
-    def _serve(self) -> None:
-        while True:
-            with self._wake:
-                self._busy = False
-                while not self._queue:
-                    if not self._wake.wait(self._idle) and not self._queue:
-                        self._thread = None
-                        return
-                self._busy = True
-                fetch = self._queue.popleft()
-            self._run(fetch)
-            del fetch  # an idle thread must not keep a provider alive
 
+_THREAD_NAME: Final = "ots-config-credentials"
 
 BACKGROUND = Background()

@@ -109,6 +109,8 @@ def test_every_attempt_is_dated_and_signed_anew(emulator: Emulator, connect: Cal
     temporary = [emulator.issue_key() for _ in range(3)]
 
     class Rotating:
+        instant = True
+
         def __init__(self) -> None:
             self.asked = 0
 

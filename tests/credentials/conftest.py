@@ -107,3 +107,17 @@ def together() -> Callable[..., list[Any]]:
         return outcomes
 
     return run
+
+
+@pytest.fixture
+def callbacks_done() -> Callable[[Any], None]:
+    """Give a function that waits until the callbacks of a provider's rotations so far have been called."""
+
+    def wait(provider: Any) -> None:
+        queue = provider._history._deliveries
+        while queue.tasks or queue._busy_since:
+            for thread in list(queue._busy_since):
+                thread.join(PATIENCE)
+                assert not thread.is_alive(), "a callback hangs"
+
+    return wait

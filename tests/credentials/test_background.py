@@ -2,9 +2,9 @@
 
 import gc
 import threading
-import time
 import weakref
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +12,6 @@ import pytest
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.refresh import RefreshingProvider
 from ots_config.credentials.single_flight import BACKGROUND, Background, SingleFlight
-from ots_config.errors import CredentialsRefused
 
 PATIENCE = 10.0
 KEYS = Credentials("LTAI5tExampleKey0001", "secret")
@@ -45,9 +44,16 @@ def stuck() -> Iterator[Work]:
     work.gate.set()
 
 
-def test_urgent_work_does_not_wait_for_the_work_of_another(stuck: Work) -> None:
+@pytest.fixture
+def background(monkeypatch: pytest.MonkeyPatch) -> Background:
+    """Give a background of the test's own, which providers use too."""
+    own = Background()
+    monkeypatch.setattr(BACKGROUND, "submit", own.submit)
+    return own
+
+
+def test_urgent_work_does_not_wait_for_the_work_of_another(background: Background, stuck: Work) -> None:
     """Work that somebody waits for is done on a thread of its own while the background thread is busy."""
-    background = Background()
     background.submit(stuck.flight, urgent=False)
     assert stuck.started.wait(PATIENCE)
     urgent = Work()
@@ -56,51 +62,90 @@ def test_urgent_work_does_not_wait_for_the_work_of_another(stuck: Work) -> None:
     assert urgent.threads != stuck.threads
 
 
-def test_urgent_work_does_not_queue_behind_work_that_has_not_begun() -> None:
-    """Work that somebody waits for is done on a thread of its own while other work is in the queue."""
-    background = Background()
-    queued, urgent = Work(), Work()
-    with background._wake:  # the background thread cannot take anything yet
-        background.submit(queued.flight, urgent=False)
-        background.submit(urgent.flight, urgent=True)
-        assert urgent.flight.wait(PATIENCE) is KEYS
-        assert not queued.flight.started
-    assert queued.flight.wait(PATIENCE) is KEYS
-
-
-def test_urgent_work_takes_the_idle_thread() -> None:
-    """Work that somebody waits for needs no second thread while the background thread has nothing to do."""
-    background = Background(idle=PATIENCE)
-    first, second = Work(), Work()
-    for work in (first, second):
-        background.submit(work.flight, urgent=True)
-        work.flight.wait(PATIENCE)
-        for _ in range(int(PATIENCE * 1000)):
-            if not background._busy:
-                break
-            time.sleep(0.001)
-    assert first.threads == second.threads
-
-
-def test_work_that_nobody_waits_for_queues(stuck: Work) -> None:
+def test_work_that_nobody_waits_for_queues(background: Background, stuck: Work) -> None:
     """Work that nobody waits for is done in turn on the background thread, once however often it was handed in."""
-    background = Background()
     background.submit(stuck.flight, urgent=False)
     assert stuck.started.wait(PATIENCE)
     done: list[str] = []
-    queued = [SingleFlight(lambda name=name: done.append(name) or KEYS, name) for name in "abc"]
+    threads: set[threading.Thread] = set()
+
+    def work(name: str) -> Credentials:
+        done.append(name)
+        threads.add(threading.current_thread())
+        return KEYS
+
+    queued = [SingleFlight(partial(work, name), name) for name in "abc"]
     for flight in queued * 2:
         background.submit(flight, urgent=False)
-    assert list(background._queue) == queued
+    assert list(background._queue.tasks) == queued
     stuck.gate.set()
     for flight in queued:
         assert flight.wait(PATIENCE) is KEYS
     assert done == ["a", "b", "c"]
+    assert threads == set(stuck.threads)
 
 
-def test_work_does_not_wait_for_what_is_not_urgent() -> None:
+def test_a_source_that_hangs_does_not_hold_up_the_others_for_ever(
+    background: Background, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a minute another thread takes what waits; sixteen that hang are the most."""
+    now = [0.0]
+    monkeypatch.setattr("ots_config.credentials.single_flight.monotonic", lambda: now[0])
+    hanging = [Work(shut=True) for _ in range(17)]
+    for work in hanging:
+        background.submit(work.flight, urgent=False)
+    for number in range(16):
+        assert hanging[number].started.wait(PATIENCE)
+        assert not hanging[number + 1].started.is_set()
+        now[0] += 59.0
+        background.submit(hanging[-1].flight, urgent=False)
+        assert not hanging[number + 1].started.is_set()
+        now[0] += 2.0
+        background.submit(hanging[-1].flight, urgent=False)
+    assert not hanging[16].started.wait(0.01)
+    hanging[3].gate.set()
+    assert hanging[16].started.wait(PATIENCE)
+    for work in hanging:
+        work.gate.set()
+    for work in hanging:
+        assert work.flight.wait(None) is KEYS
+        (thread,) = work.threads
+        thread.join(PATIENCE)
+    assert not background._queue._busy_since
+
+
+def test_the_thread_goes_when_nothing_is_left(background: Background) -> None:
+    """The background thread ends when nothing is left to do, and another one starts when there is."""
+    for _ in range(2):
+        work = Work()
+        background.submit(work.flight, urgent=False)
+        assert work.flight.wait(PATIENCE) is KEYS
+        (thread,) = work.threads
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def test_work_that_comes_while_the_thread_ends(background: Background) -> None:
+    """What is put into the queue after its thread found it empty is done all the same."""
+    queue = background._queue
+    work, late = Work(), Work()
+
+    class Ending(dict):  # type: ignore[type-arg]
+        """Lets work come in the moment in which the thread leaves."""
+
+        def pop(self, *args: Any) -> Any:
+            if not late.threads and late.flight not in queue.tasks:
+                background.submit(late.flight, urgent=False)
+            return super().pop(*args)
+
+    queue._busy_since = Ending()
+    background.submit(work.flight, urgent=False)
+    assert late.flight.wait(PATIENCE) is KEYS
+    assert work.threads != late.threads
+
+
+def test_work_does_not_wait_for_what_is_not_urgent(background: Background) -> None:
     """Work that comes upon other work for which nobody waits leaves that for later."""
-    background = Background()
     other = Work()
     claimed: list[bool] = []
 
@@ -114,35 +159,30 @@ def test_work_does_not_wait_for_what_is_not_urgent() -> None:
     assert claimed == [False]
 
 
-def test_a_child_does_not_do_its_parents_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_does_not_do_its_parents_work(background: Background, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was in the queue when the process forked is left to the parent, and the child has a thread of its own."""
-    background = Background()
     queued, own = Work(), Work()
     with monkeypatch.context() as parent:
-        parent.setattr(background, "_start", lambda _target: threading.Thread())  # which the child has not
+        parent.setattr(threading.Thread, "start", lambda _thread: None)  # which the child has not
         background.submit(queued.flight, urgent=False)
-    background.after_fork()  # as in a child
+    background._queue.after_fork()  # as in a child
     background.submit(own.flight, urgent=False)
     assert own.flight.wait(PATIENCE) is KEYS
     assert not queued.flight.started
 
 
-def test_urgent_work_is_given_one_thread_only(stuck: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_urgent_work_is_given_one_thread_only(background: Background, monkeypatch: pytest.MonkeyPatch) -> None:
     """Work that many wait for gets one thread of its own, not one for each of them."""
-    background = Background()
-    background.submit(stuck.flight, urgent=False)
-    assert stuck.started.wait(PATIENCE)
     begun: list[Any] = []
-    monkeypatch.setattr(background, "_start", lambda _target, *flights: begun.extend(flights))
+    monkeypatch.setattr(background, "run_in_thread", begun.append)
     work = Work()
     for _ in range(3):
         background.submit(work.flight, urgent=True)
     assert begun == [work.flight]
 
 
-def test_queued_work_becomes_urgent_when_somebody_waits(stuck: Work) -> None:
+def test_queued_work_becomes_urgent_when_somebody_waits(background: Background, stuck: Work) -> None:
     """Work in the queue is done on a thread of its own once somebody waits for it, and not again in its turn."""
-    background = Background()
     background.submit(stuck.flight, urgent=False)
     assert stuck.started.wait(PATIENCE)
     work, after = Work(shut=True), Work()
@@ -157,23 +197,72 @@ def test_queued_work_becomes_urgent_when_somebody_waits(stuck: Work) -> None:
     assert len(work.threads) == 1
 
 
-def test_work_under_way_needs_no_second_thread(stuck: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_under_way_needs_no_second_thread(
+    background: Background, stuck: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Work that has begun when somebody comes to wait for it is not handed to another thread, nor queued."""
-    background = Background()
     background.submit(stuck.flight, urgent=False)
     assert stuck.started.wait(PATIENCE)
     begun: list[Any] = []
-    monkeypatch.setattr(background, "_start", lambda _target, *flights: begun.extend(flights))
+    monkeypatch.setattr(background, "run_in_thread", begun.append)
     background.submit(stuck.flight, urgent=True)
     background.submit(stuck.flight, urgent=False)
     assert begun == []
-    assert not background._queue
+    assert not background._queue.tasks
+
+
+def test_work_knows_whether_somebody_waits(background: Background, stuck: Work) -> None:
+    """The thread of a caller, and work that a caller waits for, may ask a person; work in the background may not."""
+    told: list[bool] = [background.somebody_waits()]
+
+    def ask() -> Credentials:
+        told.append(background.somebody_waits())
+        return KEYS
+
+    for urgent in (True, False):
+        flight = SingleFlight(ask, "work")
+        background.submit(flight, urgent=urgent)
+        flight.wait(PATIENCE)
+    background.submit(stuck.flight, urgent=False)
+    assert stuck.started.wait(PATIENCE)
+    flight = SingleFlight(ask, "work")
+    background.submit(flight, urgent=False)
+    background.submit(flight, urgent=True)
+    flight.wait(PATIENCE)
+    assert told == [True, True, False, True]
+
+
+def test_without_threads_the_caller_does_it(scripted: Any, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no thread can be had, credentials are fetched by the caller."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        message = "can't start new thread"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    provider = RefreshingProvider(scripted(), clock=clock, wall=clock.wall)
+    provider.get_credentials()
+    clock.advance(3500)
+    provider.get_credentials()
+    assert provider.get_credentials().access_key_id == "STS.NUMBER0002KEYKEY"
+
+
+def test_a_finished_refresh_keeps_no_provider_alive(scripted: Any, clock: Any) -> None:
+    """A provider that nobody holds any more is collected although it was refreshed in the background."""
+    provider = RefreshingProvider(scripted(), clock=clock, wall=clock.wall)
+    provider.get_credentials()
+    gone = weakref.ref(provider)
+    del provider
+    for _ in range(1000):
+        gc.collect()
+        if gone() is None:
+            break
+    assert gone() is None
 
 
 @pytest.mark.parametrize("busy", [False, True])
-def test_what_the_work_itself_waits_for_is_done_on_its_thread(stuck: Work, busy: bool) -> None:
+def test_what_the_work_itself_waits_for_is_done_on_its_thread(background: Background, stuck: Work, busy: bool) -> None:
     """Work that needs the result of other work, as a role does that of its keys, does it itself."""
-    background = Background()
     if busy:
         background.submit(stuck.flight, urgent=False)
         assert stuck.started.wait(PATIENCE)
@@ -202,26 +291,11 @@ def test_finished_work_is_not_kept_alive() -> None:
     assert flight.wait(0) is KEYS
 
 
-def test_those_who_wait_are_told_of_an_interrupt() -> None:
-    """Ctrl-C in the thread that does the work reaches that thread, and those who wait get an error that says so."""
-
-    def interrupt() -> Credentials:
-        raise KeyboardInterrupt
-
-    flight = SingleFlight(interrupt, "work")
-    with pytest.raises(KeyboardInterrupt):
-        flight.run()
-    with pytest.raises(CredentialsRefused, match="work: interrupted"):
-        flight.wait(0)
-
-
 @pytest.mark.parametrize("reason", ["none yet", "ended", "refused"])
 def test_callers_do_not_wait_for_the_refresh_of_another_source(
-    scripted: Any, clock: Any, stuck: Work, monkeypatch: pytest.MonkeyPatch, reason: str
+    background: Background, scripted: Any, clock: Any, stuck: Work, reason: str
 ) -> None:
     """A caller that needs new credentials gets them while the refresh of another source takes its time."""
-    background = Background()
-    monkeypatch.setattr(BACKGROUND, "submit", background.submit)
     provider = RefreshingProvider(scripted(), clock=clock, wall=clock.wall)
     credentials = None if reason == "none yet" else provider.get_credentials()
     background.submit(stuck.flight, urgent=True)
@@ -235,18 +309,14 @@ def test_callers_do_not_wait_for_the_refresh_of_another_source(
     assert renewed is not credentials
 
 
-def test_a_refresh_that_nobody_waits_for_queues(
-    scripted: Any, clock: Any, stuck: Work, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refresh_that_nobody_waits_for_queues(background: Background, scripted: Any, clock: Any, stuck: Work) -> None:
     """While the old credentials live, their refresh waits for its turn on the background thread."""
-    background = Background()
-    monkeypatch.setattr(BACKGROUND, "submit", background.submit)
     source = scripted()
     provider = RefreshingProvider(source, clock=clock, wall=clock.wall)
     old = provider.get_credentials()
-    background.submit(stuck.flight, urgent=True)
+    background.submit(stuck.flight, urgent=False)
     assert stuck.started.wait(PATIENCE)
     clock.advance(3500)
     assert provider.get_credentials() is old
-    assert list(background._queue) == [provider._running]
+    assert list(background._queue.tasks) == [provider._running]
     assert source.calls == 1

@@ -336,7 +336,7 @@ async def test_the_loop_runs_on_while_the_winner_is_renewed(scripted: Any, clock
     assert source.calls == 3
 
 
-def test_a_refreshing_winner_is_renewed_through_the_chain(scripted: Any, clock: Any) -> None:
+def test_a_refreshing_winner_is_renewed_through_the_chain(scripted: Any, clock: Any, callbacks_done: Any) -> None:
     """Refresh, forced refresh, rotation and health of the winner are had through the chain."""
     source = scripted(instant=True)
     told: list[Any] = []
@@ -349,6 +349,7 @@ def test_a_refreshing_winner_is_renewed_through_the_chain(scripted: Any, clock: 
     assert asyncio.run(chain.force_refresh_async(refused)).access_key_id == "STS.NUMBER0002KEYKEY"
     clock.advance(3600)
     assert asyncio.run(chain.get_credentials_async()).access_key_id == "STS.NUMBER0003KEYKEY"
+    callbacks_done(renewing)
     assert len(told) == 2
     end()
     assert chain.health() == renewing.health()

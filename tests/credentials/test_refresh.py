@@ -1,22 +1,18 @@
 """Fresh, stale, expired: who waits for what, and how often the source is asked."""
 
 import copy
-import gc
-import logging
-import threading
-import weakref
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from ots_config.credentials.credentials import Credentials, MaskedCredentials
+from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.expiry import AGE_CLOCK, State, refresh_window
 from ots_config.credentials.provider import Provider
 from ots_config.credentials.providers.external import ForeignProvider
 from ots_config.credentials.refresh import RefreshingProvider
-from ots_config.credentials.single_flight import BACKGROUND, Background, SingleFlight
-from ots_config.errors import CredentialsRefused, CredentialsUnavailable
+from ots_config.errors import CredentialsError, CredentialsRefused, CredentialsUnavailable
 
 PATIENCE = 20.0
 
@@ -30,7 +26,8 @@ def landed(provider: RefreshingProvider) -> None:
     """Wait until no fetch is under way."""
     flight = provider._running
     if flight is not None:
-        assert flight._done.wait(PATIENCE)
+        with suppress(CredentialsError):
+            flight.wait(PATIENCE)
 
 
 def test_fresh_credentials_are_one_object(scripted: Any) -> None:
@@ -232,45 +229,6 @@ def test_force_refresh_after_the_end_tells_the_failure(scripted: Any, clock: Any
         provider.force_refresh(refused)
 
 
-def test_rotation_is_told_with_masked_credentials(scripted: Any, clock: Any, mark: str) -> None:
-    """Callbacks get old and new credentials without secrets, from the second credentials on, until ended."""
-    told: list[tuple[MaskedCredentials, MaskedCredentials]] = []
-    provider = refreshing(scripted(instant=True))
-    end = provider.on_rotate(lambda old, new: told.append((old, new)))
-    provider.get_credentials()
-    assert told == []
-    clock.advance(3600)
-    provider.get_credentials()
-    ((old, new),) = told
-    assert (old.access_key_id, new.access_key_id) == ("STS.NU****YKEY", "STS.NU****YKEY")
-    assert new.has_token
-    assert new.source == "scripted"
-    assert mark not in repr(told) + str(new)
-    end()
-    end()
-    clock.advance(3600)
-    provider.get_credentials()
-    assert len(told) == 1
-
-
-def test_a_failing_callback_costs_nothing(
-    scripted: Any, clock: Any, caplog: pytest.LogCaptureFixture, mark: str
-) -> None:
-    """What a callback raises is logged without its text, and the credentials are handed out."""
-
-    def callback(_old: MaskedCredentials, _new: MaskedCredentials) -> None:
-        raise RuntimeError(mark)
-
-    provider = refreshing(scripted(instant=True))
-    provider.on_rotate(callback)
-    provider.get_credentials()
-    clock.advance(3600)
-    assert provider.get_credentials().access_key_id == "STS.NUMBER0002KEYKEY"
-    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert "an on_rotate callback: failed with RuntimeError at test_refresh.py" in record.getMessage()
-    assert mark not in caplog.text
-
-
 def test_health_tells_each_state(scripted: Any, clock: Any) -> None:
     """Health tells state, source, masked key, end, last refresh and last error, and asks nothing."""
     source = scripted(instant=True)
@@ -312,110 +270,6 @@ def test_a_source_that_asks_itself_is_told_so(scripted: Any) -> None:
     source.before = provider.get_credentials
     with pytest.raises(CredentialsRefused, match="scripted: the source asks itself for credentials"):
         provider.get_credentials()
-
-
-def test_one_thread_serves_all_providers(scripted: Any, clock: Any) -> None:
-    """Background refreshes of many providers run on one thread."""
-    names: set[int | None] = set()
-    providers = []
-    for _ in range(20):
-        source = scripted()
-        providers.append(refreshing(source))
-        providers[-1].get_credentials()
-        source.before = lambda: names.add(threading.current_thread().ident)
-    clock.advance(3500)
-    for provider in providers:
-        provider.get_credentials()
-    for provider in providers:
-        landed(provider)
-    assert len(names) == 1
-
-
-def test_a_stuck_source_does_not_hold_up_another(scripted: Any) -> None:
-    """Whoever waits gets credentials although the background thread is busy with a source that does not answer."""
-    stuck, well = scripted(), scripted()
-    stuck.gate.clear()
-    other = refreshing(stuck)
-    with pytest.raises(CredentialsRefused):
-        other.get_credentials(timeout=0)
-    assert stuck.started.wait(PATIENCE)
-    assert refreshing(well).get_credentials(timeout=PATIENCE)
-    assert other._running is not None  # it has not answered in the meantime
-    stuck.gate.set()
-
-
-def test_an_ended_queue_entry_is_hurried(scripted: Any, clock: Any) -> None:
-    """A refresh that queues behind a stuck one is flown on a thread of its own once somebody waits for it."""
-    stuck, well = scripted(), scripted()
-    provider = refreshing(well)
-    provider.get_credentials()
-    stuck.gate.clear()
-    other = refreshing(stuck)
-    with pytest.raises(CredentialsRefused):
-        other.get_credentials(timeout=0)
-    assert stuck.started.wait(PATIENCE)
-    clock.advance(3500)
-    provider.get_credentials()
-    assert well.calls == 1
-    clock.advance(100)
-    assert provider.get_credentials(timeout=PATIENCE).access_key_id == "STS.NUMBER0002KEYKEY"
-    assert other._running is not None  # it has not answered in the meantime
-    stuck.gate.set()
-
-
-def test_the_thread_goes_when_idle(scripted: Any) -> None:
-    """The background thread ends when nothing is left to do, and starts again when there is."""
-    background = Background(idle=0.0)
-    for _ in range(2):
-        source = scripted()
-        flight = SingleFlight(source.fetch_credentials, "scripted")
-        background.submit(flight, urgent=False)
-        thread = background._thread
-        flight.wait(PATIENCE)
-        if thread is not None:
-            thread.join(PATIENCE)
-        assert background._thread is None
-
-
-def test_an_idle_thread_keeps_no_provider_alive(scripted: Any) -> None:
-    """A provider that nobody holds any more is collected although it was refreshed in the background."""
-    provider = refreshing(scripted())
-    provider.get_credentials()
-    gone = weakref.ref(provider)
-    del provider
-    for _ in range(1000):
-        gc.collect()
-        if gone() is None:
-            break
-    assert gone() is None
-
-
-def test_without_threads_the_caller_does_it(scripted: Any, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no thread can be had, credentials are fetched by the caller."""
-
-    def refuse(_thread: threading.Thread) -> None:
-        message = "can't start new thread"
-        raise RuntimeError(message)
-
-    monkeypatch.setattr(BACKGROUND, "_thread", None)
-    monkeypatch.setattr(BACKGROUND, "_busy", False)
-    monkeypatch.setattr(threading.Thread, "start", refuse)
-    source = scripted()
-    provider = refreshing(source)
-    provider.get_credentials()
-    clock.advance(3500)
-    assert provider.get_credentials().access_key_id == "STS.NUMBER0002KEYKEY"
-
-
-def test_an_interrupt_does_not_jam_the_provider(scripted: Any) -> None:
-    """Ctrl-C during a fetch on the caller's thread goes through, and the next call works."""
-    source = scripted(instant=True)
-    provider = refreshing(source)
-    source.failure = KeyboardInterrupt()
-    with pytest.raises(KeyboardInterrupt):
-        provider.get_credentials()
-    source.failure = None
-    assert provider.get_credentials().access_key_id == "STS.NUMBER0002KEYKEY"
 
 
 def test_an_instant_source_is_asked_each_time_until_it_has_something(scripted: Any) -> None:

@@ -239,7 +239,9 @@ def test_a_source_that_never_worked_is_not_logged(scripted: Any, caplog: pytest.
     assert caplog.records == []
 
 
-def test_no_secret_is_shown(scripted: Any, clock: Any, caplog: pytest.LogCaptureFixture, mark: str) -> None:
+def test_no_secret_is_shown(
+    scripted: Any, clock: Any, caplog: pytest.LogCaptureFixture, mark: str, callbacks_done: Any
+) -> None:
     """Through fetches, rotation, failure and end, no secret is in logs, texts, health or pickled errors."""
     caplog.set_level(logging.DEBUG)
     source = scripted(instant=True)
@@ -255,6 +257,7 @@ def test_no_secret_is_shown(scripted: Any, clock: Any, caplog: pytest.LogCapture
             except CredentialsError as error:
                 shown += [error, traceback.format_exception(error), pickle.dumps(error), vars(error)]
             shown += [provider, provider.health(), repr(provider._cached)]
+    callbacks_done(provider)
     assert len(shown) > 20
     texts = "".join(f"{thing!r} {thing} {thing:}" if not isinstance(thing, list) else repr(thing) for thing in shown)
     assert mark not in texts

@@ -14,7 +14,6 @@ from ots_config.credentials.chain import ChainProvider
 from ots_config.credentials.expiry import State
 from ots_config.credentials.providers.environment import EnvironmentProvider
 from ots_config.credentials.refresh import RefreshingProvider
-from ots_config.credentials.single_flight import BACKGROUND
 
 PATIENCE = 20.0
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
@@ -95,7 +94,7 @@ def test_fork_during_a_fetch_in_the_background(scripted: Any, clock: Any) -> Non
 
 @forks
 def test_fork_while_locks_are_held(scripted: Any, clock: Any) -> None:
-    """Locks that another thread held at the fork do not stop the child: not the provider's, not the thread's."""
+    """Locks that another thread held at the fork do not stop the child: the provider's nor the chain's."""
     source = scripted()
     provider = refreshing(source)
     chain = ChainProvider([provider])
@@ -104,7 +103,7 @@ def test_fork_while_locks_are_held(scripted: Any, clock: Any) -> None:
     held, done = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with provider._lock, chain._lock, BACKGROUND._wake:
+        with provider._lock, chain._lock:
             held.set()
             done.wait(PATIENCE)
 

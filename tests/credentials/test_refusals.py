@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alibabacloud_credentials.client import Client
+from alibabacloud_credentials.models import Config
 
-from ots_config import Emulator, create_client
+from ots_config import Emulator, create_async_client, create_client
 from ots_config.credentials.chain import ChainProvider
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.expiry import State
@@ -19,6 +21,7 @@ from ots_config.credentials.providers.environment import EnvironmentProvider
 from ots_config.credentials.providers.static import StaticProvider
 from ots_config.credentials.refresh import RefreshingProvider
 from ots_config.errors import CredentialsRefused, ServiceError
+from ots_config.sdk import tablestore
 
 KEYS = Credentials("LTAI5tExampleKey", "S3cr3tM4rk", source="a test")
 AGAIN = "was asked again and returned the same key"
@@ -130,22 +133,38 @@ def test_keys_that_were_given() -> None:
     assert StaticProvider.of(KEYS).force_refresh(KEYS) is KEYS
 
 
-@pytest.mark.parametrize("by", ["argument", "variable", "env file"])
-def test_a_key_that_is_revoked(emulator: Emulator, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client whose key was revoked reports it, whichever way the key was given."""
-    emulator.add_key("revoked-key", "revoked-secret")
+@pytest.fixture(
+    params=["argument", "variable", "Alibaba Cloud's variable", "env file", "official", "client", "function"]
+)
+def arguments(request: Any, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The arguments of a client whose key comes from somewhere and will be revoked."""
     keys = {"access_key_id": "revoked-key", "access_key_secret": "revoked-secret"}
+    emulator.add_key(*keys.values())
     arguments: dict[str, Any] = {"endpoint": emulator.endpoint, "instance_name": "demo"}
-    if by == "argument":
-        arguments |= keys
-    elif by == "variable":
-        for name, value in keys.items():
-            monkeypatch.setenv(f"OTS_{name.upper()}", value)
-    else:
-        path = Path("named.env")
-        path.touch(mode=0o600)
-        path.write_text("".join(f"OTS_{name.upper()}={value}\n" for name, value in keys.items()))
-        arguments["env_file"] = str(path)
+    match request.param:
+        case "argument":
+            return arguments | keys
+        case "variable" | "Alibaba Cloud's variable":
+            prefix = "OTS" if request.param == "variable" else "ALIBABA_CLOUD"
+            for name, value in keys.items():
+                monkeypatch.setenv(f"{prefix}_{name.upper()}", value)
+            return arguments
+        case "env file":
+            path = Path("named.env")
+            path.touch(mode=0o600)
+            path.write_text("".join(f"OTS_{name.upper()}={value}\n" for name, value in keys.items()))
+            return arguments | {"env_file": str(path)}
+        case "official":
+            provider = tablestore.credentials.StaticCredentialsProvider(*keys.values())
+        case "client":
+            provider = Client(Config(type="access_key", **keys))
+        case _:
+            provider = lambda: tuple(keys.values())  # noqa: E731
+    return arguments | {"credentials_provider": provider}
+
+
+def test_a_key_that_is_revoked(emulator: Emulator, arguments: dict[str, Any]) -> None:
+    """A client whose key was revoked reports it, whichever way the key was given."""
     with create_client(**arguments) as client:
         client.list_table()
         assert not client.credentials_provider.health().refused
@@ -153,8 +172,22 @@ def test_a_key_that_is_revoked(emulator: Emulator, by: str, monkeypatch: pytest.
         with pytest.raises(ServiceError):
             client.list_table()
         health = client.credentials_provider.health()
-        assert health.refused
-        assert "the service refused" in str(health.last_error)
+    assert (health.refused, health.access_key_id) == (True, "re****")
+    assert "the service refused" in str(health.last_error)
+
+
+@pytest.mark.asyncio
+async def test_a_key_that_is_revoked_under_tasks(emulator: Emulator, arguments: dict[str, Any]) -> None:
+    """The asynchronous client reports it too."""
+    async with create_async_client(**arguments) as client:
+        await client.list_table()
+        assert not client.credentials_provider.health().refused
+        emulator.revoke("revoked-key")
+        with pytest.raises(ServiceError):
+            await client.list_table()
+        health = client.credentials_provider.health()
+    assert health.refused
+    assert "the service refused" in str(health.last_error)
 
 
 def test_refusals_are_logged_once_a_minute(caplog: Any) -> None:

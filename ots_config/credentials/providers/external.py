@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.http import parse_expiry
-from ots_config.credentials.provider import Provider, in_thread
+from ots_config.credentials.provider import DirectProvider, Provider
 from ots_config.credentials.providers.static import StaticProvider
 from ots_config.credentials.refresh import RefreshingProvider
 from ots_config.credentials.result import SourceFailure, unwrap
 from ots_config.credentials.single_flight import translated
-from ots_config.errors import CredentialsError, CredentialsUnavailable
+from ots_config.errors import CredentialsError, CredentialsRefused, CredentialsUnavailable
 
 # Methods that return a whole set of keys, best first: the client of alibabacloud-credentials has a static method
 # named like the others, so its own name comes first.
@@ -25,7 +26,7 @@ _FIELDS: Final = {
     "expires_at": ("get_expiration", "expires_at", "expiration"),
 }
 _MAX_AGE: Final = 60.0
-"""Seconds after which a function is called again whose credentials do not end; those that end are renewed by it."""
+"""Seconds after which a function or an object is asked again whose credentials do not end."""
 
 
 def as_provider(given: Any, *, instant: bool | None = None) -> Provider:
@@ -41,13 +42,11 @@ def as_provider(given: Any, *, instant: bool | None = None) -> Provider:
         CredentialsUnavailable: If it is none of these.
     """
     provider = adapted(given, instant=instant)
-    if provider.cached:
-        return provider
-    return RefreshingProvider(provider, max_age=_MAX_AGE if isinstance(provider, CallableProvider) else None)
+    return provider if provider.cached else RefreshingProvider(provider)
 
 
 def adapted(given: Any, *, instant: bool | None = None) -> Provider:
-    """Return a provider that asks the source each time, unless the source keeps its credentials itself.
+    """Return a provider of ours that may be asked when credentials are needed; functions and ours ask each time.
 
     Args:
         given: As for ``as_provider``.
@@ -63,7 +62,8 @@ def adapted(given: Any, *, instant: bool | None = None) -> Provider:
     if callable(getattr(given, "fetch_credentials", None)) and not getattr(given, "cached", False):
         return CallableProvider(given.fetch_credentials, name=_name_of(given))
     if any(callable(getattr(given, name, None)) for name in _METHODS):
-        return ForeignProvider(given, name=_name_of(given), instant=instant)
+        foreign = ForeignProvider(given, name=_name_of(given), instant=instant)
+        return foreign if foreign.instant else RefreshingProvider(foreign)
     if callable(given):
         return CallableProvider(given)
     raise CredentialsUnavailable(
@@ -85,6 +85,8 @@ class CallableProvider(Provider):
         name: Its name in reports.
     """
 
+    max_age = _MAX_AGE
+
     def __init__(self, function: Callable[[], Any], *, name: str = "callable") -> None:
         self._function = function
         self.name = name
@@ -100,12 +102,13 @@ class CallableProvider(Provider):
         return f"function {getattr(function, '__module__', '')}.{named}"
 
 
-class ForeignProvider(Provider):
+class ForeignProvider(DirectProvider):
     """A provider of the official SDK, a provider or client of ``alibabacloud-credentials``, or one of your own.
 
-    Such providers keep and refresh their keys themselves, so each request asks: id, secret and token always come
-    from one call. What yours may have besides is used: an argument ``timeout`` (seconds left), ``force_refresh``,
-    their ``_async`` forms, and ``instant``. Of its exceptions only type and place are shown.
+    Each fetch asks it: id, secret and token always come from one call. One that says with ``instant`` that it answers
+    at once is asked by each request. Any other may block, so ``as_provider`` wraps it in a ``RefreshingProvider``,
+    which asks on its own thread, one call at a time. What yours may have besides is used: ``force_refresh(rejected)``
+    after the service refused its credentials, and ``describe``. Of its exceptions only type and place are shown.
 
     Args:
         provider: The provider.
@@ -113,109 +116,38 @@ class ForeignProvider(Provider):
         instant: Whether it answers at once; None reads its attribute ``instant``.
     """
 
-    cached = True
+    max_age = _MAX_AGE
 
     def __init__(self, provider: Any, *, name: str = "", instant: bool | None = None) -> None:
         self._provider = provider
+        self._method = next((name for name in _METHODS if callable(getattr(provider, name, None))), "")
         self.name = name or type(provider).__name__
-        self._given_instant = instant
         self.instant = bool(getattr(provider, "instant", False)) if instant is None else instant
-        found = next((name for name in _METHODS if callable(getattr(provider, name, None))), "get_credentials")
-        self._get = _timed(getattr(provider, found, None))
-        self._get_async = _timed(getattr(provider, f"{found}_async", None))
-        self._force = _timed(getattr(provider, "force_refresh", None))
-        self._force_async = _timed(getattr(provider, "force_refresh_async", None))
-        self._describe = getattr(provider, "describe", None)
-        self._last: tuple[Any, Credentials | None] = (None, None)
+        self.cached = self.instant
+        super().__init__()
 
     def fetch_credentials(self) -> Credentials:
         """Ask the provider once."""
-        return self.get_credentials()
+        if not self._method:
+            raise CredentialsRefused(f"{self.name} is no credentials provider: it has no get_credentials()")
+        return self._asked(getattr(self._provider, self._method))
 
-    def get_credentials(self, timeout: float | None = None) -> Credentials:
-        """Ask the provider once; see ``fetch_credentials``."""
-        return unwrap(self._asked(self._get, timeout))
-
-    async def get_credentials_async(self, timeout: float | None = None) -> Credentials:  # noqa: ASYNC109
-        """Ask the provider without blocking the event loop."""
-        if self._get_async is not None:
-            return unwrap(await self._awaited(self._get_async, timeout))
-        return await super().get_credentials_async(timeout)
-
-    def force_refresh(self, rejected: Credentials, timeout: float | None = None) -> Credentials:
+    def _ask_again(self, rejected: Credentials, timeout: float | None) -> Credentials:
         """Ask the provider for other credentials, in the way that it has."""
-        if self._force is None:
-            return self.get_credentials(timeout)
-        return unwrap(self._asked(self._force, timeout, rejected))
+        force = getattr(self._provider, "force_refresh", None)
+        return self._asked(partial(force, rejected)) if callable(force) else self.get_credentials(timeout)
 
-    async def force_refresh_async(self, rejected: Credentials, timeout: float | None = None) -> Credentials:  # noqa: ASYNC109
-        """Ask the provider for other credentials without blocking the event loop."""
-        if self._force_async is not None:
-            return unwrap(await self._awaited(self._force_async, timeout, rejected))
-        if self._force is None:
-            return await self.get_credentials_async(timeout)
-        if self.instant:
-            return self.force_refresh(rejected, timeout)
-        return await in_thread(self.name, lambda: self.force_refresh(rejected, timeout), timeout)
+    def _asked(self, method: Callable[[], Any]) -> Credentials:
+        self._last = unwrap(_asked(method, self.name, self.name))
+        return self._last
 
     def describe(self) -> str:
         """Return what the provider says of itself, else its type."""
-        if callable(self._describe):
-            return str(self._describe())
+        describe = getattr(self._provider, "describe", None)
+        if callable(describe):
+            return str(describe())
         kind = type(self._provider)
         return f"{kind.__module__}.{kind.__qualname__}"
-
-    def __getstate__(self) -> tuple[Any, str, bool | None]:
-        return self._provider, self.name, self._given_instant
-
-    def __setstate__(self, state: tuple[Any, str, bool | None]) -> None:
-        self.__init__(state[0], name=state[1], instant=state[2])  # type: ignore[misc]
-
-    def _asked(self, method: _Method | None, timeout: float | None, *arguments: Any) -> _Answer:
-        if method is None:
-            return SourceFailure(f"{self.name} is no credentials provider: it has no get_credentials()")
-        try:
-            found = method(timeout, *arguments)
-        except Exception as error:  # noqa: BLE001 - whatever foreign code raises
-            return translated(error, self.name)
-        return self._snapshot(found)
-
-    async def _awaited(self, method: _Method, timeout: float | None, *arguments: Any) -> _Answer:  # noqa: ASYNC109
-        try:
-            found = await method(timeout, *arguments)
-        except Exception as error:  # noqa: BLE001 - whatever foreign code raises
-            return translated(error, self.name)
-        return self._snapshot(found)
-
-    def _snapshot(self, found: Any) -> Credentials | SourceFailure:
-        """Return the same credentials for the same object, so that nothing is built for each request."""
-        if type(found) is Credentials:
-            return found
-        known, ours = self._last
-        if known is found and ours is not None:
-            return ours
-        made = _snapshot(found, self.name, self.name)
-        # A list or mapping may be filled anew, and an object with an end may be renewed in place.
-        if isinstance(made, Credentials) and made.expires_at is None and hasattr(found, "get_access_key_secret"):
-            self._last = (found, made)
-        return made
-
-
-_Method = Callable[..., Any]
-_Answer = Credentials | SourceFailure | CredentialsError
-
-
-def _timed(method: Callable[..., Any] | None) -> _Method | None:
-    """Return a method that takes the seconds left as its first argument and passes them on if they are wanted."""
-    if not callable(method):
-        return None
-    try:
-        wanted = "timeout" in inspect.signature(method).parameters
-    except (TypeError, ValueError):  # not every callable has a signature
-        wanted = False
-    if wanted:
-        return lambda timeout, *arguments: method(*arguments, timeout=timeout)
-    return lambda _timeout, *arguments: method(*arguments)
 
 
 def _name_of(given: Any) -> str:
@@ -223,7 +155,7 @@ def _name_of(given: Any) -> str:
     return name if isinstance(name, str) and name else type(given).__name__
 
 
-def _asked(function: Callable[[], Any], who: str, source: str) -> _Answer:
+def _asked(function: Callable[[], Any], who: str, source: str) -> Credentials | SourceFailure | CredentialsError:
     try:
         value = function()
     except Exception as error:  # noqa: BLE001 - whatever foreign code raises

@@ -17,6 +17,7 @@ from ots_config.credentials.environment_names import PROCESS_DISABLED, SETTING, 
 from ots_config.credentials.http import keys_in
 from ots_config.credentials.provider import Provider
 from ots_config.credentials.result import SourceFailure, ask_nested, missing, safe_text, unwrap
+from ots_config.credentials.single_flight import BACKGROUND
 
 if TYPE_CHECKING:
     from ots_config.credentials.credentials import Credentials
@@ -35,9 +36,14 @@ class ProcessProvider(Provider):
     ``access_key_secret``, ``sts_token`` and ``expiration``. Nothing of that is ever shown; of what it writes to
     stderr, a little is, when it fails. ``ALIBABA_CLOUD_DISABLE_EXTERNAL_PROCESS`` forbids running anything.
 
+    With ``terminal`` it may ask the person at the terminal, for an MFA code, if this program is in the foreground there
+    and somebody waits for the credentials: stdin, stderr and ``/dev/tty`` are then the terminal. Everywhere else, in a
+    service and in refreshes in the background, it has an empty stdin and no terminal.
+
     Args:
         command: A command line, or the program and its arguments.
         timeout: Seconds that the program may take.
+        terminal: Whether it may ask at the terminal.
         other_modes: Returns the provider of a printed profile of another mode; without it, only ``AK`` and ``StsToken``
             may be printed.
         clock: Our time, in seconds since 1970.
@@ -50,11 +56,13 @@ class ProcessProvider(Provider):
         command: str | Sequence[str | os.PathLike[str]] | None,
         *,
         timeout: float = 60.0,
+        terminal: bool = False,
         other_modes: Callable[[Mapping[str, Any]], Provider | SourceFailure] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._command = command
         self._timeout = timeout
+        self._terminal = terminal
         self._other_modes = other_modes
         self._clock = clock
 
@@ -69,7 +77,8 @@ class ProcessProvider(Provider):
         if switched_on(PROCESS_DISABLED):
             return SourceFailure(f"{PROCESS_DISABLED} forbids running {arguments[0]}")
         who = f"the program {arguments[0]}"
-        output = _run(arguments, who, self._timeout)
+        terminal = self._terminal and BACKGROUND.somebody_waits() and _is_in_foreground()
+        output = _run(arguments, who, self._timeout, terminal=terminal)
         fields = output if isinstance(output, SourceFailure) else _fields(output, who)
         if isinstance(fields, SourceFailure):
             return fields
@@ -114,16 +123,25 @@ def _split(command: str | Sequence[str | os.PathLike[str]] | None) -> list[str] 
     return arguments or missing("no command is set")
 
 
-def _run(arguments: list[str], who: str, timeout: float) -> bytes | SourceFailure:
+def _is_in_foreground() -> bool:
+    """Return whether this process may read from a terminal."""
+    try:
+        return os.isatty(0) and os.isatty(2) and (os.name == "nt" or os.tcgetpgrp(0) == os.getpgrp())
+    except OSError:
+        return False
+
+
+def _run(arguments: list[str], who: str, timeout: float, *, terminal: bool) -> bytes | SourceFailure:
     """Run a program and return what it printed."""
     deadline = time.monotonic() + timeout
     try:
         process = subprocess.Popen(  # noqa: S603 - the user's own command, split and without a shell
             arguments,
-            stdin=subprocess.DEVNULL,
+            stdin=None if terminal else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
+            stderr=None if terminal else subprocess.PIPE,
+            # In a session of its own it has no terminal, and can be killed with all that it has started.
+            start_new_session=not terminal,
         )
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
@@ -132,16 +150,17 @@ def _run(arguments: list[str], who: str, timeout: float) -> bytes | SourceFailur
     readers = [
         threading.Thread(target=_drain, args=streams, name="ots-config-process", daemon=True)
         for streams in ((process.stdout, output), (process.stderr, errors))
+        if streams[0] is not None
     ]
     for reader in readers:
         reader.start()
     try:
         status = process.wait(timeout)
     except subprocess.TimeoutExpired:
-        _kill(process)
+        _kill(process, terminal=terminal)
         return SourceFailure(f"{who} was killed: it had not ended after {timeout:g} s", transient=True)
     except BaseException:
-        _kill(process)
+        _kill(process, terminal=terminal)
         output.clear()
         raise
     ends = min(deadline, time.monotonic() + _GRACE)
@@ -161,10 +180,10 @@ def _drain(stream: IO[bytes], kept: bytearray) -> None:
             kept += piece[: max(0, MAX_OUTPUT + 1 - len(kept))]
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a program and everything in its session."""
+def _kill(process: subprocess.Popen[bytes], *, terminal: bool) -> None:
+    """Kill a program and everything in its session, if that is not ours."""
     with contextlib.suppress(OSError):
-        if os.name == "nt":
+        if terminal or os.name == "nt":
             process.kill()
         else:
             os.killpg(process.pid, signal.SIGKILL)

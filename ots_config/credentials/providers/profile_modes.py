@@ -260,7 +260,8 @@ class ProfileModes:
                 return SourceFailure("it is of mode External again")
             return self._source_of(name, {**profiles, name: profile}, via)
 
-        return ProcessProvider(_text(fields, "process_command"), other_modes=printed, clock=self._pace.clock)
+        command = _text(fields, "process_command")
+        return ProcessProvider(command, terminal=True, other_modes=printed, clock=self._pace.clock)
 
     def _cloud_sso(self, fields: Profile) -> Provider:
         return CloudSSOProvider(fields, fetch=self._fetch, clock=self._pace.clock)

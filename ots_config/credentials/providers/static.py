@@ -6,13 +6,11 @@ from datetime import datetime
 
 from ots_config.credentials.credentials import Credentials, Secret
 from ots_config.credentials.environment_names import SETTING
-from ots_config.credentials.expiry import AGE_CLOCK, State, same_keys
-from ots_config.credentials.health import Health, RefusalRecord
-from ots_config.credentials.provider import Provider
+from ots_config.credentials.provider import DirectProvider
 from ots_config.errors import CredentialsRefused
 
 
-class StaticProvider(Provider):
+class StaticProvider(DirectProvider):
     """The credentials of a client's arguments; they never change.
 
     Args:
@@ -27,8 +25,7 @@ class StaticProvider(Provider):
     """
 
     name = "arguments"
-    instant = True
-    cached = True
+    _can_change = False
 
     def __init__(
         self,
@@ -46,7 +43,8 @@ class StaticProvider(Provider):
             )
         except ValueError as error:
             problem = str(error)
-        self._refusals = RefusalRecord(self.name)
+        super().__init__()
+        self._last = None if problem else self._credentials
         if problem:
             raise CredentialsRefused(f"{source}: {problem}")
 
@@ -54,26 +52,13 @@ class StaticProvider(Provider):
     def of(cls, credentials: Credentials) -> StaticProvider:
         """Return a provider of these credentials."""
         provider = cls.__new__(cls)
-        provider._credentials = credentials  # noqa: SLF001 - it is one of ours
-        provider._refusals = RefusalRecord(cls.name)  # noqa: SLF001
+        super(cls, provider).__init__()
+        provider._credentials = provider._last = credentials  # noqa: SLF001 - it is one of ours
         return provider
 
     def fetch_credentials(self) -> Credentials:
         """Return the credentials."""
         return self._credentials
-
-    def force_refresh(self, rejected: Credentials, timeout: float | None = None) -> Credentials:  # noqa: ARG002
-        """Return the credentials; if they are those that the service refused, ``health()`` reports that."""
-        if same_keys(rejected, self._credentials):
-            self._refusals.refused(self._credentials, AGE_CLOCK(), asked=False)
-        return self._credentials
-
-    def health(self) -> Health:
-        """Return whether the service refuses the keys."""
-        current = self._credentials
-        return self._refusals.shown(
-            Health(State.FRESH, current.source, current.masked_id, current.expires_at), AGE_CLOCK()
-        )
 
     def named_by(self) -> str:
         """Return that they were given."""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ots_config.credentials.credentials import Credentials
-from ots_config.credentials.providers.environment import FAMILIES, EnvironmentProvider
+from ots_config.credentials.providers.environment import EXPIRATION, FAMILIES, EnvironmentProvider
 from ots_config.credentials.providers.static import StaticProvider
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable
 
@@ -208,3 +208,45 @@ def test_temporary_keys_may_say_when_they_end(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("OTS_STS_EXPIRATION", "soon")
     with pytest.raises(CredentialsRefused, match="the expiration is not a time"):
         provider.get_credentials()
+
+
+@pytest.mark.parametrize("kind", ["as it is", "another mapping"])
+@pytest.mark.parametrize("family", [0, 1, 3])
+def test_each_change_of_a_variable_is_noticed(monkeypatch: pytest.MonkeyPatch, kind: str, family: int) -> None:
+    """The same snapshot is returned while no variable that counts has changed, and another one at once when one has."""
+    if kind == "another mapping":
+        monkeypatch.setattr(os, "environ", dict(os.environ))
+    key_id, secret, token = FAMILIES[family]
+    for name in (key_id, secret, token):
+        monkeypatch.setitem(os.environ, name, f"value-of-{name}")
+    provider = EnvironmentProvider()
+    last = provider.get_credentials()
+    assert provider.get_credentials() is last
+    others = [name for before in FAMILIES[:family] for name in before[:2]]
+    for name in (key_id, secret, token, *((EXPIRATION,) if family == 0 else ())):
+        monkeypatch.setitem(os.environ, name, "2030-01-02T03:04:05Z")
+        assert provider.get_credentials() != last
+        last = provider.get_credentials()
+        assert provider.get_credentials() is last
+    monkeypatch.setitem(os.environ, "SOMETHING_ELSE", "x")
+    assert provider.get_credentials() is last
+    if others:
+        monkeypatch.setitem(os.environ, others[0], "another")
+        with pytest.raises(CredentialsRefused, match=others[0]):
+            provider.get_credentials()
+        monkeypatch.setitem(os.environ, others[1], "another")
+        assert provider.get_credentials().access_key_id == "another"
+    for name in list(os.environ):
+        monkeypatch.delitem(os.environ, name)
+    with pytest.raises(CredentialsUnavailable):
+        provider.get_credentials()
+
+
+def test_the_secrets_that_are_compared_are_shown_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the provider remembers of the variables is in none of its attributes, and not in a pickle."""
+    monkeypatch.setenv("OTS_ACCESS_KEY_ID", "LTAI5tExampleKey0001")
+    monkeypatch.setenv("OTS_ACCESS_KEY_SECRET", "MARKEDsecret")
+    provider = EnvironmentProvider()
+    provider.get_credentials()
+    assert "MARKED" not in repr(vars(provider)) + repr(provider)
+    assert b"MARKED" not in pickle.dumps(provider)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
+import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from alibabacloud_credentials.client import Client
 from alibabacloud_credentials.models import Config
 from alibabacloud_credentials.provider import StaticAKCredentialsProvider, StaticSTSCredentialsProvider
 
+from ots_config import OTSClient, create_client
+from ots_config.credentials.chain import ChainProvider
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.provider import Provider
 from ots_config.credentials.providers.external import CallableProvider, ForeignProvider, adapted, as_provider
@@ -221,79 +225,107 @@ def test_descriptions_show_no_secret() -> None:
 
 
 class Foreign:
-    """A provider of somebody's that takes the seconds left and can look again."""
+    """A provider of somebody's that can look again."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, Any]] = []
+        self.asked: list[str] = []
 
-    def get_credentials(self, timeout: float | None = None) -> Credentials:
+    def get_credentials(self) -> Credentials:
         """Record the question."""
-        self.asked.append(("get", timeout))
+        self.asked.append("get")
         return Credentials("id", "MARKEDsecret")
 
     def force_refresh(self, rejected: Credentials) -> Credentials:
         """Record the question."""
-        self.asked.append(("force", rejected.access_key_id))
+        self.asked.append(f"force {rejected.access_key_id}")
         return Credentials("other", "MARKEDsecret")
 
 
-class ForeignAsync(Foreign):
-    """The same with methods for tasks."""
-
-    async def get_credentials_async(self) -> Credentials:
-        """Record the question."""
-        self.asked.append(("get_async", None))
-        return Credentials("id", "MARKEDsecret")
-
-    async def force_refresh_async(self, rejected: Credentials, timeout: float | None) -> Credentials:  # noqa: ASYNC109 - as ours
-        """Record the question."""
-        self.asked.append(("force_async", timeout))
-        return rejected
-
-
-def test_the_optional_methods_of_a_foreign_provider_are_used() -> None:
-    """The seconds left are passed to methods that take them, force_refresh is called, and a pickle does so too."""
-    for given in (Foreign(), ForeignAsync()):
-        for provider in (as_provider(given), pickle.loads(pickle.dumps(as_provider(given)))):
-            keys = provider.get_credentials(2.5)
-            assert provider.force_refresh(keys, 1.5).access_key_id == "other"
-            assert provider._provider.asked == [("get", 2.5), ("force", "id")]
+@pytest.mark.parametrize("instant", [False, True])
+def test_the_optional_methods_of_a_foreign_provider_are_used(instant: bool) -> None:
+    """After a refusal force_refresh is called if there is one; one that answers at once is asked by each request."""
+    foreign = Foreign()
+    provider = as_provider(foreign, instant=instant)
+    keys = provider.get_credentials()
+    assert provider.get_credentials() == keys
+    assert provider.force_refresh(keys).access_key_id == "other"
+    assert foreign.asked == (["get", "get", "force id"] if instant else ["get", "force id"])
+    copy = pickle.loads(pickle.dumps(as_provider(Foreign(), instant=instant)))
+    assert copy.force_refresh(copy.get_credentials()).access_key_id == "other"
 
 
-@pytest.mark.asyncio
-async def test_the_asynchronous_methods_of_a_foreign_provider_are_awaited() -> None:
-    """Without them the provider is called in a thread, unless it answers at once."""
-    given = ForeignAsync()
-    provider = as_provider(given)
-    keys = await provider.get_credentials_async(2.5)
-    assert await provider.force_refresh_async(keys, 1.5) is keys
-    assert given.asked == [("get_async", None), ("force_async", 1.5)]
-    for instant in (False, True):
-        plain = Foreign()
-        provider = as_provider(plain, instant=instant)
-        keys = await provider.get_credentials_async(2.5)
-        assert (await provider.force_refresh_async(keys, 1.5)).access_key_id == "other"
-        assert plain.asked == [("get", 2.5), ("force", "id")]
+class Blocking:
+    """A provider whose answer waits for a gate, and that counts how many wait."""
+
+    def __init__(self, *, lifetime: float | None = None) -> None:
+        self.gate = threading.Event()
+        self.started = threading.Event()
+        self.lifetime = lifetime
+        self.calls = self.working = self.most = 0
+        self.threads: set[threading.Thread] = set()
+
+    def get_credentials(self) -> Credentials:
+        """Wait."""
+        self.calls += 1
+        self.working += 1
+        self.most = max(self.most, self.working)
+        self.threads.add(threading.current_thread())
+        self.started.set()
+        assert self.gate.wait(20)
+        self.working -= 1
+        ends = None if self.lifetime is None else datetime.now(UTC) + timedelta(seconds=self.lifetime)
+        return Credentials(f"id{self.calls}", "MARKEDsecret", "token", ends)
 
 
-@pytest.mark.asyncio
-async def test_a_failure_of_an_asynchronous_method_is_not_shown(shows_no_secret: Any) -> None:
-    """Of an exception that an awaited method raises only the type and the place are shown."""
+def test_callers_leave_a_blocking_provider_at_their_deadline() -> None:
+    """Threads and tasks leave in time; the provider is asked once, on another thread than theirs."""
+    blocking = Blocking()
+    provider = as_provider(blocking)
 
-    class Broken(Foreign):
-        async def get_credentials_async(self) -> Credentials:
-            message = "MARKEDtoken"
-            raise KeyError(message)
+    async def task() -> None:
+        with pytest.raises(CredentialsRefused, match=r"Blocking: no answer within 0\.01 s"):
+            await provider.get_credentials_async(0.01)
 
-    with pytest.raises(CredentialsRefused, match=r"^Broken: failed with KeyError at test_external\.py:\d+") as caught:
-        await as_provider(Broken()).get_credentials_async()
-    shows_no_secret(caught.value)
+    for _ in range(3):
+        with pytest.raises(CredentialsRefused, match=r"Blocking: no answer within 0\.01 s"):
+            provider.get_credentials(0.01)
+        asyncio.run(task())
+    assert (blocking.calls, blocking.most) == (1, 1)
+    blocking.gate.set()
+    assert provider.get_credentials(20).access_key_id == "id1"
+    assert threading.current_thread() not in blocking.threads
 
 
-def test_the_same_foreign_snapshot_is_the_same_credentials() -> None:
-    """An official provider that returns one object makes us build one Credentials, however often it is asked."""
-    provider = as_provider(tablestore.credentials.StaticCredentialsProvider("id", "MARKEDsecret"))
-    assert provider.get_credentials() is provider.get_credentials()
+def test_a_client_leaves_a_blocking_provider_at_its_deadline() -> None:
+    """A call, the making of a client and the question for the identity end with the client's deadline."""
+    blocking = Blocking()
+    options: dict[str, Any] = {"endpoint": "http://127.0.0.1:9", "instance_name": "demo", "deadline": 0.1}
+    for ask in (
+        lambda: OTSClient(**options, credentials_provider=blocking).list_table(),
+        lambda: OTSClient(**options, credentials_provider=blocking).identity(),
+        lambda: create_client(**options, credentials_provider=blocking),
+        lambda: ChainProvider([blocking]).get_credentials(0.1),
+    ):
+        with pytest.raises(CredentialsRefused, match=r"Blocking: no answer within 0\.\d+ s|chain: no answer within"):
+            ask()
+    blocking.gate.set()
+
+
+def test_how_long_a_foreign_snapshot_is_kept(clock: Any) -> None:
+    """Without an end it is kept for a minute, with one until that is near; after a refusal it is asked for at once."""
+    for lifetime, kept in ((None, 60.0), (3600.0, 2600.0)):
+        foreign = Blocking(lifetime=lifetime)
+        foreign.gate.set()
+        provider = RefreshingProvider(ForeignProvider(foreign, instant=True), clock=clock)
+        first = provider.get_credentials()
+        clock.advance(kept - 1)
+        assert provider.get_credentials() is first
+        second = provider.force_refresh(first)
+        assert (second.access_key_id, foreign.calls) == ("id2", 2)
+        clock.advance(kept - 1)
+        assert provider.get_credentials() is second
+        clock.advance(1000 if lifetime else 1)
+        assert provider.get_credentials().access_key_id == "id3"
 
 
 class Uncached(Provider):
@@ -318,14 +350,14 @@ class Cached(Uncached):
 
 
 def test_what_is_kept_fresh_for_its_owner(shows_no_secret: Any) -> None:
-    """What only fetches is wrapped, with an own period for functions; what keeps its keys is asked each time."""
+    """What only fetches is wrapped; functions and foreign objects whose keys do not end are asked once a minute."""
     static = StaticProvider("id", "MARKEDsecret")
     assert as_provider(static) is static
     assert isinstance(as_provider(Credentials("id", "MARKEDsecret")), StaticProvider)
     for given, max_age in ((Uncached(), None), (lambda: ("id", "MARKEDsecret"), 60.0)):
         provider = as_provider(given)
         assert isinstance(provider, RefreshingProvider)
-        assert provider._max_age == max_age
+        assert provider._source.max_age == max_age
         assert provider.get_credentials().access_key_id == "id"
     with pytest.raises(CredentialsRefused, match=r"^uncached: failed with LookupError") as caught:
         as_provider(Cached()).get_credentials()

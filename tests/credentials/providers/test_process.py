@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -207,3 +208,61 @@ def test_arguments_that_are_no_texts(command: Any) -> None:
     with pytest.raises(CredentialsRefused, match="must be texts or paths"):
         ProcessProvider(command).fetch_credentials()
     assert ProcessProvider(command).describe() == "no program"
+
+
+ASKING = """
+import json, sys
+print("code: ", end="", file=sys.stderr, flush=True)
+try:
+    code = open("/dev/tty").readline().strip()
+except OSError:
+    code = "no terminal"
+if not code.isdecimal():
+    sys.exit(code)
+print(json.dumps({"mode": "AK", "access_key_id": "LTAI" + code, "access_key_secret": "MARKED"}))
+"""
+PROGRAM = """
+import fcntl, json, shlex, sys, termios
+from ots_config.credentials.providers.aliyun_cli import ProfileProvider
+from ots_config.credentials.refresh import RefreshingProvider
+from ots_config.errors import CredentialsError
+
+if sys.argv[2] == "terminal":
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # as a shell does that starts a program
+command = shlex.join([sys.executable, "-S", sys.argv[1] + "/ask.py"])
+with open(sys.argv[1] + "/config.json", "w") as file:
+    json.dump({"current": "a", "profiles": [{"name": "a", "mode": "External", "process_command": command}]}, file)
+provider = RefreshingProvider(ProfileProvider(fetch=None, path=sys.argv[1] + "/config.json"))
+try:
+    print(provider.get_credentials().access_key_id)
+except CredentialsError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="terminals of POSIX")
+@pytest.mark.parametrize("where", ["terminal", "service"])
+def test_a_program_may_ask_at_the_terminal(tmp_path: Path, where: str, clean_environment: Path) -> None:
+    """The program of a profile of mode External reads an MFA code at the terminal; in a service it has none."""
+    import pty
+
+    (tmp_path / "ask.py").write_text(ASKING)
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(tmp_path), where],
+        stdin=terminal if where == "terminal" else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=terminal if where == "terminal" else subprocess.DEVNULL,
+        start_new_session=True,
+        text=True,
+    )
+    os.close(terminal)
+    if where == "terminal":
+        shown = b""
+        while b"code: " not in shown:
+            shown += os.read(controller, 1024)
+        os.write(controller, b"123456\n")
+    told, _ = process.communicate(timeout=20)
+    os.close(controller)
+    assert ("LTAI123456" in told) == (where == "terminal")
+    assert ("no terminal" in told) == (where == "service")
