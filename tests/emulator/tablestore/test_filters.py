@@ -338,15 +338,11 @@ def test_pagination_has_its_places() -> None:
 # --- hostile bytes ----------------------------------------------------------------------------------------
 
 MALFORMED = "Failed to parse the ProtoBuf message."
-NO_FILTERS = {
-    "": "filter",
-    "0801": "filter",
-    "08631200": "filter",
+NO_FILTERS = dict.fromkeys(["", "0801", "08631200", "ffff", "080112ffffffff0f"], "filter")
+NO_FILTERS |= {
     "08011200": "relation filter",
     "08021200": "composite filter",
     "080312020801": "column pagination filter",
-    "ffff": "filter",
-    "080112ffffffff0f": "filter",
 }
 
 
