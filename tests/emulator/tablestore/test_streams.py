@@ -283,6 +283,18 @@ def test_a_stream_ends_when_it_is_disabled_or_its_table_deleted(client: Any, str
         call(client, "DescribeStream", stream_id=again)
 
 
+def test_a_refused_update_leaves_the_stream_as_it_was(client: Any, stream: str, refused: Any) -> None:
+    """An UpdateTable that is refused for another part, or for a part of the stream, changes nothing."""
+    spec = pb2.StreamSpecification(enable_stream=True, expiration_time=48)
+    unit = pb2.ReservedThroughput(capacity_unit=pb2.CapacityUnit(read=-1))
+    request = pb2.UpdateTableRequest(table_name="t", stream_spec=spec, reserved_throughput=unit)
+    with refused("OTSParameterInvalid"):
+        client.send("UpdateTable", request.SerializeToString())
+    with refused("OTSParameterInvalid", "Invalid column name: '#x'."):
+        enable(client, expiration_time=48, columns_to_get=["#x"])
+    assert call(client, "DescribeStream", stream_id=stream).expiration_time == 24
+
+
 @pytest.mark.parametrize("place", ["", "x", "eA==", "eC95L3o=", "eC95LzE=", "é"])
 @pytest.mark.usefixtures("stream")
 def test_what_is_no_iterator_is_refused(client: Any, place: str) -> None:

@@ -140,17 +140,17 @@ def test_the_location_of_a_split_has_32_characters(client: Any) -> None:
 
 
 def test_indexes_have_messages_of_their_own(client: Any, refused: Any) -> None:
-    """The numbers of an index's columns are checked before the columns themselves."""
+    """The numbers of an index's columns are checked before the columns themselves, and before the table."""
     many = [f"none{number}" for number in range(33)]
     client.make_table("t", ("a", "INTEGER"), defined=DEFINED)
-    for keys in ([], [f"d{number}" for number in range(5)]):
-        with refused("OTSParameterInvalid", "The number of primary key columns must be in range: [1, 4] in index."):
-            client.create_secondary_index("t", SecondaryIndexMeta("i", keys, many), include_base_data=False)
-    with refused("OTSParameterInvalid", "The number of attribute columns must be in range: [0, 32] in index."):
-        client.create_secondary_index("t", SecondaryIndexMeta("i", ["d0"], many), include_base_data=False)
-    client.create_secondary_index(
-        "t", SecondaryIndexMeta("i", ["a"], [name for name, _ in DEFINED]), include_base_data=False
-    )
+    for name in ("t", "none"):
+        for keys in ([], [f"d{number}" for number in range(5)]):
+            with refused("OTSParameterInvalid", "The number of primary key columns must be in range: [1, 4] in index."):
+                client.create_secondary_index(name, SecondaryIndexMeta("i", keys, many), include_base_data=False)
+        with refused("OTSParameterInvalid", "The number of attribute columns must be in range: [0, 32] in index."):
+            client.create_secondary_index(name, SecondaryIndexMeta("i", ["d0"], many), include_base_data=False)
+    every = SecondaryIndexMeta("i", ["a"], [name for name, _ in DEFINED])
+    client.create_secondary_index("t", every, include_base_data=False)
 
 
 def test_a_write_to_an_index_is_refused_in_the_words_of_the_service(client: Any, refused: Any) -> None:
