@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
 
 from ots_config import sdk
@@ -126,6 +128,69 @@ def encode_delete(primary_key: Any) -> bytes:
         return encode_row(_key(primary_key), deleted=True)
     except _UNEXPECTED:
         return bytes(_official.serialize_for_delete_row(primary_key))
+
+
+# --- the rows of a batch -------------------------------------------------------------------------------------
+# A batch has as many messages as rows. They are joined as bytes, which costs half of what objects of protobuf cost.
+
+_UNCONDITIONAL: bytes = pb2.RowInBatchWriteRowRequest(
+    condition=pb2.Condition(row_existence=pb2.IGNORE)
+).SerializePartialToString()
+_ITEMS: tuple[tuple[Any, int, Callable[[Any], bytes]], ...] = (
+    (tablestore.BatchWriteRowType.PUT, pb2.PUT, lambda row: encode_put(row.primary_key, row.attribute_columns)),
+    (
+        tablestore.BatchWriteRowType.UPDATE,
+        pb2.UPDATE,
+        lambda row: encode_update(row.primary_key, row.attribute_columns),
+    ),
+    (tablestore.BatchWriteRowType.DELETE, pb2.DELETE, lambda row: encode_delete(row.primary_key)),
+)
+
+
+class _FieldHeads(dict[int, bytes]):
+    """Length -> the beginning of the field number 2 with contents of that length."""
+
+    def __missing__(self, length: int) -> bytes:
+        head = bytearray(b"\x12")
+        rest = length
+        while rest > 127:
+            head.append(rest & 127 | 128)
+            rest >>= 7
+        head.append(rest)
+        if length < _MAX_KEPT_LENGTH:
+            self[length] = bytes(head)
+        return bytes(head)
+
+
+_MAX_KEPT_LENGTH = 4096
+_FIELD_2 = _FieldHeads()
+
+
+def _item(kind: int, change: bytes, tail: bytes) -> bytes:
+    return b"".join((b"\x08", bytes((kind,)), _FIELD_2[len(change)], change, tail))
+
+
+def join_items(table: str, items: Iterable[bytes]) -> bytes:
+    """Return the part of a BatchWriteRow for one table, which is also the body of one that has no other."""
+    proto = pb2.TableInBatchWriteRowRequest()
+    proto.table_name = table
+    found = list(filter(None, items))
+    heads = map(_FIELD_2.__getitem__, map(len, found))
+    content = b"".join((proto.SerializePartialToString(), *chain.from_iterable(zip(heads, found, strict=True))))
+    return b"".join((b"\x0a", _FIELD_2[len(content)][1:], content))
+
+
+class EncodedRequest:
+    """A request that is encoded already; it stands in for the object of protobuf that the official encoder returns."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def SerializeToString(self) -> bytes:  # noqa: N802 - protobuf's name
+        """Return the body."""
+        return self._body
 
 
 # --- requests ------------------------------------------------------------------------------------------------
@@ -262,27 +327,35 @@ class RowEncoder(tablestore.encoder.OTSProtoBufferEncoder):  # type: ignore[misc
         return proto
 
     def _encode_batch_write_row(self, request: Any) -> Any:
+        if not isinstance(request, tablestore.BatchWriteRowRequest):
+            self._make_batch_write_row(None, request)  # raises the official error
+        tables = []
+        for _, part in list(request.items.items()):
+            tables.append(join_items(self._get_unicode(part.table_name), map(self.encode_item, part.row_items)))
         proto = pb2.BatchWriteRowRequest()
-        self._make_batch_write_row(proto, request)
-        return proto
+        if request.transaction_id is not None:
+            proto.transaction_id = request.transaction_id
+        return EncodedRequest(b"".join((*tables, proto.SerializeToString())))
 
-    def _make_put_row_item(self, proto: Any, item: Any) -> Any:
-        self._condition(proto, item.condition, item.return_type)
-        proto.row_change = encode_put(item.row.primary_key, item.row.attribute_columns)
-        proto.type = pb2.PUT
-        return proto
+    def encode_put_item(self, row: Any) -> bytes:
+        """Encode a row of a BatchWriteRow that puts a row without a condition."""
+        return _item(pb2.PUT, encode_put(row.primary_key, row.attribute_columns), _UNCONDITIONAL)
 
-    def _make_update_row_item(self, proto: Any, item: Any) -> Any:
-        self._condition(proto, item.condition, item.return_type)
-        proto.row_change = encode_update(item.row.primary_key, item.row.attribute_columns)
-        proto.type = pb2.UPDATE
-        return proto
+    def encode_item(self, item: Any) -> bytes:
+        """Encode a row of a BatchWriteRow; none of an item that is neither a put, an update nor a deletion."""
+        for kind, number, encode in _ITEMS:
+            if item.type == kind:
+                tail = self._item_tail(item.condition, item.return_type)
+                return _item(number, encode(item.row), tail)
+        return b""
 
-    def _make_delete_row_item(self, proto: Any, item: Any) -> Any:
-        self._condition(proto, item.condition, item.return_type)
-        proto.row_change = encode_delete(item.row.primary_key)
-        proto.type = pb2.DELETE
-        return proto
+    def _item_tail(self, condition: Any, return_type: Any) -> bytes:
+        """Return the part of an item behind its row: the condition, and what is to be returned."""
+        if condition is None and return_type is None:
+            return _UNCONDITIONAL
+        proto = pb2.RowInBatchWriteRowRequest()
+        self._condition(proto, condition, return_type)
+        return bytes(proto.SerializePartialToString())
 
     def _condition(self, proto: Any, condition: Any, return_type: Any) -> None:
         if condition is None:
