@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any
 
 from ots_config import sdk
+from ots_config.client import native_codec
 from ots_config.plainbuffer import (
     OP_DELETE_ALL_VERSIONS,
     OP_DELETE_ONE_VERSION,
@@ -180,6 +181,12 @@ def join_items(table: str, items: Iterable[bytes]) -> bytes:
     return b"".join((b"\x0a", _FIELD_2[len(content)][1:], content))
 
 
+def _in_transaction(proto: Any, transaction_id: Any) -> Any:
+    if transaction_id is not None:
+        proto.transaction_id = transaction_id
+    return proto
+
+
 class EncodedRequest:
     """A request that is encoded already; it stands in for the object of protobuf that the official encoder returns."""
 
@@ -198,7 +205,16 @@ class EncodedRequest:
 
 
 class RowEncoder(tablestore.encoder.OTSProtoBufferEncoder):  # type: ignore[misc] # the SDK has no types
-    """The official encoder of requests, with rows encoded here; the arguments are the same."""
+    """The official encoder of requests, with rows encoded here.
+
+    Args:
+        encoding: The encoding of names that are given as ``bytes``.
+        **options: ``enable_native``, whether the codec in C++ may be used, and other arguments of the official encoder.
+    """
+
+    def __init__(self, encoding: str, **options: Any) -> None:
+        super().__init__(encoding, **options)
+        self._native = native_codec.is_available and options.get("enable_native", True)
 
     def _encode_get_row(
         self,
@@ -221,9 +237,7 @@ class RowEncoder(tablestore.encoder.OTSProtoBufferEncoder):  # type: ignore[misc
         self._versions(proto, max_version, time_range, start_column, end_column)
         if token is not None:
             proto.token = token
-        if transaction_id is not None:
-            proto.transaction_id = transaction_id
-        return proto
+        return _in_transaction(proto, transaction_id)
 
     def _encode_get_range(
         self,
@@ -253,11 +267,11 @@ class RowEncoder(tablestore.encoder.OTSProtoBufferEncoder):  # type: ignore[misc
         self._versions(proto, max_version, time_range, start_column, end_column)
         if token is not None:
             proto.token = token
-        if transaction_id is not None:
-            proto.transaction_id = transaction_id
-        return proto
+        return _in_transaction(proto, transaction_id)
 
     def _encode_batch_get_row(self, request: Any) -> Any:
+        if self._native and (body := native_codec.batch_get_row(request)) is not None:
+            return EncodedRequest(body)
         proto = pb2.BatchGetRowRequest()
         self._make_batch_get_row(proto, request)
         return proto
@@ -296,49 +310,49 @@ class RowEncoder(tablestore.encoder.OTSProtoBufferEncoder):  # type: ignore[misc
             proto.end_column = end_column
 
     def _encode_put_row(self, table_name: Any, row: Any, condition: Any, return_type: Any, transaction_id: Any) -> Any:
-        proto = pb2.PutRowRequest()
-        proto.table_name = self._get_unicode(table_name)
-        self._condition(proto, condition, return_type)
+        if self._native and (body := native_codec.put_row(table_name, row, condition, return_type, transaction_id)):
+            return EncodedRequest(body)
+        proto = self._write(pb2.PutRowRequest(), table_name, condition, return_type)
         proto.row = encode_put(row.primary_key, row.attribute_columns)
-        if transaction_id is not None:
-            proto.transaction_id = transaction_id
-        return proto
+        return _in_transaction(proto, transaction_id)
 
     def _encode_update_row(
         self, table_name: Any, row: Any, condition: Any, return_type: Any, transaction_id: Any
     ) -> Any:
-        proto = pb2.UpdateRowRequest()
-        proto.table_name = self._get_unicode(table_name)
-        self._condition(proto, condition, return_type)
+        if self._native and (body := native_codec.update_row(table_name, row, condition, return_type, transaction_id)):
+            return EncodedRequest(body)
+        proto = self._write(pb2.UpdateRowRequest(), table_name, condition, return_type)
         proto.row_change = encode_update(row.primary_key, row.attribute_columns)
-        if transaction_id is not None:
-            proto.transaction_id = transaction_id
-        return proto
+        return _in_transaction(proto, transaction_id)
 
     def _encode_delete_row(
         self, table_name: Any, primary_key: Any, condition: Any, return_type: Any, transaction_id: Any
     ) -> Any:
-        proto = pb2.DeleteRowRequest()
+        proto = self._write(pb2.DeleteRowRequest(), table_name, condition, return_type)
+        proto.primary_key = encode_delete(primary_key)
+        return _in_transaction(proto, transaction_id)
+
+    def _write(self, proto: Any, table_name: Any, condition: Any, return_type: Any) -> Any:
+        """Set what the write of one row has besides the row."""
         proto.table_name = self._get_unicode(table_name)
         self._condition(proto, condition, return_type)
-        proto.primary_key = encode_delete(primary_key)
-        if transaction_id is not None:
-            proto.transaction_id = transaction_id
         return proto
 
     def _encode_batch_write_row(self, request: Any) -> Any:
+        if self._native and (body := native_codec.batch_write_row(request)) is not None:
+            return EncodedRequest(body)
         if not isinstance(request, tablestore.BatchWriteRowRequest):
             self._make_batch_write_row(None, request)  # raises the official error
         tables = []
         for _, part in list(request.items.items()):
             tables.append(join_items(self._get_unicode(part.table_name), map(self.encode_item, part.row_items)))
-        proto = pb2.BatchWriteRowRequest()
-        if request.transaction_id is not None:
-            proto.transaction_id = request.transaction_id
-        return EncodedRequest(b"".join((*tables, proto.SerializeToString())))
+        rest = _in_transaction(pb2.BatchWriteRowRequest(), request.transaction_id)
+        return EncodedRequest(b"".join((*tables, rest.SerializeToString())))
 
     def encode_put_item(self, row: Any) -> bytes:
         """Encode a row of a BatchWriteRow that puts a row without a condition."""
+        if self._native and (body := native_codec.put_item(row)):
+            return b"\x08\x01" + body[2:]  # both messages differ in their first field
         return _item(pb2.PUT, encode_put(row.primary_key, row.attribute_columns), _UNCONDITIONAL)
 
     def encode_item(self, item: Any) -> bytes:
