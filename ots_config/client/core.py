@@ -17,7 +17,7 @@ from ots_config.client.arguments import (
     static_provider,
 )
 from ots_config.client.batch import BATCH_OPERATIONS, call_batch
-from ots_config.client.bulk import BulkLimits, BulkWriter, FailedRow
+from ots_config.client.bulk import BulkLimits, FailedRow
 from ots_config.client.codec import Codec, decode_json, encode_json, read_error
 from ots_config.client.row_decoder import RowDecoder
 from ots_config.client.row_encoder import RowEncoder
@@ -41,6 +41,7 @@ from ots_config.sdk import OTSProtocol, StaticCredentialsProvider, as_sdk_error
 from ots_config.settings import OTSSettings
 
 if TYPE_CHECKING:
+    from ots_config.client.bulk.writer import BulkWriter
     from ots_config.client.keywords import ClientKeywords
 
 USER_AGENT = (
@@ -153,6 +154,8 @@ class ClientCore:
         progress: Callable[[int], object] | None,
         on_failed_row: Callable[[FailedRow], object] | None = None,
     ) -> BulkWriter:
+        from ots_config.client.bulk.writer import BulkWriter
+
         return BulkWriter(
             self._caller,
             self._codec,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any, Literal
 
 from ots_config.errors import RequestError
@@ -102,6 +101,8 @@ class BulkReport:
 
     def _repr_html_(self) -> str:
         """Return a table for notebooks."""
+        from html import escape
+
         lines = [("written", self.written), *((f"failed: {code}", count) for code, count in self._frequent_codes())]
         lines += [("sent again", self.sent_again), ("resume from", self.resume_from)]
         rows = [(name, f"{value:,}") for name, value in lines] + [("seconds", f"{self.elapsed:.2f}")]
