@@ -55,7 +55,12 @@ with _imported_lazily("numpy", "aiohttp"), warnings.catch_warnings():
     from tablestore.credentials import StaticCredentialsProvider
     from tablestore.protocol import OTSProtocol
 
-__all__ = ["OTSProtocol", "StaticCredentialsProvider", "as_sdk_error", "pb2", "tablestore"]
+__all__ = ["OTSProtocol", "StaticCredentialsProvider", "as_sdk_error", "native", "pb2", "tablestore"]
+
+_untyped: Any = tablestore
+_has_native = getattr(_untyped.encoder, "NATIVE_ENCODER_AVAILABLE", False) and _untyped.decoder.NATIVE_DECODER_AVAILABLE
+native: Any = _untyped.encoder._native_sdk if _has_native else None  # noqa: SLF001 - it has no public name
+"""The codec in C++; None where there is none, as on every Python but CPython 3.12 for Linux x86-64."""
 
 if "request_context" not in signature(OTSProtocol.make_request).parameters:  # pragma: no cover
     raise ImportError(

@@ -41,13 +41,15 @@ async def call_batch(
 
     async def send(request: Any, body: bytes) -> Result:
         repeatable = partial(tables_to_check, operation.name, (request,))
+        state.uncertain = False  # of these rows; BatchState knows of the others
         response = await caller.call(operation, body, repeatable, state)
         result: Result = codec.decode(operation.name, response)
         if not has_an_item_per_row(result, request):
             raise undecodable(operation.name, response)
         return result
 
-    batch = BatchState(operation.name, request, await send(request, body))
+    result = await send(request, body)
+    batch = BatchState(operation.name, request, result, uncertain=state.uncertain)
     while True:
         rows, row_error = await batch.rows_to_retry(
             policy, state.retries, partial(caller.keeps_one_version, deadline=state.deadline)
@@ -62,7 +64,8 @@ async def call_batch(
             return batch.result  # in which each row has its own error
         part = batch.request_of(rows)
         try:
-            batch.replace(rows, await send(part, codec.encode(operation.name, (part,), {})[1]))
+            result = await send(part, codec.encode(operation.name, (part,), {})[1])
+            batch.replace(rows, result, uncertain=state.uncertain)
         except OTSConfigError as error:
             batch.mark_uncertain(rows, error)
             batch.add_notes(rows, error)
@@ -76,13 +79,17 @@ class BatchState:
         api_name: ``BatchGetRow`` or ``BatchWriteRow``.
         request: The SDK's request object.
         result: The first response's items, one for each row of the request; changed in place.
+        uncertain: Whether an attempt before this response may have been carried out.
     """
 
-    def __init__(self, api_name: str, request: Any, result: Result) -> None:
+    def __init__(self, api_name: str, request: Any, result: Result, *, uncertain: bool = False) -> None:
         self._api_name = api_name
         self._request = request
         self._reads = api_name == "BatchGetRow"
         self.result = result
+        self._uncertain: set[RowIndex] = set()
+        if uncertain:
+            self._uncertain.update((table, index) for table, items in result.items() for index in range(len(items)))
 
     async def rows_to_retry(
         self, policy: RetryPolicy, retries: int, keeps_one_version: Callable[[str], Awaitable[bool]]
@@ -125,7 +132,9 @@ class BatchState:
         error.reads = self._reads
         error.repeatable = self._reads or self._repeatable(table, index) is not Repeatable.NO
         uncertain = classify(error) in MAY_HAVE_HAPPENED
-        item.may_have_happened = uncertain and not self._reads
+        if uncertain:
+            self._uncertain.add((table, index))
+        item.may_have_happened = not self._reads and (table, index) in self._uncertain
         return error if error.repeatable or not uncertain else None
 
     def _repeatable(self, table: str, index: int) -> Repeatable:
@@ -150,8 +159,10 @@ class BatchState:
                 request.items[table] = part
         return request
 
-    def replace(self, rows: list[RowIndex], result: Result) -> None:
-        """Replace the items of these rows by those of a later response."""
+    def replace(self, rows: list[RowIndex], result: Result, *, uncertain: bool = False) -> None:
+        """Replace the items of these rows by those of a later response; ``uncertain`` is as for the first one."""
+        if uncertain:
+            self._uncertain.update(rows)
         latest = {table: iter(items) for table, items in result.items()}
         for table, index in sorted(rows, key=lambda row: row[1]):
             self.result[table][index] = next(latest[table])

@@ -17,7 +17,7 @@ from ots_config.client.arguments import (
     static_provider,
 )
 from ots_config.client.batch import BATCH_OPERATIONS, call_batch
-from ots_config.client.bulk import BulkLimits, BulkWriter
+from ots_config.client.bulk import BulkLimits, FailedRow
 from ots_config.client.codec import Codec, decode_json, encode_json, read_error
 from ots_config.client.row_decoder import RowDecoder
 from ots_config.client.row_encoder import RowEncoder
@@ -44,6 +44,7 @@ from ots_config.settings import OTSSettings
 from ots_config.shown_text import printable
 
 if TYPE_CHECKING:
+    from ots_config.client.bulk.writer import BulkWriter
     from ots_config.client.keywords import ClientKeywords
 
 USER_AGENT = (
@@ -149,7 +150,15 @@ class ClientCore:
         """Ask STS whose keys the client uses now, blocking the thread."""
         return identity_of(self.credentials_provider, self.settings)
 
-    def _bulk_writer(self, table: str, limits: BulkLimits, progress: Callable[[int], object] | None) -> BulkWriter:
+    def _bulk_writer(
+        self,
+        table: str,
+        limits: BulkLimits,
+        progress: Callable[[int], object] | None,
+        on_failed_row: Callable[[FailedRow], object] | None = None,
+    ) -> BulkWriter:
+        from ots_config.client.bulk.writer import BulkWriter
+
         return BulkWriter(
             self._caller,
             self._codec,
@@ -158,6 +167,7 @@ class ClientCore:
             limits,
             retry_writes=self.retry_policy.retry_writes,
             progress=progress,
+            on_failed_row=on_failed_row,
         )
 
     async def _call(self, api_name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from ots_config import sdk
+from ots_config.client import native_codec
 from ots_config.plainbuffer import Marker, decode_row, decode_rows
 
 # The columns of the key as (name, value), the others as (name, value, timestamp).
@@ -114,12 +115,13 @@ class RowDecoder(tablestore.decoder.OTSProtoBufferDecoder):  # type: ignore[misc
 
     Args:
         encoding: The encoding of names that are given as ``bytes``.
-        **native: ``enable_native``, whether the parser in C may be used, and other arguments of the official decoder.
+        **native: ``enable_native``, whether native code may be used, and other arguments of the official decoder.
     """
 
     def __init__(self, encoding: str, **native: Any) -> None:
         super().__init__(encoding, **native)
         fast = tablestore.decoder.NATIVE_PARSER_AVAILABLE and native.get("enable_native", True)
+        self._native = native_codec.is_available and native.get("enable_native", True)
         self._row, self._rows = (_fast_row, _fast_rows) if fast else (_plain_row, _plain_rows)
 
     def _decode_get_row(self, body: bytes, _: Any) -> Any:
@@ -141,11 +143,15 @@ class RowDecoder(tablestore.decoder.OTSProtoBufferDecoder):  # type: ignore[misc
     _decode_delete_row = _write_decoder(pb2.DeleteRowResponse)
 
     def _decode_batch_get_row(self, body: bytes, _: Any) -> Any:
+        if self._native and (tables := native_codec.decode_batch_get_row(body)) is not None:
+            return tables, None
         proto = pb2.BatchGetRowResponse()
         proto.ParseFromString(body)
         return self._parse_batch_get_row(proto.tables), proto
 
     def _decode_batch_write_row(self, body: bytes, _: Any) -> Any:
+        if self._native and (tables := native_codec.decode_batch_write_row(body)) is not None:
+            return tables, None
         proto = pb2.BatchWriteRowResponse()
         proto.ParseFromString(body)
         return self._parse_batch_write_row(proto.tables), proto

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from ots_config.client.bulk import MAX_BYTES, MAX_ROWS, BulkLimits, BulkReport
+from ots_config.client.bulk import MAX_BYTES, MAX_ROWS, BulkLimits, BulkReport, FailedRow
 from ots_config.client.core import USER_AGENT, ClientCore
 from ots_config.client.scan import Scan, ScanMethod
 from ots_config.credentials.provider import Provider
@@ -114,12 +114,20 @@ class OTSClient(ClientCore, ScanMethod[Scan], tablestore.OTSClient):  # type: ig
         start: int = 0,
         on_failure: Literal["collect", "raise"] = "collect",
         progress: Callable[[int], object] | None = None,
+        on_failed_row: Callable[[FailedRow], object] | None = None,
     ) -> BulkReport:
         """Write any number of rows in batches, several at a time.
 
         Rows of the same key are written in the order of the input. When the service throttles, fewer batches are
         sent at a time. Rows that it has refused are sent again, and so are writes that may have happened, if the retry
         policy wants that (``WriteRetryPolicy``) and they are safe to repeat.
+
+        The job ends early when no batch can succeed: the table is missing, the key is refused, or twenty requests in a
+        row were refused for good with one code. The report's ``stopped`` is that error.
+
+        A numpy scalar is written as the Python value that it holds; a ``datetime``, and so a ``pandas.Timestamp``, as
+        INTEGER, microseconds since 1970 in UTC (one without a time zone is taken as UTC); and a missing value (NaN,
+        NaT, ``pandas.NA``) leaves its column out of the row, and in a key fails the row.
 
         Args:
             table: The table's name.
@@ -134,9 +142,11 @@ class OTSClient(ClientCore, ScanMethod[Scan], tablestore.OTSClient):  # type: ig
             on_failure: ``collect`` goes on when a row has failed for good, ``raise`` stops with its error.
             progress: Called in this thread with how many rows were finished since the last call, written or failed:
                 ``tqdm.update``, for example.
+            on_failed_row: Called in this thread with each ``FailedRow``; the report keeps the first 1000 only.
 
         Returns:
-            How many rows were written, which were not, and where another run would continue.
+            How many rows were written, which were not, and where another run would continue;
+            ``raise_for_failures()`` of it raises unless all were written.
 
         Raises:
             ValueError: If an argument cannot be used.
@@ -145,4 +155,4 @@ class OTSClient(ClientCore, ScanMethod[Scan], tablestore.OTSClient):  # type: ig
                 attribute ``report`` is the report so far.
         """
         limits = BulkLimits(concurrency, max_rows, max_bytes, retry_for, start, on_failure)
-        return self._bulk_writer(table, limits, progress).run_in_threads(rows)
+        return self._bulk_writer(table, limits, progress, on_failed_row).run_in_threads(rows)

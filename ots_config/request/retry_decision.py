@@ -252,6 +252,7 @@ class CallState:
         is_confirmed: Whether they were found to.
         deadline: When the call must be over.
         retries: How many retries there were.
+        uncertain: Whether an attempt may have been carried out although it failed.
     """
 
     def __init__(
@@ -269,7 +270,7 @@ class CallState:
         self.retries = 0
         self._request_ids: list[str] = []
         self._recovered: list[FailureKind] = []
-        self._sent = self._uncertain = False
+        self._sent = self.uncertain = False
 
     def after(self, error: RequestError, used: Credentials | None = None) -> NextStep:
         """Return what to do next.
@@ -334,13 +335,13 @@ class CallState:
         if error.request_id:
             self._request_ids.append(error.request_id)
         self._sent = self._sent or not isinstance(error, ConnectFailed | RequestInvalid)
-        self._uncertain = self._uncertain or failure in MAY_HAVE_HAPPENED
+        self.uncertain = self.uncertain or failure in MAY_HAVE_HAPPENED
         error.operation = self._operation.name
         error.sent = self._sent
         error.reads = self._reads
         error.repeatable = self.repeatable or self._reads
         # A conditional write whose retry fails its condition may fail on what its own first sending did.
-        error.may_have_happened = not self._reads and self._uncertain
+        error.may_have_happened = not self._reads and self.uncertain
         error.attempts = self.retries + len(self._recovered) + 1
         if self._recovered:
             error.recovered = tuple(kind.name.lower().replace("_", "-") for kind in self._recovered)

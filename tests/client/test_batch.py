@@ -193,6 +193,22 @@ def test_a_lost_second_response_is_reported_in_its_rows(emulator: Emulator, conn
     assert all(item.may_have_happened and "may have happened" in item.error_message for item in failed)
 
 
+@pytest.mark.parametrize("first", ["rows", "reset_after"])
+def test_what_was_uncertain_once_stays_uncertain(
+    emulator: Emulator, connect: Callable[..., OTSClient], first: str
+) -> None:
+    """A row that may have been written, was sent again and is then refused for load may still have been written."""
+    code = {"code": "OTSTimeout"} if first == "rows" else {}
+    emulator.fault(operation="BatchWriteRow", kind=first, count=1, **code)
+    emulator.fault(operation="BatchWriteRow", kind="rows", code="OTSServerBusy", count=1)
+    response = connect(retry_policy=FastWriteRetryPolicy(1)).batch_write_row(writing(put(1)))
+    failed = [(item.error_code, item.may_have_happened) for item in response.get_failed_of_put()]
+    assert failed == [("OTSServerBusy", True)]
+    emulator.fault(operation="BatchWriteRow", kind="rows", code="OTSServerBusy", count=1)
+    response = connect(retry_policy=NoRetryPolicy()).batch_write_row(writing(put(2)))
+    assert [item.may_have_happened for item in response.get_failed_of_put()] == [False]
+
+
 def test_a_request_is_not_changed(emulator: Emulator, connect: Callable[..., OTSClient]) -> None:
     """The caller's request holds all its rows after some of them were sent again."""
     emulator.fault(operation="BatchWriteRow", kind="rows", code="OTSServerBusy", rate=0.5, count=2, seed=2)

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from ots_config.client.batch import BatchState
-from ots_config.client.bulk.scheduler import RowBatch
-from ots_config.client.codec import read_error, undecodable
+from ots_config.client.codec import Codec, read_error, undecodable
 from ots_config.credentials.credentials import Credentials
 from ots_config.request.attempt import Authenticator
 from ots_config.request.http_parser import HTTPResponse
@@ -87,7 +86,11 @@ def test_errors_of_rows_are_cleaned() -> None:
     request.add(tablestore.TableInBatchWriteRowItem("t", [put]))
     item: Any = SimpleNamespace(is_ok=False, error_code="OTS\x1bBusy", error_message="bad\nline")
     batch = BatchState("BatchWriteRow", request, {"t": [item]})
-    bulk: Any = RowBatch(1, [], [SimpleNamespace(**vars(item))]).row_errors()[0]
+    failed = pb2.BatchWriteRowResponse()
+    row = failed.tables.add(table_name="t").rows.add(is_ok=False)
+    row.error.code, row.error.message = item.error_code, item.error_message
+    response = HTTPResponse(200, "", {}, failed.SerializeToString())
+    bulk: Any = Codec(None).failed_items(response, "t")[1][0]
     run_sync(batch.rows_to_retry(NoRetryPolicy(), 0, never_asked))
     for code, message in ((item.error_code, item.error_message), (bulk.code, bulk.message)):
         assert (code, message) == ("OTS\ufffdBusy", "bad line")

@@ -8,7 +8,6 @@ from ots_config.sdk import tablestore as ts
 
 FREE = ts.ReservedThroughput(ts.CapacityUnit(0, 0))
 ONCE = NoRetryPolicy()
-GOOD = ts.BatchWriteRowResponseItem(is_ok=True, error_code="", error_message="", consumed=None, primary_key=[])
 
 
 def puts(count: int, value: Any = "text") -> Iterator[Any]:

@@ -7,7 +7,7 @@ import pytest
 
 from ots_config import DefaultRetryPolicy, Emulator, NoDelayRetryPolicy, OTSClient, WriteRetryPolicy
 from ots_config.sdk import tablestore as ts
-from tests.client.bulk.rows import GOOD, ONCE, Watched, additions, batches, puts, stored
+from tests.client.bulk.rows import ONCE, Watched, additions, batches, puts, stored
 
 
 @pytest.mark.parametrize("policy", [ONCE, DefaultRetryPolicy()], ids=["once", "default"])
@@ -89,10 +89,19 @@ def test_what_was_open_once_stays_open(emulator: Emulator, connect: Callable[...
     assert [(row.code, row.may_have_happened) for row in report.failed] == [("OTSServerBusy", True)] * 3
 
 
+def test_a_lost_request_leaves_its_rows_open(emulator: Emulator, connect: Callable[..., OTSClient]) -> None:
+    """If the client itself sent a batch again, its rows that are refused then may be from the first sending."""
+    client = connect(retry_policy=WriteRetryPolicy())
+    emulator.fault(operation="BatchWriteRow", kind="reset_after", count=1)
+    emulator.fault(operation="BatchWriteRow", kind="rows", code="OTSServerBusy")
+    report = client.bulk_write("t", puts(3), retry_for=0)
+    assert [(row.code, row.may_have_happened) for row in report.failed] == [("OTSServerBusy", True)] * 3
+
+
 def test_an_answer_of_too_few_rows(connect: Callable[..., OTSClient], monkeypatch: pytest.MonkeyPatch) -> None:
     """It acknowledges nothing: which rows it speaks of cannot be known."""
     client = connect()
-    monkeypatch.setattr(client._codec, "decode", lambda *_: {"t": [GOOD] * 4})
+    monkeypatch.setattr(client._codec, "failed_items", lambda *_: (4, {}))
     report = client.bulk_write("t", puts(5))
     assert {(row.code, row.may_have_happened) for row in report.failed} == {("ResponseInvalid", True)}
     assert len(report.failed) == 5
@@ -135,7 +144,7 @@ def test_a_lost_batch_loses_no_other_and_can_be_resumed(
     assert [row.position for row in report.failed] == list(range(20))
     assert all(row.may_have_happened for row in report.failed)
     assert report.resume_from == 0
-    assert "80 rows written, 20 not; start=0 goes on from there" in caplog.text
+    assert "80 rows written, 20 not (20 ResponseInvalid); start=0 goes on from there" in caplog.text
     assert repr(report).count("text") == 0  # no data of rows in what is easily logged
     emulator.fault(operation="BatchWriteRow", kind="rows", code="OTSInternalServerError", rate=0.05, count=1)
     report = client.bulk_write("t", puts(100), start=30, max_rows=20)
@@ -168,23 +177,6 @@ def test_one_bad_row_does_not_take_its_batch_along(emulator: Emulator, connect: 
     ]
     assert sorted(stored(client)) == [number for number in range(100) if number not in (37, 80)]
     assert len(batches(emulator)) < 20
-
-
-def test_a_table_that_is_not_there(connect: Callable[..., OTSClient]) -> None:
-    """Each row is reported with the service's own code, at once."""
-    report = connect().bulk_write("absent", puts(250))
-    assert report.written == 0
-    assert [row.position for row in report.failed] == list(range(250))
-    assert {row.code for row in report.failed} == {"OTSObjectNotExist"}
-    assert report.sent_again == 0
-
-
-def test_a_closed_client(connect: Callable[..., OTSClient]) -> None:
-    """Nothing is tried again that a closed client refuses."""
-    client = connect()
-    client.close()
-    report = client.bulk_write("t", puts(3))
-    assert {(row.code, row.may_have_happened) for row in report.failed} == {("RequestInvalid", False)}
 
 
 def test_the_server_restarts(emulator: Emulator, connect: Callable[..., OTSClient]) -> None:

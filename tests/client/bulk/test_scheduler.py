@@ -8,10 +8,10 @@ import pytest
 from ots_config import ServiceError
 from ots_config.client.backoff import MAX_DELAY, JobBackoff
 from ots_config.client.bulk import BulkLimits
-from ots_config.client.bulk.scheduler import RowBatch, Scheduler
+from ots_config.client.bulk.pending import RowBatch
+from ots_config.client.bulk.scheduler import Scheduler
 from ots_config.errors import ResponseLost
 from ots_config.sdk import tablestore as ts
-from tests.client.bulk.rows import GOOD
 
 
 def make_scheduler(**given: Any) -> Scheduler:
@@ -20,14 +20,16 @@ def make_scheduler(**given: Any) -> Scheduler:
     return Scheduler(BulkLimits(**{**limits, "on_failure": "collect", **given}), retry_writes=False)
 
 
+def add(scheduler: Scheduler, size: int = 10) -> None:
+    """Add a row of a key of its own."""
+    scheduler.add(ts.Row([("id", scheduler.position)], []), b"", size, scheduler.position)
+
+
 def fill(scheduler: Scheduler, size: int = 10) -> int:
     """Add rows as long as there is room, and return how many."""
     added = 0
     while scheduler.free_rows:
-        scheduler.skip()
-        scheduler.add(
-            None, ts.PutRowItem(ts.Row([("id", scheduler.position)], []), None), None, size, scheduler.position
-        )
+        add(scheduler, size)
         added += 1
     return added
 
@@ -45,10 +47,12 @@ def test_rows_in_flight_at_a_second_interrupt() -> None:
     """A job that is left while a batch is in flight reports its rows as open, and those never sent as not sent."""
     scheduler = make_scheduler(concurrency=1)
     fill(scheduler)
-    assert scheduler.next_batch(0.0) is not None
+    batch = scheduler.next_batch(0.0)
+    assert batch is not None
+    batch.started = True
     scheduler.stop()
     scheduler.add_unsent("read and not taken")
-    report = scheduler.close(1.5)
+    report = scheduler.close(1.5, 0.0)
     reported = [(row.code, row.may_have_happened) for row in report.failed]
     assert reported == [("ResponseLost", True)] * 10 + [("NotSent", False)] * 11
     assert (report.failed[-1].item, report.resume_from, report.elapsed) == ("read and not taken", 0, 1.5)
@@ -80,7 +84,7 @@ def test_throttled_batches_halve_the_window_and_good_ones_open_it_slowly() -> No
         sent = send_all(scheduler, now)
         sizes.append(len(sent))
         for batch in sent:
-            batch.outcome = [GOOD] * len(batch.rows)
+            batch.outcome = {}
             scheduler.complete(batch, now)
     assert sizes[0] == 1
     assert sizes == sorted(sizes)
@@ -92,12 +96,10 @@ def test_rows_to_be_tried_again_do_not_wait_for_a_full_batch() -> None:
     """When their time has come they go with what else is ready, though the input has more."""
     scheduler = make_scheduler()
     for _ in range(10):
-        scheduler.skip()
-        scheduler.add(None, ts.PutRowItem(ts.Row([("id", scheduler.position)], []), None), None, 10, scheduler.position)
+        add(scheduler)
     batch = scheduler.next_batch(0.0)
     assert batch is not None
-    busy = ts.BatchWriteRowResponseItem(False, "OTSServerBusy", "", None, None)  # noqa: FBT003 - the SDK's order
-    batch.outcome = [busy] * 3 + [GOOD] * 7
+    batch.outcome = dict.fromkeys(range(3), ServiceError(200, "OTSServerBusy", ""))
     scheduler.complete(batch, 0.0)
     assert scheduler.free_rows
     assert scheduler.next_batch(0.0) is None
@@ -114,7 +116,7 @@ def test_requests_that_the_client_itself_sent_again_close_the_window_too() -> No
     scheduler = make_scheduler(concurrency=2)
     fill(scheduler)
     sent = send_all(scheduler, 0.0)
-    sent[0].outcome = [GOOD] * 10
+    sent[0].outcome = {}
     sent[0].retries = 3
     scheduler.complete(sent[0], 0.0)
     assert scheduler.next_batch(0.0) is None

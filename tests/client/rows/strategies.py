@@ -147,6 +147,7 @@ REQUESTS: dict[str, st.SearchStrategy[tuple[Any, ...]]] = {
     "StartLocalTransaction": st.tuples(texts, keys),
 }
 OURS = RowEncoder("utf8")
+PYTHONS = RowEncoder("utf8", **WITHOUT_NATIVE)
 THEIRS = ts.encoder.OTSProtoBufferEncoder("utf8", **WITHOUT_NATIVE)
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ots_config.client import native_codec
 from ots_config.client import row_decoder as decoding
 from ots_config.client.row_decoder import RowDecoder
 from ots_config.plainbuffer import VT_BLOB, Cell, Marker, PlainBufferError, encode_row, encode_rows
@@ -78,6 +79,10 @@ def made(kind: str) -> RowDecoder:
     """Make a decoder; one without the parser in C also with an SDK that has no such option."""
     if kind == "fast" and not ts.decoder.NATIVE_PARSER_AVAILABLE:
         pytest.skip("the SDK has no parser in C for this platform")
+    if kind == "native":
+        if not native_codec.is_available:
+            pytest.skip("the SDK has no codec in C++ for this platform")
+        return RowDecoder("utf8")
     decoder = RowDecoder("utf8", **WITHOUT_NATIVE)
     fast = kind == "fast"
     decoder._row = decoding._fast_row if fast else decoding._plain_row
@@ -87,7 +92,7 @@ def made(kind: str) -> RowDecoder:
 
 @calmly
 @pytest.mark.parametrize("api", RESPONSES)
-@pytest.mark.parametrize("kind", ["plain", "fast"])
+@pytest.mark.parametrize("kind", ["plain", "fast", "native"])
 @given(data=st.data())
 def test_a_response_is_decoded_to_the_official_objects(kind: str, api: str, data: st.DataObject) -> None:
     """Rows, keys, units, tokens and errors are the official decoder's, values and types."""
