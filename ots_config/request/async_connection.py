@@ -251,9 +251,9 @@ class AsyncConnection(asyncio.Protocol):
         if left > 0:
             self._set_timer(left)
         elif self._is_unsent():
-            self._fail(ConnectFailed(f"{self._route.host} did not take the whole request within {self._timeout:g} s"))
+            self._fail(ConnectFailed(f"{self._route.host} did not take the whole request within {self._timeout:.3g} s"))
         else:
-            self._fail(ResponseLost(f"{self._route.host} did not answer within {self._timeout:g} s"))
+            self._fail(ResponseLost(f"{self._route.host} did not answer within {self._timeout:.3g} s"))
 
     def stop(self) -> None:
         """Close the connection because the client was closed; a request that waits for its response has failed."""

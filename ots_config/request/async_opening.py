@@ -87,7 +87,7 @@ class Opening:
             self.abort()
             if not (isinstance(error, TimeoutError) and limit.expired()):
                 raise
-            failure = ConnectFailed(self._stopped or f"{stage} within {seconds:g} s")
+            failure = ConnectFailed(self._stopped or f"{stage} within {seconds:.3g} s")
         else:
             return
         finally:

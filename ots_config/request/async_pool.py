@@ -125,7 +125,7 @@ class AsyncConnectionPool:
         if self._closed:
             raise RequestInvalid(CLIENT_CLOSED)
         raise ConnectFailed(
-            f"all {self._limit} connections to {self._route.host} were busy for {seconds:g} s; "
+            f"all {self._limit} connections to {self._route.host} were busy for {seconds:.3g} s; "
             "raise max_connection or use fewer tasks"
         )
 
