@@ -93,7 +93,7 @@ class AsyncConnectionPool:
             RequestInvalid: If the client is closed.
         """
         while not self._closed:
-            if len(self._connections) < self._limit and not self._waiters:
+            if len(self._connections) < self._limit:  # then nobody waits
                 connection = self._add()
             else:
                 connection = await self._wait(deadline.clamp(seconds))

@@ -40,10 +40,10 @@ async def connect() -> AsyncIterator[Callable[..., AsyncTransport]]:
 
 
 async def send(
-    transport: AsyncTransport, body: bytes = b"x", *, timeout: float = 5.0, deadline: float | None = None
+    transport: AsyncTransport, body: bytes = b"x", *, seconds: float = 5.0, deadline: float | None = None
 ) -> HTTPResponse:
     """Send one request."""
-    return await transport.send("/PutRow", {}, body, (5.0, timeout), Deadline.after(deadline))
+    return await transport.send("/PutRow", {}, body, (5.0, seconds), Deadline.after(deadline))
 
 
 async def error_of(transport: AsyncTransport, body: bytes = b"x", **times: Any) -> RequestError:
@@ -105,7 +105,7 @@ async def test_a_request_whose_sending_timed_out_never_arrives(
         )
     else:
         transport = connect(server)
-    error = await error_of(transport, LARGE, timeout=0.2)
+    error = await error_of(transport, LARGE, seconds=0.2)
     assert isinstance(error, ConnectFailed)
     assert "did not take the whole request" in str(error)
     assert await reader.read_all() < len(LARGE)
@@ -119,7 +119,7 @@ async def test_a_cancelled_request_is_not_sent_afterwards(server: Any, connect: 
     server.set_scripts(reader.script)
     transport = connect(server)
     task = asyncio.create_task(send(transport, LARGE))
-    while not transport._pools or not the_connection(transport).is_open:
+    while not transport._pools or not the_connection(transport).is_open:  # noqa: ASYNC110 - it has no event
         await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -201,7 +201,7 @@ async def test_a_connection_that_breaks_after_the_request(
 
 
 @pytest.mark.parametrize("kind", ["silent", "dripping"])
-@pytest.mark.parametrize("bound", ["timeout", "deadline"])
+@pytest.mark.parametrize("bound", ["seconds", "deadline"])
 async def test_a_response_has_one_time_limit(
     server: Any, connect: Callable[..., AsyncTransport], kind: str, bound: str
 ) -> None:
@@ -244,9 +244,26 @@ async def test_the_timer_of_a_long_request_does_not_end_the_next(
 
     server.set_scripts(script)
     transport = connect(server)
-    await send(transport, timeout=0.05)
-    assert (await send(transport, timeout=5)).body == b"hi"
+    await send(transport, seconds=0.05)
+    assert (await send(transport, seconds=5)).body == b"hi"
     assert server.connections == 1
+
+
+async def test_a_short_request_after_a_long_one(server: Any, connect: Callable[..., AsyncTransport]) -> None:
+    """The timer of the long one does not count for the short one."""
+
+    def script(connection: socket.socket) -> None:
+        server.read_request(connection)
+        connection.sendall(OK)
+        server.read_request(connection)
+        connection.recv(1)
+
+    server.set_scripts(script)
+    transport = connect(server)
+    await send(transport, seconds=50)
+    async with asyncio.timeout(5):
+        error = await error_of(transport, seconds=0.05)
+    assert "did not answer within 0.05 s" in str(error)
 
 
 async def test_what_is_no_http_is_one_error(server: Any, connect: Callable[..., AsyncTransport]) -> None:
@@ -320,7 +337,7 @@ async def test_an_unused_connection_is_closed(server: Any, connect: Callable[...
     await send(transport)
     assert transport.pool_status().open == 1
     async with asyncio.timeout(5):
-        while transport.pool_status().open:
+        while transport.pool_status().open:  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0.01)
 
 
@@ -339,7 +356,7 @@ async def test_closing_while_requests_are_in_progress(server: Any, connect: Call
     server.set_scripts(lambda connection: connection.recv(1 << 20) and connection.recv(1))
     transport = connect(server, max_connection=1)
     tasks = [asyncio.create_task(send(transport)) for _ in range(2)]
-    while not server.connections or transport.pool_status().waiting != 1:
+    while not server.connections or transport.pool_status().waiting != 1:  # noqa: ASYNC110 - it has no event
         await asyncio.sleep(0)
     await transport.close()
     lost, refused = await asyncio.gather(*tasks, return_exceptions=True)

@@ -77,7 +77,7 @@ class EchoProtocol(asyncio.Protocol):
         """Close it too, without a farewell of TLS's."""
         self.transport.abort()
 
-    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, error: Exception | None) -> None:
         """Count it."""
         self._server.open -= 1
 
@@ -105,9 +105,9 @@ async def transport_to(endpoint: str, **options: Any) -> AsyncIterator[AsyncTran
         await transport.close()
 
 
-async def ask(transport: AsyncTransport, body: str, *, timeout: float = 20.0) -> str:
+async def ask(transport: AsyncTransport, body: str, *, seconds: float = 20.0) -> str:
     """Send a text and return the response's."""
-    response = await transport.send("/Echo", {}, body.encode(), (timeout, timeout), Deadline.after(None))
+    response = await transport.send("/Echo", {}, body.encode(), (seconds, seconds), Deadline.after(None))
     return response.body.decode()
 
 
@@ -260,8 +260,8 @@ async def test_a_caller_leaves_the_queue() -> None:
         busy = asyncio.create_task(ask(transport, "busy"))
         await asyncio.sleep(0)
         last = asyncio.create_task(ask(transport, "last"))
-        with pytest.raises(ConnectFailed, match="all 1 connections .* max_connection"):
-            await ask(transport, "late", timeout=0.02)
+        with pytest.raises(ConnectFailed, match=r"all 1 connections .* max_connection"):
+            await ask(transport, "late", seconds=0.02)
         server.answer()
         assert await asyncio.gather(busy, last) == ["busy", "last"]
         assert server.connections == 1
