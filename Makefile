@@ -43,6 +43,8 @@ check: $(VENV)/dev  ## linters, types, layers, then what `make test` runs
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(PIP) --upgrade "tablestore<6.5"
+	MYPYPATH=ots_config/stubs $(BIN)/stubtest tablestore --ignore-missing-stub
 	$(BIN)/pyright
 	$(MAKE) test
 

@@ -41,6 +41,7 @@ def run(client: OTSClient, emulator: Emulator) -> None:
         "notes", Row([("author", "ada"), ("number", 1)], {"PUT": [("text", "changed")]}), Condition("EXPECT_EXIST")
     )
     _, note, _ = client.get_row("notes", [("author", "ada"), ("number", 1)], max_version=1)
+    assert note is not None  # it was written above
     print("Read:  ", note.primary_key, [column[:2] for column in note.attribute_columns])
 
     low, high = [("author", INF_MIN), ("number", INF_MIN)], [("author", INF_MAX), ("number", INF_MAX)]
