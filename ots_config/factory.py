@@ -27,7 +27,7 @@ from ots_config.errors import (
     SettingsProblem,
     without_secret_frames,
 )
-from ots_config.request.transport import Fetcher
+from ots_config.request.fetcher import Fetcher
 from ots_config.sdk import as_sdk_error
 from ots_config.settings import OTSSettings
 
@@ -101,7 +101,7 @@ def create_client(
         retry_policy,
         cast("dict[str, Any]", arguments),
     )
-    _greet(client, client.credentials_provider.get_credentials())
+    _greet(client, client.credentials_provider.get_credentials(client.settings.retry.deadline))
     return client
 
 

@@ -29,7 +29,7 @@ from ots_config import (
     create_provider,
     identity,
 )
-from ots_config.request.transport import Fetcher
+from ots_config.request.fetcher import Fetcher
 from ots_config.sdk import tablestore as ts
 
 from tablestore.credentials import StaticCredentialsProvider  # isort: skip

@@ -37,7 +37,7 @@ from ots_config import (
 )
 from ots_config.credentials.expiry import State
 from ots_config.credentials.sts import Pace
-from ots_config.request.transport import Fetcher
+from ots_config.request.fetcher import Fetcher
 from ots_config.sdk import tablestore as ts
 from ots_config.testing.clock import ManualClock
 

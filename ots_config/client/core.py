@@ -25,18 +25,19 @@ from ots_config.client.table_versions import TableVersions
 from ots_config.credentials.credentials import CredentialsProvider
 from ots_config.credentials.http import Fetch
 from ots_config.credentials.provider import Provider
-from ots_config.credentials.providers.external import adapted, as_provider
-from ots_config.credentials.sts import Identity, STSAddress, caller_identity
+from ots_config.credentials.providers.external import as_provider
+from ots_config.credentials.sts import Identity, Pace, STSAddress, caller_identity
 from ots_config.errors import without_secret_frames
 from ots_config.request.attempt import Authenticator
 from ots_config.request.call import Caller
+from ots_config.request.deadline import Deadline
+from ots_config.request.fetcher import Fetcher
 from ots_config.request.idempotency import tables_to_check
 from ots_config.request.io import CallIO
 from ots_config.request.logs import logger_named
 from ots_config.request.retry_budget import RetryBudget
 from ots_config.request.signing import Signer
 from ots_config.request.tls import check_openssl
-from ots_config.request.transport import Fetcher
 from ots_config.sdk import OTSProtocol, StaticCredentialsProvider, as_sdk_error
 from ots_config.settings import OTSSettings
 
@@ -179,5 +180,11 @@ def identity_of(credentials: Any, settings: OTSSettings, fetch: Fetch | None = N
         settings: Where STS is, and the proxies.
         fetch: The HTTP callable.
     """
-    address = STSAddress(settings.sts_endpoint, settings.sts_region, settings.sts_vpc)
-    return caller_identity(adapted(credentials).get_credentials(), fetch or Fetcher(proxies=settings.proxies), address)
+    deadline = Deadline.after(settings.retry.deadline)
+    keys = as_provider(credentials).get_credentials(deadline.timeout())
+    return caller_identity(
+        keys,
+        fetch or Fetcher(proxies=settings.proxies),
+        STSAddress(settings.sts_endpoint, settings.sts_region, settings.sts_vpc),
+        pace=Pace(seconds=deadline.clamp(Pace().seconds)),
+    )

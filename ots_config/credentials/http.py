@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from ots_config.credential_rules import is_near
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.result import SourceFailure, safe_code, safe_link, safe_request_id, safe_text
-from ots_config.errors import ConnectFailed, RequestError, UntrustedServer
+from ots_config.errors import ConnectFailed, RequestError, RequestInvalid, ResponseInvalid, UntrustedServer
 from ots_config.http_headers import date_offset, retry_after_seconds
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ class FetchResponse(Protocol):
 class Fetch(Protocol):
     """One HTTP request: nothing is retried, no redirect followed, https verified.
 
-    It raises ``ConnectFailed`` if nothing was sent and ``ResponseLost`` if no whole answer came. Whoever writes one
-    should send addresses of the metadata service (100.100.100.200) straight, never through a proxy.
+    It raises ``ConnectFailed`` if nothing was sent and ``ResponseLost`` if no whole answer came within the two timeouts
+    together, however slowly its bytes drip. Whoever writes one should send addresses of the metadata service
+    (100.100.100.200) straight, never through a proxy, and read no more than a mebibyte, without decompressing anything.
     """
 
     def __call__(
@@ -73,11 +74,16 @@ class Timeouts:
 
     Attributes:
         connect: Seconds to connect.
-        read: Seconds between two pieces of the answer.
+        read: Seconds for the whole answer after that.
     """
 
     connect: float = 5.0
     read: float = 10.0
+
+    def within(self, seconds: float) -> Timeouts:
+        """Return the same, shortened so that both together take no longer than so many seconds, or 1 ms each."""
+        share = min(seconds / (self.connect + self.read), 1.0)
+        return Timeouts(max(self.connect * share, 0.001), max(self.read * share, 0.001))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -118,11 +124,12 @@ def send(
         detail = safe_text(error.message, (parts.query, parts.path if len(parts.path) > 1 else ""))
         return SourceFailure(
             f"{who} gave no answer: {detail}",
-            transient=not isinstance(error, UntrustedServer),
+            transient=not isinstance(error, UntrustedServer | RequestInvalid | ResponseInvalid),
             reached=not isinstance(error, ConnectFailed) or isinstance(error, UntrustedServer),
         )
-    except OSError as error:
-        return SourceFailure(f"{who} gave no answer: {type(error).__name__}", transient=True, reached=False)
+    except Exception as error:  # noqa: BLE001 - a user's callable; the text of its error may hold the request
+        transient = isinstance(error, OSError)
+        return SourceFailure(f"{who} gave no answer: {type(error).__name__}", transient=transient, reached=False)
 
 
 def ask(

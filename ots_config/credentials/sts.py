@@ -191,10 +191,10 @@ class Pace:
 
     Attributes:
         attempts: The most attempts.
-        seconds: No further attempt starts after so many.
+        seconds: What all attempts and the waits between them may take.
         sleep: Waits.
         clock: Our time, in seconds since 1970.
-        timeouts: Of each attempt.
+        timeouts: Of each attempt, cut to the seconds that are left.
     """
 
     attempts: int = 4
@@ -260,6 +260,7 @@ class _STSCall:
         self._parameters = parameters
         self._signer = signer
         self._pace = pace
+        self._ends = time.monotonic() + pace.seconds
         self._offset = 0.0
 
     def __call__(self) -> JSONReply | SourceFailure:
@@ -285,7 +286,7 @@ class _STSCall:
             who=STS,
             headers={"content-type": "application/x-www-form-urlencoded", "accept": "application/json"},
             body=urlencode(self._form()).encode(),
-            timeouts=self._pace.timeouts,
+            timeouts=self._pace.timeouts.within(self._ends - time.monotonic()),
             secrets=secrets,
             now=self._pace.clock(),
         )

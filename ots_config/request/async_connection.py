@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ots_config.errors import ConnectFailed, RequestError, ResponseInvalid, ResponseLost
 from ots_config.request.async_opening import Opening
-from ots_config.request.http_parser import HTTPResponse, ResponseParser
+from ots_config.request.http_parser import HTTPResponse, MalformedResponse, ResponseParser
 from ots_config.shown_text import system_text
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class AsyncConnection(asyncio.Protocol):
             return
         try:
             response = parser.feed(data)
-        except ValueError as error:
+        except MalformedResponse as error:
             self._fail(ResponseInvalid(f"{self._route.host} did not answer in HTTP/1.1: {error}"))
             return
         if response is not None:

@@ -16,6 +16,7 @@ from ots_config.request.tls import not_tls
 from ots_config.shown_text import system_text
 
 if TYPE_CHECKING:
+    from ots_config.request.proxies import Proxy
     from ots_config.request.route import Route
 
 _SHORTEST = 0.001
@@ -66,7 +67,7 @@ class Opening:
             ConnectFailed: If that is not possible; nothing is left open then.
         """
         route, proxy = self._route, self._route.proxy
-        hop = route.where if proxy is None else f"the proxy {proxy.where}"
+        hop = route.first_where
         stage = f"no connection to {hop}"
         ends = monotonic() + seconds
         limit = self._limit = asyncio.timeout(seconds)
@@ -76,9 +77,9 @@ class Opening:
                 if proxy is not None and proxy.scheme == "https":
                     stage = f"no TLS handshake with {hop}"
                     await self._start_tls(self._proxy_context, proxy.host, hop)
-                if (head := route.connect_head()) is not None:
+                if proxy is not None and route.context is not None:
                     stage = f"no tunnel to {route.where} from {hop}"
-                    await self._open_tunnel(head, hop)
+                    await self._open_tunnel(proxy, hop)
                 if route.context is not None:
                     stage = f"no TLS handshake with {route.where}"
                     await self._start_tls(route.context, route.host, route.where)
@@ -143,12 +144,11 @@ class Opening:
                 return
         raise ConnectFailed(f"no connection to {hop}: {reason}")
 
-    async def _open_tunnel(self, head: bytes, hop: str) -> None:
+    async def _open_tunnel(self, proxy: Proxy, hop: str) -> None:
         self._check_open(hop)
-        assert self._route.proxy is not None  # noqa: S101 - for the type checker: only then there is a head
-        opening = _TunnelProtocol(self._loop, ConnectResponseParser(self._route.proxy, self._route.where))
+        opening = _TunnelProtocol(self._loop, ConnectResponseParser(proxy, self._route.where))
         self.transport.set_protocol(opening)
-        self.transport.write(head)
+        self.transport.write(self._route.connect_head())
         if (failure := await opening.opened) is not None:
             raise failure
 

@@ -79,8 +79,7 @@ class AsyncTransport:
         if route.proxy is not None and route.proxy.scheme == "https":
             self._options["proxy_context"] = route.context or tls_context(ca_bundle, minimum_tls)
         self._headers = {"user-agent": user_agent, "accept-encoding": "identity"}
-        if route.target and route.proxy is not None and route.proxy.authorization is not None:
-            self._headers["proxy-authorization"] = route.proxy.authorization
+        self._proxy_authorization = route.proxy.authorization if route.proxy is not None and route.target else None
         self._closed = False
         self._reset()
         _transports.add(self)
@@ -119,7 +118,10 @@ class AsyncTransport:
             pool = self._pool()
         route = self._route
         head = request_head(
-            route.target + path, route.host_header, {**self._headers, "content-length": str(len(body)), **headers}
+            route.target + path,
+            route.host_header,
+            {**self._headers, "content-length": str(len(body)), **headers},
+            self._proxy_authorization,
         )
         connection = pool.take() or await pool.acquire(timeouts[0], deadline)
         outcome = pool.loop.create_future()

@@ -1,65 +1,67 @@
 """One keep-alive HTTP/1.1 connection that knows, for each failure, whether the server can have seen the request.
 
 http.client and urllib3 report "connection aborted" for all of them; a write may only be sent again where the
-difference is known. One send and, as a rule, one receive per call also cost a third of what http.client does.
+difference is known. That holds through an HTTP proxy too, with which this module speaks itself. One send and, as a
+rule, one receive per call also cost a third of what http.client does.
 """
 
 from __future__ import annotations
 
-import select
-import socket
 import ssl
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from ots_config.errors import ConnectFailed, RequestInvalid, ResponseInvalid, ResponseLost, UntrustedServer
+from ots_config.request.addresses import resolve, share
 from ots_config.request.deadline import NEVER, Deadline
-from ots_config.request.http_parser import HTTPResponse, ResponseParser
+from ots_config.request.http_parser import HTTPResponse, MalformedResponse, ResponseParser
+from ots_config.request.proxies import ConnectResponseParser, authentication_required
+from ots_config.request.streams import PlainStream, Stream, TLSStream, is_from_system
 from ots_config.request.tls import not_tls
 from ots_config.shown_text import system_text as system_text  # noqa: PLC0414 - for the other transport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_CHUNK = 256 * 1024
+    from ots_config.request.proxies import HiddenText, Proxy
+    from ots_config.request.route import Route
+
 _HEADER_LINE = ": ".join
-_SLOW = 0.1
-"""Seconds of sending that are worth a system call to take them off the time for the response."""
+_PROXY_AUTHENTICATION = 407
 
 
 class Connection:
     """A connection to one host, opened when first used.
 
     Args:
-        host: Host name or address.
-        port: TCP port.
-        context: The TLS context; None speaks plain HTTP.
+        route: The host, its TLS and its proxy.
+
+    Attributes:
+        is_clean: Whether no response is pending: it becomes False before the first byte of a request is sent, and
+            True when the whole response was read. Whatever interrupts an exchange leaves it False.
+        idle_since: When it was given back to its pool.
+        opened_at: When it was opened.
     """
 
-    __slots__ = ("_context", "_host", "_poll", "_port", "_socket", "idle_since", "opened_at")
+    __slots__ = ("__weakref__", "_route", "_stream", "idle_since", "is_clean", "opened_at")
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
-        self._host = host
-        self._port = port
-        self._context = context
-        self._socket: socket.socket | None = None
-        self._poll: select.poll | None = None
+    def __init__(self, route: Route) -> None:
+        self._route = route
+        self._stream: Stream | None = None
+        self.is_clean = True
         self.idle_since = 0.0
         self.opened_at = 0.0
 
     def is_usable(self) -> bool:
         """Return whether the server has not closed this idle connection: nothing may wait to be read on it."""
-        if self._socket is None:
-            return False
-        if self._poll is not None:
-            return not self._poll.poll(0)
-        return not select.select([self._socket], [], [], 0)[0]  # Windows has no poll()
+        return self._stream is not None and self._stream.is_quiet()
 
     def close(self) -> None:
         """Close the connection; it may be opened again."""
-        connected, self._socket, self._poll = self._socket, None, None
-        if connected is not None:
-            connected.close()
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+        self.is_clean = True
 
     def exchange(
         self, head: bytes, body: bytes, timeouts: tuple[float, float], deadline: Deadline = NEVER
@@ -69,8 +71,8 @@ class Connection:
         Args:
             head: Request line and headers, with the empty line.
             body: The body, of the length that the head declares.
-            timeouts: Seconds for the connection and its TLS handshake, and seconds for the whole response, from the
-                first byte sent.
+            timeouts: Seconds for the connection with its name, proxy and TLS handshake, and seconds for the whole
+                response, from the first byte sent.
             deadline: The call's, which cuts both.
 
         Raises:
@@ -78,96 +80,135 @@ class Connection:
             ResponseLost: If it can have, and no whole response came.
             ResponseInvalid: If what came is not HTTP.
         """
-        reused = self._socket is not None
-        if not reused:
-            self._connect(deadline.clamp(timeouts[0]))
-        connected = self._socket
-        assert connected is not None  # noqa: S101 - for the type checker: _connect opened it or raised
+        self.is_clean = False
+        stream = self._stream
+        reused = stream is not None
+        if stream is None:
+            stream = self._stream = self._open(deadline.clamp(timeouts[0]))
+            self.opened_at = monotonic()
         began = monotonic()
         timeout = max(min(timeouts[1], deadline.ends - began), 0.001)
+        ends = began + timeout
         try:
-            connected.settimeout(timeout)
-            # sendall() fails before the last byte reached the kernel, so the server cannot have the whole request.
-            connected.sendall(head + body)
+            # What fails before the last byte reached the kernel leaves the server without the whole request.
+            is_sent = stream.send_all(head + body, ends)
         except OSError as error:
-            self.close()
-            text = f"{self._host} closed the connection before the request was sent: {system_text(error)}"
-            raise ConnectFailed(text, on_reused_connection=reused) from None
+            if not is_from_system(error):
+                raise
+            text = f"closed the connection before the request was sent: {system_text(error)}"
+            raise self._unsent(text, on_reused_connection=reused) from None
+        if not is_sent:
+            raise self._unsent(f"did not take the whole request within {timeout:g} s", on_reused_connection=reused)
+        response = self._read(stream, timeout, ends, reused=reused)
+        if response.status == _PROXY_AUTHENTICATION and self._route.proxy is not None:
+            raise authentication_required(self._route.proxy)
+        return response
+
+    def _read(self, stream: Stream, timeout: float, ends: float, *, reused: bool) -> HTTPResponse:
         parser = ResponseParser()
         try:
-            if monotonic() - began > _SLOW:
-                connected.settimeout(_left(began + timeout))
-            response = self._read(connected, parser, began + timeout)
-        except TimeoutError:
-            self.close()
-            raise ResponseLost(f"{self._host} did not answer within {timeout:g} s") from None
+            response = None
+            while response is None:
+                data = stream.receive(ends)
+                if data is None:
+                    raise self._lost(f"did not answer within {timeout:g} s")
+                response = parser.feed(data) if data else parser.end()
         except OSError as error:
-            self.close()
+            if not is_from_system(error):
+                raise
             how = "in the middle of its response" if parser.started else "without a response"
-            text = f"{self._host} closed the connection {how}: {system_text(error)}"
-            raise ResponseLost(text, on_reused_connection=reused and not parser.started) from None
-        except ValueError as error:
+            text = f"closed the connection {how}: {system_text(error)}"
+            raise self._lost(text, on_reused_connection=reused and not parser.started) from None
+        except MalformedResponse as error:
             self.close()
-            raise ResponseInvalid(f"{self._host} did not answer in HTTP/1.1: {error}") from None
-        if not parser.reusable:
+            raise ResponseInvalid(f"{self._route.host} did not answer in HTTP/1.1: {error}") from None
+        if parser.reusable:
+            self.is_clean = True
+        else:
             self.close()
         return response
 
+    def _unsent(self, text: str, *, on_reused_connection: bool) -> ConnectFailed:
+        """Close the connection, and return the error for a request that the server cannot have as a whole."""
+        self.close()
+        return ConnectFailed(f"{self._route.host} {text}", on_reused_connection=on_reused_connection)
+
+    def _lost(self, text: str, *, on_reused_connection: bool = False) -> ResponseLost:
+        """Close the connection, and return the error for a request that the server may have carried out."""
+        self.close()
+        return ResponseLost(f"{self._route.host} {text}", on_reused_connection=on_reused_connection)
+
     # --- opening ---
 
-    def _connect(self, timeout: float) -> None:
+    def _open(self, timeout: float) -> Stream:
+        """Open a connection to the server, with all that is needed before the first request."""
         ends = monotonic() + timeout
-        where = f"{self._host}:{self._port}"
+        stream = self._connect(timeout, ends)
         try:
-            plain = socket.create_connection((self._host, self._port), timeout)
-        except socket.gaierror as error:
-            raise ConnectFailed(f"the host name {self._host} cannot be resolved: {system_text(error)}") from None
-        except TimeoutError:
-            raise ConnectFailed(f"no connection to {where} within {timeout:g} s") from None
-        except (OSError, UnicodeError) as error:
-            raise ConnectFailed(f"no connection to {where}: {system_text(error)}") from None
+            return self._prepare(stream, timeout, ends)
+        except BaseException:
+            stream.close()
+            raise
+
+    def _connect(self, timeout: float, ends: float) -> PlainStream:
+        """Connect to the first address of the server, or of the proxy, that accepts it."""
+        route = self._route
+        host, port = route.first_hop
+        addresses = resolve(host, port, timeout)
+        failure = ConnectFailed(f"no connection to {route.first_where} within {timeout:g} s")
+        for tried, address in enumerate(addresses):
+            left = ends - monotonic()
+            if left <= 0:
+                break
+            part = share(left, len(addresses) - tried)
+            try:
+                stream = PlainStream.open(address, ends - left + part)
+            except OSError as error:
+                if not is_from_system(error):
+                    raise
+                failure = ConnectFailed(f"no connection to {route.first_where}: {system_text(error)}")
+                continue
+            if stream is not None:
+                return stream
+        raise failure
+
+    def _prepare(self, stream: PlainStream, timeout: float, ends: float) -> Stream:
+        """Open a tunnel through the proxy, if there is one, and shake hands for TLS."""
+        route = self._route
+        if route.context is None:
+            return stream
+        if route.proxy is not None:
+            self._open_tunnel(stream, route.proxy, timeout, ends)
         try:
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            if self._context is None:
-                self._socket = plain
-            else:
-                plain.settimeout(max(ends - monotonic(), 0.001))
-                self._socket = self._context.wrap_socket(plain, server_hostname=self._host)
+            secure = TLSStream(stream, route.context, route.host)
+            if secure.handshake(ends):
+                return secure
         except ssl.SSLCertVerificationError as error:
-            plain.close()
             raise UntrustedServer(
-                f"the certificate of {where} is not trusted: {error.verify_message}. If the server is yours, "
+                f"the certificate of {route.where} is not trusted: {error.verify_message}. If the server is yours, "
                 "name its authority with ca_bundle"
             ) from None
         except OSError as error:
-            plain.close()
-            failure = not_tls(error, where) or ConnectFailed(
-                f"the TLS handshake with {where} failed: {system_text(error)}"
-            )
-            raise failure from None
-        if hasattr(select, "poll"):
-            self._poll = select.poll()
-            self._poll.register(self._socket, select.POLLIN)
-        self.opened_at = monotonic()
+            if not is_from_system(error):
+                raise
+            text = f"the TLS handshake with {route.where} failed: {system_text(error)}"
+            raise not_tls(error, route.where) or ConnectFailed(text) from None
+        raise ConnectFailed(f"no TLS handshake with {route.where} within {timeout:g} s")
 
-    # --- reading ---
-
-    def _read(self, connected: socket.socket, parser: ResponseParser, ends: float) -> HTTPResponse:
-        while True:
-            data = connected.recv(_CHUNK)
-            response = parser.feed(data) if data else parser.end()
-            if response is not None:
-                return response
-            # A server that drips bytes would renew a plain socket timeout for ever; the end of the whole is fixed.
-            connected.settimeout(_left(ends))
-
-
-def _left(ends: float) -> float:
-    left = ends - monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left
+    def _open_tunnel(self, stream: PlainStream, proxy: Proxy, timeout: float, ends: float) -> None:
+        """Ask the proxy to connect to the server."""
+        parser = ConnectResponseParser(proxy, self._route.where)
+        try:
+            is_open = False
+            if stream.send_all(self._route.connect_head(), ends):
+                while not is_open and (data := stream.receive(ends)) is not None:
+                    is_open = parser.feed(data)
+        except OSError as error:
+            if not is_from_system(error):
+                raise
+            raise ConnectFailed(f"the proxy {proxy.where} closed the connection: {system_text(error)}") from None
+        if not is_open:
+            raise ConnectFailed(f"the proxy {proxy.where} opened no tunnel to {self._route.where} within {timeout:g} s")
 
 
 class Head(bytes):
@@ -179,13 +220,23 @@ class Head(bytes):
     __str__ = __repr__
 
 
-def request_head(target: str, host: str, headers: Mapping[str, str]) -> Head:
+def request_head(
+    target: str, host: str, headers: Mapping[str, str], proxy_authorization: HiddenText | None = None
+) -> Head:
     """Return the request line and headers of a POST.
+
+    Args:
+        target: The path, or the whole URL for a proxy.
+        host: What the ``Host`` header says.
+        headers: The other headers.
+        proxy_authorization: What the ``Proxy-Authorization`` header says; None leaves it out.
 
     Raises:
         RequestInvalid: If a header would break out of its line.
     """
     lines = [f"POST {target} HTTP/1.1", f"Host: {host}"]
+    if proxy_authorization is not None:
+        lines.append("Proxy-Authorization: " + proxy_authorization)  # not formatted: that gives stars
     lines += map(_HEADER_LINE, headers.items())
     head = "\r\n".join(lines)
     if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:

@@ -6,6 +6,7 @@ error, and a connection with anything unexplained on it is not used again.
 
 from __future__ import annotations
 
+from errno import ECONNRESET
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ MAX_HEAD = 64 * 1024
 """The most bytes of a head, of a chunk's size line, and of all trailers."""
 
 _UNBOUNDED = "a body without bounds"
+
+
+class MalformedResponse(ValueError):
+    """What came is not HTTP/1.1, or exceeds a limit. A type of its own: a program may raise any other at any line."""
 
 
 class HTTPResponse(NamedTuple):
@@ -53,7 +58,7 @@ class ResponseParser:
         """Take the next bytes, and return the response if they complete it.
 
         Raises:
-            ValueError: If they are not a response of HTTP/1.1, or exceed a limit.
+            MalformedResponse: If they are not a response of HTTP/1.1, or exceed a limit.
         """
         self.started = True
         self._buffer = self._buffer + data if self._buffer else data
@@ -68,7 +73,7 @@ class ResponseParser:
             ConnectionResetError: If the stream ended before the response did.
         """
         if self._step is not ResponseParser._read_to_end:
-            raise ConnectionResetError("end of stream")
+            raise ConnectionResetError(ECONNRESET, "end of stream")
         self._finish(b"".join(self._parts))
         self.reusable = False
         assert self.response is not None  # noqa: S101 - for the type checker: _finish made it
@@ -80,7 +85,7 @@ class ResponseParser:
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0:
             if len(self._buffer) > MAX_HEAD:
-                raise ValueError("headers without an end")
+                raise MalformedResponse("headers without an end")
             return False
         version, status, reason, headers = parse_head(self._buffer[:end])
         self._buffer = self._buffer[end + 4 :]
@@ -95,26 +100,26 @@ class ResponseParser:
             self._step = ResponseParser._read_body
         elif "transfer-encoding" in headers:
             if headers["transfer-encoding"].strip().lower() != "chunked":
-                raise ValueError("an unknown transfer encoding")
+                raise MalformedResponse("an unknown transfer encoding")
             self._step = ResponseParser._read_chunk_size
         elif "content-length" in headers:
             self._missing = _length(headers["content-length"], 10)
+            if self._missing == len(self._buffer):  # as a rule
+                body, self._buffer = self._buffer, b""
+                return self._finish(body)
             self._step = ResponseParser._read_body
         else:
             self._step = ResponseParser._read_to_end
         return True
 
     def _read_body(self) -> bool:
-        if self._missing == len(self._buffer) and not self._parts:  # as a rule
-            body, self._buffer = self._buffer, b""
-            return self._finish(body)
         return self._finish(b"".join(self._parts)) if self._take_missing() else False
 
     def _read_to_end(self) -> bool:
         self._parts.append(self._buffer)
         self._size += len(self._buffer)
         if self._size > MAX_BODY:
-            raise ValueError(_UNBOUNDED)
+            raise MalformedResponse(_UNBOUNDED)
         self._buffer = b""
         return False
 
@@ -125,7 +130,7 @@ class ResponseParser:
         self._missing = _length(line.partition(b";")[0].decode("latin-1"), 16)
         self._size += self._missing
         if self._size > MAX_BODY:
-            raise ValueError(_UNBOUNDED)
+            raise MalformedResponse(_UNBOUNDED)
         if self._missing:
             self._step = ResponseParser._read_chunk
         else:
@@ -137,7 +142,7 @@ class ResponseParser:
         if not self._take_missing() or len(self._buffer) < 2:
             return False
         if self._buffer[:2] != b"\r\n":
-            raise ValueError("a chunk without an end")
+            raise MalformedResponse("a chunk without an end")
         self._buffer = self._buffer[2:]
         self._step = ResponseParser._read_chunk_size
         return True
@@ -148,7 +153,7 @@ class ResponseParser:
             return False
         self._size += len(line)
         if self._size > MAX_HEAD:
-            raise ValueError("trailers without an end")
+            raise MalformedResponse("trailers without an end")
         return True if line else self._finish(b"".join(self._parts))
 
     def _finish(self, body: bytes) -> bool:
@@ -158,7 +163,7 @@ class ResponseParser:
         return False
 
     def _stop(self) -> bool:
-        raise ValueError("bytes after the end of the response")
+        raise MalformedResponse("bytes after the end of the response")
 
     # --- what the steps share ---
 
@@ -175,7 +180,7 @@ class ResponseParser:
         end = self._buffer.find(b"\r\n")
         if end < 0:
             if len(self._buffer) > MAX_HEAD:
-                raise ValueError("a line without an end")
+                raise MalformedResponse("a line without an end")
             return None
         line, self._buffer = self._buffer[:end], self._buffer[end + 2 :]
         return line
@@ -185,18 +190,18 @@ def parse_head(head: bytes) -> tuple[str, int, str, dict[str, str]]:
     """Return version, status, reason and headers of a response.
 
     Raises:
-        ValueError: If they are not those of HTTP/1.1 or HTTP/1.0.
+        MalformedResponse: If they are not those of HTTP/1.1 or HTTP/1.0.
     """
     status_line, *lines = head.decode("latin-1").split("\r\n")
     version, _, rest = status_line.partition(" ")
     code, _, reason = rest.partition(" ")
     if version not in ("HTTP/1.1", "HTTP/1.0") or len(code) != 3 or not (code.isascii() and code.isdecimal()):
-        raise ValueError("no status line")
+        raise MalformedResponse("no status line")
     headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon or not name or name != name.strip():
-            raise ValueError("a malformed header")
+            raise MalformedResponse("a malformed header")
         name = name.lower()
         value = value.strip()
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
@@ -207,8 +212,13 @@ def _length(text: str, base: int) -> int:
     """Read a length strictly: int() would also take signs, spaces and underscores."""
     digits = text.strip()
     if not digits or not digits.isascii() or not digits.isalnum() or len(digits) > 18:
-        raise ValueError("a malformed length")
-    length = int(digits, base)
+        raise MalformedResponse("a malformed length")
+    try:
+        length = int(digits, base)
+    except ValueError:  # a letter that is no digit
+        length = -1
+    if length < 0:
+        raise MalformedResponse("a malformed length")
     if length > MAX_BODY:
-        raise ValueError(_UNBOUNDED)
+        raise MalformedResponse(_UNBOUNDED)
     return length

@@ -1,22 +1,35 @@
-"""The keep-alive connections of one client: a limited number, reused last in first out, never a stale one."""
+"""The keep-alive connections of one client: a limited number, reused last in first out, never a stale one.
+
+An exception may be raised at any line of a thread: by a signal handler, by a time limit of a task queue, by a green
+thread's timeout. So the pool takes no lock and keeps no count that an interrupted caller would leave wrong. It uses
+operations that the interpreter cannot interrupt (of ``deque`` and ``dict``), counts the connections that exist, and
+wakes a waiter by its own plain lock. What an interrupted caller leaves undone, a waiter does a quarter of a second
+later.
+"""
 
 from __future__ import annotations
 
 import os
-import ssl
 import weakref
+from _thread import LockType, allocate_lock
 from collections import deque
-from threading import Condition
+from contextlib import suppress
 from time import monotonic
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ots_config.errors import ConnectFailed, RequestInvalid
 from ots_config.request.connection import Connection
 from ots_config.request.deadline import NEVER, Deadline
-from ots_config.request.http_parser import HTTPResponse
+
+if TYPE_CHECKING:
+    from ots_config.request.http_parser import HTTPResponse
+    from ots_config.request.route import Route
 
 MAX_AGE = 300.0
 """Seconds after which a connection is replaced, so that a changed DNS entry is noticed."""
+
+_LOOK_AGAIN = 0.25
+"""Seconds after which a waiter looks for a connection although nobody woke it and it is not its turn."""
 
 _CLOSED = "the client is closed"
 
@@ -42,35 +55,30 @@ class PoolStatus(NamedTuple):
 class ConnectionPool:
     """Connections to one host.
 
-    The success path takes no lock: a deque's ``pop`` and ``append`` are atomic, and a waiter announces itself before
-    it looks a last time, so the one who gives back either sees the waiter or was seen by it.
+    Callers that wait are served in the order in which they came: who comes while others wait, waits behind them. A
+    waiter announces itself before it looks a last time, so the one who gives back either sees the waiter or was seen
+    by it.
 
     Args:
-        host: Host name or address.
-        port: TCP port.
-        context: The TLS context; None speaks plain HTTP.
+        route: The host, its TLS and its proxy.
         limit: The most connections at a time; further callers wait.
         idle_timeout: Seconds after which an unused connection is closed. The service closes idle ones after about
             ten seconds, and one that it has just closed costs a retry.
     """
 
-    def __init__(
-        self, host: str, port: int, context: ssl.SSLContext | None, *, limit: int, idle_timeout: float
-    ) -> None:
-        self._host = host
-        self._port = port
-        self._context = context
+    def __init__(self, route: Route, *, limit: int, idle_timeout: float) -> None:
+        self._route = route
         self._limit = limit
         self._idle_timeout = idle_timeout
+        self._closed = False
         self._reset()
         _pools.add(self)
 
     def _reset(self) -> None:
         self._idle: deque[Connection] = deque()
-        self._changed = Condition()
-        self._open = 0
-        self._waiting = 0
-        self._closed = False
+        # The connections that exist, oldest first. One that is gone, however it was lost, leaves by itself.
+        self._places: dict[weakref.ref[Connection], None] = {}
+        self._waiters: deque[weakref.ref[LockType]] = deque()
 
     def __getstate__(self) -> dict[str, object]:
         message = "a connection pool cannot be pickled"
@@ -84,60 +92,111 @@ class ConnectionPool:
         Raises:
             ConnectFailed: Also if no connection was free within the time to connect.
         """
-        connection = self._take(timeouts[0], deadline)
+        connection = None if self._waiters or self._closed else self._take_idle()
+        if connection is None:
+            connection = self._take(timeouts[0], deadline)
         try:
             return connection.exchange(head, body, timeouts, deadline)
-        except BaseException:
-            # Whatever broke an exchange, KeyboardInterrupt too, leaves bytes that do not belong to the next one.
-            connection.close()
-            raise
         finally:
             self._give_back(connection)
+
+    # --- taking ---
 
     def _take(self, timeout: float, deadline: Deadline = NEVER) -> Connection:
         if self._closed:
             raise RequestInvalid(_CLOSED)
-        now = monotonic()
+        if not self._waiters:  # who comes later waits behind those who are there
+            connection = self._take_idle() or self._new()
+            if connection is not None:
+                return connection
+        return self._wait(deadline.clamp(timeout))
+
+    def _take_idle(self) -> Connection | None:
+        """Return a free connection, which opens anew if the server may have closed it; None if there is none."""
         try:
             connection = self._idle.pop()
         except IndexError:
-            return self._open_or_wait(deadline.clamp(timeout))
+            return None
+        now = monotonic()
         stale = now - connection.idle_since > self._idle_timeout or now - connection.opened_at > MAX_AGE
         if stale or not connection.is_usable():
-            connection.close()  # it opens anew
+            connection.close()
         return connection
 
-    def _open_or_wait(self, timeout: float) -> Connection:
-        with self._changed:
-            self._waiting += 1
+    def _new(self) -> Connection | None:
+        """Return a connection to be opened, None if there are as many as there may be."""
+        if len(self._places) >= self._limit:
+            return None
+        connection = Connection(self._route)
+        place = weakref.ref(connection, self._places.pop)
+        self._places[place] = None
+        # Of several callers that come to this line at the same time, the first ones get the places that are left.
+        if len(self._places) <= self._limit or place in list(self._places)[: self._limit]:
+            return connection
+        return None
+
+    def _wait(self, timeout: float) -> Connection:
+        ends = monotonic() + timeout
+        lock = allocate_lock()
+        lock.acquire()
+        waiter = weakref.ref(lock)
+        self._waiters.append(waiter)
+        try:
+            was_woken = True
+            while True:
+                if self._closed:
+                    raise RequestInvalid(_CLOSED)
+                if not was_woken or self._first_waiter() is lock:
+                    connection = self._take_idle() or self._new()
+                    if connection is not None:
+                        return connection
+                left = ends - monotonic()
+                if left <= 0:
+                    raise ConnectFailed(
+                        f"all {self._limit} connections to {self._route.host} were busy for {timeout:g} s; "
+                        "raise max_connection or use fewer threads"
+                    )
+                was_woken = lock.acquire(timeout=min(left, _LOOK_AGAIN))
+        finally:
+            self._leave(waiter)
+
+    def _leave(self, waiter: weakref.ref[LockType]) -> None:
+        """Leave the queue; the next one may have been waiting behind this waiter for what there is already."""
+        with suppress(ValueError):
+            self._waiters.remove(waiter)
+        if self._waiters and (self._idle or len(self._places) < self._limit):
+            self._wake_first()
+
+    def _first_waiter(self) -> LockType | None:
+        """Return the lock of whoever has waited longest, without those that are gone."""
+        while True:
             try:
-                until = Deadline.after(timeout)
-                while True:
-                    if self._closed:
-                        raise RequestInvalid(_CLOSED)
-                    try:
-                        return self._idle.pop()
-                    except IndexError:
-                        # Asked again after each wait: a connection may have been closed instead of given back.
-                        if self._open < self._limit:
-                            self._open += 1
-                            return Connection(self._host, self._port, self._context)
-                        if not self._changed.wait(until.remaining()):
-                            raise ConnectFailed(
-                                f"all {self._limit} connections to {self._host} were busy for {timeout:g} s; "
-                                "raise max_connection or use fewer threads"
-                            ) from None
-            finally:
-                self._waiting -= 1
+                waiter = self._waiters[0]
+            except IndexError:
+                return None
+            lock = waiter()
+            if lock is not None:
+                return lock
+            with suppress(ValueError):
+                self._waiters.remove(waiter)
+
+    def _wake_first(self) -> None:
+        lock = self._first_waiter()
+        if lock is not None:
+            with suppress(RuntimeError):  # it was woken already, and has not looked yet
+                lock.release()
+
+    # --- giving back ---
 
     def _give_back(self, connection: Connection) -> None:
+        if not connection.is_clean:  # bytes may come on it that do not belong to the next request
+            connection.close()
         connection.idle_since = now = monotonic()
         self._idle.append(connection)
         if self._closed:  # asked after the append: close() either sees this connection, or is seen here
             self._close_idle()
-        if self._waiting:
-            with self._changed:
-                self._changed.notify()
+        if self._waiters:
+            self._wake_first()
             return
         try:
             oldest = self._idle[0]
@@ -152,26 +211,24 @@ class ConnectionPool:
             try:
                 connection = self._idle.popleft()
             except IndexError:
-                return
+                break
             if now - connection.idle_since <= self._idle_timeout:
                 self._idle.appendleft(connection)
-            else:
-                connection.close()
-                with self._changed:
-                    self._open -= 1
-                    self._changed.notify()
-                continue
-            if self._waiting:
-                with self._changed:
-                    self._changed.notify()
-            return
+                break
+            connection.close()
+            del connection  # and with it its place
+        if self._waiters:
+            self._wake_first()
 
     def close(self) -> None:
         """Close every idle connection, and each busy one when it is given back; callers that wait for one fail."""
         self._closed = True
         self._close_idle()
-        with self._changed:
-            self._changed.notify_all()
+        for waiter in list(self._waiters):
+            lock = waiter()
+            if lock is not None:
+                with suppress(RuntimeError):
+                    lock.release()
 
     def _close_idle(self) -> None:
         while True:
@@ -179,8 +236,6 @@ class ConnectionPool:
                 self._idle.pop().close()
             except IndexError:
                 return
-            with self._changed:
-                self._open -= 1
 
     def __del__(self) -> None:
         for connection in getattr(self, "_idle", ()):
@@ -188,17 +243,21 @@ class ConnectionPool:
 
     def status(self) -> PoolStatus:
         """Return the state of the connections now."""
-        return PoolStatus(self._limit, self._open, len(self._idle), self._waiting)
+        return PoolStatus(self._limit, len(self._places), len(self._idle), len(self._waiters))
+
+    def forget(self) -> None:
+        """Leave the connections, busy ones too, to the parent process, and close this process's copies of them."""
+        inherited = [place() for place in list(self._places)]
+        self._reset()
+        for connection in inherited:
+            if connection is not None:
+                connection.close()  # tells the server nothing
 
 
 def _forget_connections_after_fork() -> None:
     """Leave the parent's connections to the parent: two processes on one socket would read each other's responses."""
     for pool in _pools:
-        inherited, closed = pool._idle, pool._closed  # noqa: SLF001 - the pools are of this module
-        pool._reset()  # noqa: SLF001
-        pool._closed = closed  # noqa: SLF001
-        for connection in inherited:
-            connection.close()  # closes this process's copy of the socket and tells the server nothing
+        pool.forget()
 
 
 if hasattr(os, "register_at_fork"):

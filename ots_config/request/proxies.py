@@ -16,7 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from ots_config.credential_rules import is_near
 from ots_config.errors import ConnectFailed, ProxyRefused, SettingsError, SettingsProblem
-from ots_config.request.http_parser import MAX_HEAD, parse_head
+from ots_config.request.http_parser import MAX_HEAD, MalformedResponse, parse_head
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -214,7 +214,7 @@ class ConnectResponseParser:
             head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
             try:
                 _, status, _, _ = parse_head(head)
-            except ValueError:
+            except MalformedResponse:
                 break
             if status < 200:
                 continue

@@ -82,8 +82,17 @@ class Route(NamedTuple):
         """Host and port to open a connection to: the proxy's, if there is one."""
         return (self.host, self.port) if self.proxy is None else (self.proxy.host, self.proxy.port)
 
-    def connect_head(self) -> bytes | None:
-        """Return the CONNECT request to send first, None where no tunnel is needed."""
-        if self.proxy is None or self.context is None:
-            return None
+    @property
+    def first_where(self) -> str:
+        """The same of whom a connection is opened to, for messages."""
+        return self.where if self.proxy is None else f"the proxy {self.proxy.where}"
+
+    def connect_head(self) -> bytes:
+        """Return the CONNECT request that opens a tunnel through the proxy.
+
+        Raises:
+            ValueError: If there is no proxy.
+        """
+        if self.proxy is None:
+            raise ValueError("a direct route needs no tunnel")
         return connect_head(self.proxy, self.host, self.port, self.user_agent)

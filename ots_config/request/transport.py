@@ -8,10 +8,9 @@ requests retries anything.
 
 from __future__ import annotations
 
-import logging
 import ssl
 from functools import cached_property
-from threading import local
+from importlib.util import find_spec
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -20,7 +19,6 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
-from requests.utils import get_environ_proxies
 from urllib3 import exceptions as urllib3_errors
 
 from ots_config.errors import (
@@ -29,20 +27,27 @@ from ots_config.errors import (
     RequestInvalid,
     ResponseInvalid,
     ResponseLost,
+    SettingsError,
+    SettingsProblem,
     UntrustedServer,
 )
 from ots_config.request.connection import request_head
 from ots_config.request.deadline import NEVER, Deadline
 from ots_config.request.http_parser import HTTPResponse
+from ots_config.request.interruptions import raised_by_signal_handler
 from ots_config.request.pool import ConnectionPool, PoolStatus
-from ots_config.request.tls import not_tls, tls_context
+from ots_config.request.route import Route
+from ots_config.request.tls import not_tls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from ots_config.request.proxies import Proxy
+
 _DIRECT = frozenset({"100.100.100.200", "127.0.0.1", "::1", "localhost"})
 _NO_COOKIES = RequestsCookieJar()
+_PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
 
 class _Headers(CaseInsensitiveDict[Any]):
@@ -85,7 +90,11 @@ class _Request(requests.PreparedRequest):
 
 
 class _Response(requests.Response):
-    """A whole response; the jar of cookies, which the service does not send, is made if anyone asks for it."""
+    """A whole response; headers and cookies are made when a hook asks for them.
+
+    Attributes:
+        whole: What the connection read.
+    """
 
     content: bytes = b""  # pyright: ignore[reportIncompatibleMethodOverride] - requests has a property, which costs a call
 
@@ -96,7 +105,7 @@ class _Response(requests.Response):
         self._content_consumed = True
         self._next = None
         self.status_code = response.status
-        self.headers = _Headers(response.headers)
+        self.whole = response
         self.raw = None
         self.url = request.url or ""
         self.encoding = None
@@ -105,23 +114,39 @@ class _Response(requests.Response):
         self.request = request
 
     @cached_property
+    def headers(self) -> Any:  # type: ignore[override] # requests has a plain attribute
+        return _Headers(self.whole.headers)
+
+    @cached_property
     def cookies(self) -> Any:  # type: ignore[override] # requests has a plain attribute
         return RequestsCookieJar()
+
+
+class _MaskedURL(str):
+    """The URL of a proxy as requests and urllib3 take it; their frames and a debugger do not show its password."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "****"
 
 
 class _KeepAliveAdapter(BaseAdapter):
     """Sends prepared requests over a ``ConnectionPool``."""
 
-    def __init__(self, pool: ConnectionPool, host: str) -> None:
+    def __init__(self, pool: ConnectionPool, route: Route) -> None:
         super().__init__()
         self._pool = pool
-        self._host = host
+        self._target = route.target
+        self._host = route.host_header
+        is_forwarded = route.proxy is not None and route.context is None
+        self._proxy_authorization = route.proxy.authorization if route.proxy is not None and is_forwarded else None
 
     def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
         body = request.body
         assert isinstance(body, bytes)  # noqa: S101 - for the type checker: Transport.send() made the request
         headers: Any = request.headers
-        head = request_head(request.path_url, self._host, headers)
+        head = request_head(self._target + request.path_url, self._host, headers, self._proxy_authorization)
         deadline = request.deadline if isinstance(request, _Request) else NEVER  # a hook may have made another
         return _Response(self._pool.exchange(head, body, options["timeout"], deadline), request)
 
@@ -130,7 +155,7 @@ class _KeepAliveAdapter(BaseAdapter):
 
 
 class _TLSAdapter(HTTPAdapter):
-    """The stock adapter, for proxies, with our TLS context and no retries."""
+    """The stock adapter, for HTTPS and SOCKS proxies, with our TLS context and no retries."""
 
     def __init__(self, context: ssl.SSLContext | None, limit: int) -> None:
         self._context = context
@@ -173,7 +198,6 @@ class Transport:
         session: requests.Session | None = None,
         user_agent: str = "ots-config",
     ) -> None:
-        url = urlsplit(endpoint)
         self._endpoint = endpoint
         self._headers = {"user-agent": user_agent, "accept-encoding": "identity"}
         self._options: dict[str, Any] = {"allow_redirects": False, "stream": False, "cert": None}
@@ -184,23 +208,27 @@ class Transport:
             self._options["verify"] = session.verify
             self._options["proxies"] = dict(session.proxies)
             return
-        context = tls_context(ca_bundle, minimum_tls) if url.scheme == "https" else None
+        route = Route.to(
+            endpoint,
+            ca_bundle=ca_bundle,
+            minimum_tls=minimum_tls,
+            proxies=proxies,
+            schemes=_PROXY_SCHEMES,
+            user_agent=user_agent,
+        )
         self._session = _Session()
         self._session.trust_env = False
         self._session.adapters.clear()
         self._options["verify"] = True
-        if proxies is None:
-            proxies = {} if url.hostname in _DIRECT else get_environ_proxies(endpoint)
-        self._options["proxies"] = dict(proxies)
+        self._options["proxies"] = {}
         adapter: BaseAdapter
-        if proxies:
-            adapter = _TLSAdapter(context, max_connection)
+        if route.proxy is None or route.proxy.is_http:
+            self._pool = ConnectionPool(route, limit=max_connection, idle_timeout=idle_timeout)
+            adapter = _KeepAliveAdapter(self._pool, route)
         else:
-            port = url.port or (443 if url.scheme == "https" else 80)
-            self._pool = ConnectionPool(
-                url.hostname or "", port, context, limit=max_connection, idle_timeout=idle_timeout
-            )
-            adapter = _KeepAliveAdapter(self._pool, url.netloc)
+            _check_socks(route.proxy)
+            self._options["proxies"] = {urlsplit(endpoint).scheme: _MaskedURL(str.__str__(route.proxy.url))}
+            adapter = _TLSAdapter(route.context, max_connection)
         self._session.mount(endpoint, adapter)
 
     @property
@@ -242,15 +270,32 @@ class Transport:
         except (requests.RequestException, urllib3_errors.HTTPError, OSError, ValueError) as error:
             # ValueError: a redirect to what is no URL. Raised outside this block: the foreign error holds the
             # request, and that holds the signature.
-            failure = _translate(error)
+            failure = self._failure(error)
         else:
-            found = response.headers
-            if type(found) is _Headers:
-                lower = dict(found._store.values())  # noqa: SLF001 - of this module
-            else:
-                lower = {name.lower(): value for name, value in found.items()}
+            if type(response) is _Response and "headers" not in vars(response):  # no hook has looked at them
+                whole = response.whole
+                if content is whole.body and response.status_code is whole.status:
+                    return whole
+            lower = {name.lower(): value for name, value in response.headers.items()}
             return HTTPResponse(response.status_code, response.reason, lower, content)
         raise failure
+
+    def _failure(self, error: Exception) -> Exception:
+        """Return what to raise for an error of another library, or of the program itself."""
+        if self._pool is not None and not isinstance(error, requests.RequestException | urllib3_errors.HTTPError):
+            return error  # our own connections raise errors of ours: this one is a hook's, or a signal handler's
+        own = raised_by_signal_handler(_causes(error))
+        if own is not None:
+            return own
+        translated = _translate(error)
+        if type(translated) is ConnectFailed and self._may_repeat():
+            return ResponseLost(f"no whole response came: {translated.message}")
+        return translated
+
+    def _may_repeat(self) -> bool:
+        """Return whether the session's adapter retries: then the last attempt does not show what the others did."""
+        retries = getattr(self._session.get_adapter(self._endpoint), "max_retries", None)
+        return bool(getattr(retries, "total", retries))
 
     def pool_status(self) -> PoolStatus | None:
         """Return the state of the connections, None if a proxy's adapter or the user's session keeps them."""
@@ -262,38 +307,54 @@ class Transport:
             self._session.close()
 
 
+def _check_socks(proxy: Proxy) -> None:
+    """Check that urllib3 can speak with a proxy.
+
+    Raises:
+        SettingsError: If it is a SOCKS proxy and PySocks is not installed.
+    """
+    if proxy.scheme.startswith("socks") and find_spec("socks") is None:
+        reason = f"a {proxy.scheme} proxy needs the package PySocks"
+        raise SettingsError(SettingsProblem("proxies", reason, "argument or environment", "Install requests[socks]."))
+
+
 # --- foreign errors -----------------------------------------------------------------------------------------
 
 _NEVER_SENT = (
     urllib3_errors.NewConnectionError,
     urllib3_errors.ConnectTimeoutError,
     urllib3_errors.NameResolutionError,
-    urllib3_errors.ProxyError,
     urllib3_errors.EmptyPoolError,
+)
+"""Proofs that nothing was sent. ``ProxyError`` is none: urllib3 also raises it for a response that a proxy lost."""
+
+_BEFORE_SENDING = frozenset({"do_handshake", "_tunnel"})
+"""Functions of the standard library that run before a request is sent, in the frames of an error."""
+
+
+_INVALID = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+    requests.exceptions.InvalidHeader,
+    requests.exceptions.InvalidProxyURL,
 )
 
 
-def _translate(error: Exception) -> RequestError:  # noqa: PLR0911 - a table, a line each
+def _translate(error: Exception) -> RequestError:
     """Translate an error of requests or urllib3; what is not known to be unsent may have happened."""
     causes = list(_causes(error))
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return UntrustedServer(f"the server's certificate is not trusted: {_named(causes)}")
-    if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.ProxyError):
+    if isinstance(error, requests.exceptions.ConnectTimeout) or any(isinstance(c, _NEVER_SENT) for c in causes):
         return ConnectFailed(f"no connection: {_named(causes)}")
-    if any(isinstance(cause, _NEVER_SENT) for cause in causes):
-        return ConnectFailed(f"no connection: {_named(causes)}")
-    if any(frame.f_code.co_name == "do_handshake" for cause in causes for frame, _ in walk_tb(cause.__traceback__)):
-        # Only then: TLS may also break when the request is out, and urllib3 has one error for both.
+    frames = {frame.f_code.co_name for cause in causes for frame, _ in walk_tb(cause.__traceback__)}
+    if frames & _BEFORE_SENDING:
+        # Only then: a connection may also break when the request is out, and urllib3 has one error for both.
         plain_text = next(filter(None, (not_tls(cause, "the server") for cause in causes)), None)
-        return plain_text or ConnectFailed(f"the TLS handshake failed: {_named(causes)}")
-    if isinstance(
-        error,
-        requests.exceptions.InvalidURL
-        | requests.exceptions.InvalidSchema
-        | requests.exceptions.MissingSchema
-        | requests.exceptions.InvalidHeader
-        | requests.exceptions.InvalidProxyURL,
-    ):
+        what = "the proxy opened no tunnel" if "_tunnel" in frames else "the TLS handshake failed"
+        return plain_text or ConnectFailed(f"{what}: {_named(causes)}")
+    if isinstance(error, _INVALID):
         return RequestInvalid(f"the request cannot be sent: {type(error).__name__}")
     if isinstance(error, requests.exceptions.ContentDecodingError | requests.exceptions.InvalidJSONError):
         return ResponseInvalid(f"the response cannot be read: {type(error).__name__}")
@@ -317,76 +378,3 @@ def _named(causes: list[BaseException]) -> str:
     """Name the kinds of error, never their texts: those may hold the URL with its parameters."""
     names = dict.fromkeys(type(cause).__name__ for cause in causes)
     return " < ".join(names)
-
-
-# --- for credential sources ----------------------------------------------------------------------------------
-
-_fetching = local()
-
-
-def _without_query(record: logging.LogRecord) -> bool:
-    """Cut the query, which may hold a secret, out of what urllib3 logs at DEBUG of a request for credentials."""
-    if getattr(_fetching, "now", False) and isinstance(record.args, tuple):
-        record.args = tuple(part.partition("?")[0] if isinstance(part, str) else part for part in record.args)
-    return True
-
-
-class Fetcher:
-    """The small HTTP callable that credential sources are given; see ``ots_config.credentials.http``.
-
-    Args:
-        ca_bundle: A PEM file of authorities to trust in place of certifi's.
-        proxies: Proxy URLs by scheme; empty connects directly.
-    """
-
-    def __init__(self, *, ca_bundle: Path | str | None = None, proxies: Mapping[str, str] | None = None) -> None:
-        self._ca_bundle = ca_bundle
-        self._proxies = dict(proxies or {})
-
-    def __call__(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        connect_timeout: float = 5.0,
-        read_timeout: float = 10.0,
-    ) -> HTTPResponse:
-        """Fetch one response; redirects are not followed, as a token would follow them.
-
-        Raises:
-            ConnectFailed: If nothing was sent.
-            ResponseLost: If no whole response came.
-        """
-        # The metadata service answers this machine only: a proxy would be asked for its own machine's keys.
-        direct = urlsplit(url).hostname in _DIRECT
-        logging.getLogger("urllib3.connectionpool").addFilter(_without_query)  # a second time does nothing
-        with requests.Session() as session:
-            session.trust_env = False
-            if url.startswith("https:"):
-                session.mount("https://", _TLSAdapter(tls_context(self._ca_bundle), 1))
-            _fetching.now = True
-            try:
-                response = session.request(
-                    method,
-                    url,
-                    headers=dict(headers or {}),
-                    data=body,
-                    timeout=(connect_timeout, read_timeout),
-                    allow_redirects=False,
-                    proxies={} if direct else self._proxies,
-                )
-                fetched = HTTPResponse(
-                    response.status_code,
-                    response.reason,
-                    {name.lower(): value for name, value in response.headers.items()},
-                    response.content,
-                )
-            except (requests.RequestException, urllib3_errors.HTTPError, OSError) as error:
-                failure = _translate(error)
-            else:
-                return fetched
-            finally:
-                _fetching.now = False
-        raise failure

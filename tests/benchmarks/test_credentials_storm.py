@@ -34,7 +34,7 @@ from ots_config import (
     create_client,
     create_provider,
 )
-from ots_config.request.transport import Fetcher
+from ots_config.request.fetcher import Fetcher
 
 ROLE = "acs:ram::1234567890123456:role/storm"
 KEY = Credentials("testid", "testsecret")

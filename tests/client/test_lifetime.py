@@ -109,11 +109,11 @@ def test_a_dropped_client_is_gone_without_the_collector(emulator: Emulator) -> N
     client.list_table()
     pool = next(iter(client.connection.session.adapters.values()))._pool
     kept = list(pool._idle)
-    assert [connection._socket is not None for connection in kept] == [True]
+    assert [connection._stream is not None for connection in kept] == [True]
     gc.disable()
     try:
         del client, pool
-        assert [connection._socket for connection in kept] == [None]
+        assert [connection._stream for connection in kept] == [None]
     finally:
         gc.enable()
 
@@ -296,13 +296,13 @@ def test_no_connection_is_opened_after_closing(emulator: Emulator) -> None:
         pool = next(iter(client.connection.session.adapters.values()))._pool
         wait_until(lambda: not pool._idle)
         waiting = [threads.submit(client.list_table) for _ in range(3)]
-        wait_until(lambda: pool._waiting == 3)
+        wait_until(lambda: pool.status().waiting == 3)
         client.close()
         assert "t" in first.result(TIMEOUT)  # what was under way is finished
         errors = [thread.exception(TIMEOUT) for thread in waiting]
     assert [type(error).__name__ for error in errors] == ["RequestInvalid"] * 3
     assert len(emulator.log()) == 1
-    assert all(connection._socket is None for connection in pool._idle)
+    assert all(connection._stream is None for connection in pool._idle)
 
 
 @pytest.mark.asyncio

@@ -24,7 +24,7 @@ from ots_config import (
     create_client,
     create_provider,
 )
-from ots_config.request.transport import Fetcher
+from ots_config.request.fetcher import Fetcher
 
 ROLE = "acs:ram::1234567890123456:role/writer"
 FIRST = "acs:ram::1234567890123456:role/first"

@@ -32,7 +32,7 @@ from ots_config import (
     identity,
 )
 from ots_config.credentials.sts import Pace
-from ots_config.request.transport import Fetcher
+from ots_config.request.fetcher import Fetcher
 
 ROLE = "acs:ram::1234567890123456:role/writer"
 OIDC = "acs:ram::1234567890123456:oidc-provider/ack"

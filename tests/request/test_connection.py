@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from ots_config.errors import ConnectFailed, RequestInvalid, ResponseInvalid, ResponseLost
 from ots_config.request.connection import Connection, request_head
 from ots_config.request.http_parser import HTTPResponse
+from ots_config.request.route import Route
+from ots_config.request.streams import PlainStream
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Ots-RequestId: r1\r\n\r\nhi"
 
@@ -24,7 +26,7 @@ def exchange(connection: Connection, body: bytes = b"body", *, timeout: float = 
 
 def to(server: Any) -> Connection:
     """Return a connection to a scripted server."""
-    return Connection("127.0.0.1", server.port, None)
+    return Connection(Route("127.0.0.1", server.port))
 
 
 def test_one_request_and_its_answer(server: Any) -> None:
@@ -139,8 +141,9 @@ def test_what_is_not_http_is_one_error(server: Any, raw: bytes) -> None:
 def test_any_bytes_are_an_answer_or_an_error(raw: bytes) -> None:
     """Whatever bytes come, there is an answer or one of two errors, never a hang."""
     ours, theirs = socket.socketpair()
-    connection = Connection("peer", 1, None)
-    connection._socket = ours
+    connection = Connection(Route("peer", 1))
+    ours.settimeout(0.0)
+    connection._stream = PlainStream(ours)
     with theirs:
         theirs.sendall(raw)
         theirs.shutdown(socket.SHUT_WR)
@@ -157,14 +160,14 @@ def test_a_closed_port_was_never_reached() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(ConnectFailed, match="refused") as caught:
-        exchange(Connection("127.0.0.1", port, None))
+        exchange(Connection(Route("127.0.0.1", port)))
     assert not caught.value.may_have_happened
 
 
 def test_an_unknown_host_was_never_reached() -> None:
     """A name that cannot be resolved says so."""
     with pytest.raises(ConnectFailed, match=r"no-such-host\.invalid"):
-        exchange(Connection("no-such-host.invalid", 443, None))
+        exchange(Connection(Route("no-such-host.invalid", 443)))
 
 
 def test_a_reset_after_the_request_may_have_happened(server: Any) -> None:
@@ -255,7 +258,7 @@ def test_a_plain_server_fails_the_tls_handshake(server: Any) -> None:
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
     server.set_scripts(script)
-    connection = Connection("127.0.0.1", server.port, ssl.create_default_context())
+    connection = Connection(Route("127.0.0.1", server.port, ssl.create_default_context()))
     with pytest.raises(ConnectFailed, match="TLS"):
         exchange(connection)
 

@@ -9,6 +9,7 @@ from ots_config.request import deadline as deadlines
 from ots_config.request.connection import Connection, request_head
 from ots_config.request.deadline import NEVER, Deadline
 from ots_config.request.pool import ConnectionPool
+from ots_config.request.route import Route
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_a_deadline_cannot_be_moved() -> None:
 def test_a_connection_waits_for_a_response_no_longer_than_the_deadline(server: object) -> None:
     """The read timeout is cut to what the call has left."""
     server.set_scripts(server.answering(b""))  # type: ignore[attr-defined]
-    connection = Connection("127.0.0.1", server.port, None)  # type: ignore[attr-defined]
+    connection = Connection(Route("127.0.0.1", server.port))  # type: ignore[attr-defined]
     head = request_head("/GetRow", "h", {"Content-Length": "0"})
     with pytest.raises(ResponseLost, match=r"within 0\.0\d* s"):
         connection.exchange(head, b"", (5.0, 5.0), Deadline.after(0.05))
@@ -68,8 +69,9 @@ def test_a_connection_waits_for_a_response_no_longer_than_the_deadline(server: o
 
 def test_a_caller_waits_for_a_connection_no_longer_than_the_deadline(server: object) -> None:
     """The wait for a place in the pool is cut to what the call has left."""
-    pool = ConnectionPool("127.0.0.1", server.port, None, limit=1, idle_timeout=5)  # type: ignore[attr-defined]
-    pool._take(1)
+    pool = ConnectionPool(Route("127.0.0.1", server.port), limit=1, idle_timeout=5)  # type: ignore[attr-defined]
+    busy = pool._take(1)
     with pytest.raises(ConnectFailed, match=r"busy for 0\.0\d* s"):
         pool.exchange(b"", b"", (5.0, 5.0), Deadline.after(0.05))
+    assert busy.is_clean
     pool.close()

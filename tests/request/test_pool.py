@@ -10,6 +10,7 @@ from ots_config.errors import ConnectFailed, RequestInvalid
 from ots_config.request import pool as pool_module
 from ots_config.request.connection import request_head
 from ots_config.request.pool import ConnectionPool
+from ots_config.request.route import Route
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 HEAD = request_head("/PutRow", "h", {"Content-Length": "0"})
@@ -17,7 +18,7 @@ HEAD = request_head("/PutRow", "h", {"Content-Length": "0"})
 
 def pool_to(server: Any, *, limit: int = 2, idle_timeout: float = 60.0) -> ConnectionPool:
     """Return a pool to a scripted server."""
-    return ConnectionPool("127.0.0.1", server.port, None, limit=limit, idle_timeout=idle_timeout)
+    return ConnectionPool(Route("127.0.0.1", server.port), limit=limit, idle_timeout=idle_timeout)
 
 
 def exchange(pool: ConnectionPool, timeout: float = 5.0) -> bytes:
@@ -68,6 +69,7 @@ def test_long_idle_connections_are_closed(server: Any) -> None:
     for connection in both:
         connection.exchange(HEAD, b"", (5, 5))
         pool._give_back(connection)
+    del both, connection
     pool._idle[0].idle_since = -10_000.0
     exchange(pool)
     assert pool.status().open == 1
@@ -83,7 +85,7 @@ def test_a_full_pool_makes_callers_wait(server: Any) -> None:
     got: list[bytes] = []
     waiter = threading.Thread(target=lambda: got.append(exchange(pool)))
     waiter.start()
-    while not pool._waiting:
+    while not pool.status().waiting:
         pass
     pool._give_back(busy)
     waiter.join(5)
@@ -94,10 +96,11 @@ def test_a_full_pool_makes_callers_wait(server: Any) -> None:
 def test_a_full_pool_says_so(server: Any) -> None:
     """A caller that gets no connection in time learns why, and that nothing was sent."""
     pool = pool_to(server, limit=1)
-    pool._take(1)
+    busy = pool._take(1)
     with pytest.raises(ConnectFailed, match="max_connection"):
         exchange(pool, timeout=0.05)
-    assert pool._waiting == 0
+    assert pool.status() == (1, 1, 0, 0)
+    del busy
 
 
 def test_many_threads_share_few_connections(server: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,12 +17,15 @@ from ots_config.errors import ConnectFailed
 from ots_config.request import pool as pools
 from ots_config.request.http_parser import HTTPResponse
 from ots_config.request.pool import ConnectionPool
+from ots_config.request.route import Route
 
 ANSWER = HTTPResponse(200, "OK", {}, b"")
 
 
 class Quick:
     """A connection that answers at once."""
+
+    is_clean = True
 
     def __init__(self, *_: Any) -> None:
         self.idle_since = self.opened_at = float("inf")
@@ -60,7 +64,7 @@ class Emptied(deque[Any]):
 @pytest.mark.usefixtures("_hasty")
 def test_a_connection_may_be_taken_as_soon_as_it_is_given_back() -> None:
     """The call that gave a connection back has its answer although another one has taken it at that moment."""
-    pool = ConnectionPool("example.com", 80, None, limit=2, idle_timeout=5)
+    pool = ConnectionPool(Route("example.com", 80), limit=2, idle_timeout=5)
     pool._idle = Emptied()
     assert pool.exchange(b"", b"", (1, 1)) is ANSWER
 
@@ -68,7 +72,7 @@ def test_a_connection_may_be_taken_as_soon_as_it_is_given_back() -> None:
 @pytest.mark.usefixtures("_hasty")
 def test_more_threads_than_connections_all_have_their_answers() -> None:
     """Eight threads on three connections are answered each time, and three connections were made at most."""
-    pool = ConnectionPool("example.com", 80, None, limit=3, idle_timeout=5)
+    pool = ConnectionPool(Route("example.com", 80), limit=3, idle_timeout=5)
 
     def work(_: int) -> int:
         calls = [pool.exchange(b"", b"", (60, 1)) for _ in range(500)]
@@ -128,11 +132,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_a_waiting_caller_opens_a_connection_in_place_of_a_closed_one(clock: list[float]) -> None:
     """With one place, a caller that waits while the only connection is closed as idle opens another one."""
-    pool = ConnectionPool("example.com", 80, None, limit=1, idle_timeout=5)
+    pool = ConnectionPool(Route("example.com", 80), limit=1, idle_timeout=5)
     waiter = Waiter(pool)
     idle: Any = pool._take(1)
     pool._give_back(idle)
     idle.on_close = waiter.start  # it finds no idle connection and no place: the one that is being closed has it
+    del idle
     pool._reap(clock[0] + 10)
     waiter.join()
     assert waiter.answers == [ANSWER]
@@ -141,7 +146,7 @@ def test_a_waiting_caller_opens_a_connection_in_place_of_a_closed_one(clock: lis
 
 def test_closing_a_long_idle_connection_wakes_a_waiting_caller(clock: list[float]) -> None:
     """A call that closes a long idle connection when it ends hands the free place to a caller that waits."""
-    pool = ConnectionPool("example.com", 80, None, limit=2, idle_timeout=5)
+    pool = ConnectionPool(Route("example.com", 80), limit=2, idle_timeout=5)
     waiter = Waiter(pool)
     old: Any = pool._take(1)
     young: Any = pool._take(1)
@@ -150,15 +155,17 @@ def test_closing_a_long_idle_connection_wakes_a_waiting_caller(clock: list[float
     pool._give_back(young)
     clock[0] += 3
     busy: list[Any] = []
+    young = weakref.ref(young)
 
     def take_the_other_one() -> None:
         busy.append(pool._take(1))
         waiter.start()
 
     old.on_close = take_the_other_one
+    del old
     pool.exchange(b"", b"", (1, 1))
     waiter.join()
-    assert busy == [young]
+    assert busy == [young()]
     assert waiter.answers == [ANSWER]
     assert pool.status() == (2, 2, 1, 0)
 
@@ -177,7 +184,7 @@ class PutBack(deque[Any]):
 @pytest.mark.usefixtures("clock")
 def test_a_connection_that_need_not_be_closed_wakes_a_waiting_caller() -> None:
     """A caller that came while the oldest connection was looked at gets it when it is found fresh."""
-    pool = ConnectionPool("example.com", 80, None, limit=1, idle_timeout=5)
+    pool = ConnectionPool(Route("example.com", 80), limit=1, idle_timeout=5)
     waiter = Waiter(pool)
     pool._idle = idle = PutBack()
     pool._give_back(pool._take(1))

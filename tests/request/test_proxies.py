@@ -242,17 +242,17 @@ def test_a_proxy_that_wants_a_password() -> None:
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "proxies", "first_hop", "target", "tunnel"),
+    ("endpoint", "proxies", "first_hop", "target"),
     [
-        (SECURE, {}, ("demo.cn-hangzhou.ots.aliyuncs.com", 443), "", False),
-        (SECURE, {"https": "http://a:1"}, ("a", 1), "", True),
-        (PLAIN, {}, ("ots.internal", 8080), "", False),
-        (PLAIN, {"http": "http://a:1"}, ("a", 1), PLAIN, False),
+        (SECURE, {}, ("demo.cn-hangzhou.ots.aliyuncs.com", 443), ""),
+        (SECURE, {"https": "http://a:1"}, ("a", 1), ""),
+        (PLAIN, {}, ("ots.internal", 8080), ""),
+        (PLAIN, {"http": "http://a:1"}, ("a", 1), PLAIN),
     ],
 )
-def test_the_route(endpoint: str, proxies: dict[str, str], first_hop: Any, target: str, tunnel: bool) -> None:
-    """TLS goes through a tunnel; a plain request goes to the proxy with its whole URL; else there is neither."""
+def test_the_route(endpoint: str, proxies: dict[str, str], first_hop: Any, target: str) -> None:
+    """A connection goes to the proxy, if there is one; a plain request then names its whole URL."""
     route = Route.to(endpoint, proxies=proxies)
-    assert (route.first_hop, route.target, route.connect_head() is not None) == (first_hop, target, tunnel)
+    assert (route.first_hop, route.target) == (first_hop, target)
     assert (route.context is not None) is endpoint.startswith("https")
     assert route.host_header == endpoint.partition("//")[2]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 from urllib3 import exceptions as urllib3_errors
 
 from ots_config.emulator.tls import make_authority
@@ -15,10 +16,12 @@ from ots_config.errors import (
     RequestInvalid,
     ResponseInvalid,
     ResponseLost,
+    SettingsError,
     UntrustedServer,
 )
+from ots_config.request import transport as transports
 from ots_config.request.tls import check_openssl, tls_context
-from ots_config.request.transport import Fetcher, Transport, _translate
+from ots_config.request.transport import Transport, _translate
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Ots-RequestId: r1\r\n\r\nhi"
 TIMEOUT = (5.0, 5.0)
@@ -62,8 +65,11 @@ def test_a_proxy_of_the_environment_is_read_once(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     sender = transport("https://demo.cn-hangzhou.ots.aliyuncs.com")
     monkeypatch.delenv("HTTPS_PROXY")
-    assert sender._options["proxies"] == {"https": "http://proxy.example:3128"}
-    assert transport("https://demo.cn-hangzhou.ots.aliyuncs.com", proxies={})._options["proxies"] == {}
+    assert sender._pool is not None
+    assert sender._pool._route.first_hop == ("proxy.example", 3128)
+    direct = transport("https://demo.cn-hangzhou.ots.aliyuncs.com", proxies={})
+    assert direct._pool is not None
+    assert direct._pool._route.proxy is None
 
 
 def test_through_a_proxy(server: Any) -> None:
@@ -85,6 +91,24 @@ def test_a_proxy_that_is_not_there() -> None:
     sender.close()
 
 
+@pytest.mark.parametrize("scheme", ["https", "socks5"])
+def test_what_urllib3_speaks_with(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy with TLS of its own or SOCKS is left to urllib3, without a look into the environment per request."""
+    monkeypatch.setattr(transports, "find_spec", lambda _: True)
+    sender = transport("https://demo.example", proxies={"https": f"{scheme}://user:s3cr3t@proxy.example:1"})
+    assert sender.pool_status() is None
+    assert sender._options["proxies"] == {"https": f"{scheme}://user:s3cr3t@proxy.example:1"}
+    assert "s3cr3t" not in repr(sender._options)
+    sender.close()
+
+
+def test_a_socks_proxy_needs_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without PySocks the client is not made: its first request would fail."""
+    monkeypatch.setattr(transports, "find_spec", lambda _: None)
+    with pytest.raises(SettingsError, match="PySocks"):
+        transport("https://demo.example", proxies={"https": "socks5://proxy.example:1"})
+
+
 def test_a_session_of_the_users(server: Any) -> None:
     """A foreign session sends with its own adapters, and its errors are translated."""
     server.set_scripts(server.answering(OK), lambda _: None)
@@ -101,7 +125,7 @@ def test_a_session_of_the_users(server: Any) -> None:
     ("error", "ours"),
     [
         (requests.exceptions.ConnectTimeout(), ConnectFailed),
-        (requests.exceptions.ProxyError(), ConnectFailed),
+        (requests.exceptions.ProxyError(), ResponseLost),
         (requests.exceptions.SSLError(ssl.SSLCertVerificationError()), UntrustedServer),
         (requests.exceptions.SSLError(), ResponseLost),
         (
@@ -124,6 +148,35 @@ def test_a_session_of_the_users(server: Any) -> None:
 def test_foreign_errors(error: Exception, ours: type) -> None:
     """Each error of requests and urllib3 becomes one of ours; what is not known to be unsent may have happened."""
     assert type(_translate(error)) is ours
+
+
+@pytest.mark.parametrize(
+    ("cause", "ours"),
+    [
+        (ConnectionResetError("lost"), ResponseLost),
+        (OSError("Tunnel connection failed"), ResponseLost),
+        (urllib3_errors.NewConnectionError(None, "refused"), ConnectFailed),  # type: ignore[arg-type]
+        (urllib3_errors.ConnectTimeoutError(), ConnectFailed),
+        (urllib3_errors.NameResolutionError("proxy", None, socket.gaierror()), ConnectFailed),  # type: ignore[arg-type]
+    ],
+    ids=["reset", "unknown", "refused", "timeout", "name"],
+)
+def test_a_proxy_error_is_no_proof(cause: Exception, ours: type) -> None:
+    """urllib3 raises ``ProxyError`` for a lost response too: only what it wraps shows that nothing was sent."""
+    wrapped = urllib3_errors.MaxRetryError(None, "/", urllib3_errors.ProxyError("proxy", cause))  # type: ignore[arg-type]
+    assert type(_translate(requests.exceptions.ProxyError(wrapped))) is ours
+
+
+def test_a_session_that_retries_proves_nothing() -> None:
+    """After urllib3's own retries a refused connection says nothing of the attempts before it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with requests.Session() as session:
+        with pytest.raises(ConnectFailed):
+            transport(endpoint, session=session).send("/PutRow", {}, b"", TIMEOUT)
+        session.mount("http://", HTTPAdapter(max_retries=1))
+        with pytest.raises(ResponseLost, match="no connection"):
+            transport(endpoint, session=session).send("/PutRow", {}, b"", TIMEOUT)
 
 
 def test_tls_failures_of_a_foreign_session(server: Any, tmp_path: Path) -> None:
@@ -206,34 +259,3 @@ def test_openssl_has_a_floor() -> None:
     assert "1.0.2d" in (check_openssl((1, 0, 2, 3, 15)) or "")
     with pytest.raises(RequestInvalid, match=r"0\.9\.8j"):
         check_openssl((0, 9, 8, 9, 15))
-
-
-# --- for credential sources ------------------------------------------------------------------------------------
-
-
-def test_the_fetcher(server: Any) -> None:
-    """The callable of credential sources sends one request, follows no redirect and asks no environment."""
-    redirect = b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\nContent-Length: 0\r\n\r\n"
-    server.set_scripts(server.answering(redirect))
-    answer = Fetcher()("POST", f"{server.endpoint}/token", headers={"X-A": "1"}, body=b"form")
-    assert (answer.status, answer.headers["location"]) == (302, "http://elsewhere/")
-    assert b"x-a: 1" in server.requests[0].lower()
-
-
-def test_the_fetcher_keeps_the_metadata_service_off_proxies(server: Any) -> None:
-    """The metadata service and this machine are asked directly, whatever proxy is configured."""
-    server.set_scripts(server.answering(OK))
-    fetch = Fetcher(proxies={"http": "http://127.0.0.1:9", "https": "http://127.0.0.1:9"})
-    assert fetch("POST", server.endpoint, headers={}, body=b"x").status == 200
-
-
-def test_the_fetcher_tells_what_happened(server: Any) -> None:
-    """A refused connection was never sent; a silent server may have done something."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with pytest.raises(ConnectFailed):
-        Fetcher()("GET", f"http://127.0.0.1:{port}/?Secret=s3cr3t", headers={})
-    server.set_scripts(server.answering(b""))
-    with pytest.raises(ResponseLost) as caught:
-        Fetcher()("POST", f"{server.endpoint}/?Secret=s3cr3t", headers={}, body=b"x", read_timeout=0.05)
-    assert "s3cr3t" not in str(caught.value)

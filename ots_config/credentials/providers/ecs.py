@@ -208,8 +208,9 @@ class ECSRoleProvider(Provider):
             answer = self._send("PUT", f"{address}/latest/api/token", lifetime)
             if isinstance(answer, SourceFailure):
                 return answer
-            token = answer.body[:4096].decode("ascii", "replace").strip()
-            if answer.status != 200 or not token or not token.isprintable() or " " in token or token[0] == "<":
+            token = answer.body[:4096].decode("latin-1").strip()
+            usable = token.isascii() and token.isprintable() and " " not in token and token[:1] != "<"
+            if answer.status != 200 or not token or not usable:
                 return self._without_token(answer.status)
             self._token = (token, self._monotonic() + _TOKEN_LIFETIME - _TOKEN_MARGIN)
             self._known = True

@@ -47,7 +47,7 @@ class ProcessProvider(Provider):
 
     def __init__(
         self,
-        command: str | Sequence[str] | None,
+        command: str | Sequence[str | os.PathLike[str]] | None,
         *,
         timeout: float = 60.0,
         other_modes: Callable[[Mapping[str, Any]], Provider | SourceFailure] | None = None,
@@ -97,10 +97,13 @@ class ProcessProvider(Provider):
         return f"program {arguments[0]} with arguments {mark}"
 
 
-def _split(command: str | Sequence[str] | None) -> list[str] | SourceFailure:
+def _split(command: str | Sequence[str | os.PathLike[str]] | None) -> list[str] | SourceFailure:
     """Split a command line into the program and its arguments."""
     if not isinstance(command, str):
-        return list(command) if command else missing("no command is set")
+        given = list(command or ())
+        if not all(isinstance(argument, str | os.PathLike) for argument in given):
+            return SourceFailure("the program and its arguments must be texts or paths")
+        return [os.fspath(argument) for argument in given] or missing("no command is set")
     try:
         # Windows paths have backslashes, which POSIX rules would take for escapes.
         arguments = shlex.split(command, posix=os.name != "nt")

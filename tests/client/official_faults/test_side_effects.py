@@ -96,7 +96,7 @@ def test_a_client_can_be_closed(emulator: Emulator) -> None:
         pool = next(iter(client.connection.session.adapters.values()))._pool
         kept = list(pool._idle)
         assert kept
-    assert all(connection._socket is None for connection in kept)
+    assert all(connection._stream is None for connection in kept)
     assert isinstance(error_of(client.list_table), ts.OTSClientError)
     if SEEN:
         assert not hasattr(ts.OTSClient, "close")

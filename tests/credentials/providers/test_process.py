@@ -199,3 +199,11 @@ def test_description_hides_the_arguments() -> None:
     assert one.startswith("program /bin/tool with arguments ")
     assert "MARKED" not in one + repr(ProcessProvider("/bin/tool MARKED"))
     assert ProcessProvider("/bin/tool").describe() == "program /bin/tool"
+
+
+@pytest.mark.parametrize("command", [["program", 5], [7], ["program", None], ["program", b"x"], (1.5, "x")])
+def test_arguments_that_are_no_texts(command: Any) -> None:
+    """A number among a program's arguments is an error of ours, and nothing is run."""
+    with pytest.raises(CredentialsRefused, match="must be texts or paths"):
+        ProcessProvider(command).fetch_credentials()
+    assert ProcessProvider(command).describe() == "no program"

@@ -25,7 +25,7 @@ from ots_config.credentials.providers.uri import URIProvider
 from ots_config.credentials.sts import Identity, Pace, STSAddress, caller_identity
 from ots_config.emulator import Emulator
 from ots_config.errors import CredentialsRefused
-from ots_config.request.transport import Fetcher
+from ots_config.request.fetcher import Fetcher
 
 ROLE = "acs:ram::1234567890123456:role/worker"
 OIDC = "acs:ram::1234567890123456:oidc-provider/ack"
