@@ -42,7 +42,7 @@ class _Body(aiohttp.Payload):
 
     Attributes:
         clock: Ends the wait for a connection, and from the first byte sent the wait for the response.
-        is_begun: Whether a connection may have got any of it; an empty body is not asked for, so nothing is known.
+        is_begun: Whether a connection may have got any of it.
     """
 
     clock: asyncio.Timeout
@@ -51,7 +51,7 @@ class _Body(aiohttp.Payload):
         super().__init__(body, content_type="application/octet-stream")
         self._read_timeout = read_timeout
         self._ends = ends
-        self.is_begun = not body
+        self.is_begun = False
 
     @property
     def size(self) -> int:
@@ -150,7 +150,8 @@ class SessionTransport:
         if isinstance(error, RequestError):
             without_frames(error)
             return error
-        if not request.is_begun:
+        # aiohttp never asks for an empty body (ListTable's), so only its errors of connecting say that it was not sent.
+        if not request.is_begun if request.size else isinstance(error, aiohttp.ClientConnectorError):
             return self._not_connected(error, request, connect_timeout)
         if request.clock.expired():
             return ResponseLost(f"{self._host} did not answer within {read_timeout:g} s")
