@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PendingResponse: TypeAlias = "asyncio.Future[HTTPResponse | RequestError]"
 """The outcome of a request, when there is one: its response, or its error."""
 
-CLIENT_CLOSED = "the client was closed"
+CLIENT_CLOSED = "the client is closed"
 
 _NEVER = float("inf")
 _OVERLAPPED: Any = getattr(asyncio, "ProactorEventLoop", ())
@@ -260,9 +260,9 @@ class AsyncConnection(asyncio.Protocol):
         if self._opening.is_running:
             self._opening.stop(CLIENT_CLOSED)  # which ends open()
         elif self._is_unsent():
-            self._fail(ConnectFailed(CLIENT_CLOSED + " before the request was sent"))
+            self._fail(ConnectFailed("the client was closed before the request was sent"))
         else:
-            self._fail(ResponseLost(CLIENT_CLOSED + " before it had the response"))
+            self._fail(ResponseLost("the client was closed before it had the response"))
 
     def close(self) -> None:
         """Close the connection at once; whatever has not left is never sent."""

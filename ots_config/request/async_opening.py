@@ -114,8 +114,9 @@ class Opening:
                 self.socket.close()
             return
         for transport in {self.transport, self.plain}:
-            with suppress(RuntimeError):  # the event loop is closed
-                transport.abort()
+            if transport is not None:  # TLS has none any more if the connection was lost meanwhile
+                with suppress(RuntimeError):  # the event loop is closed
+                    transport.abort()
 
     async def _connect(self, host: str, port: int, hop: str, ends: float) -> None:
         """Connect to the first address that accepts; each has its share of the time."""

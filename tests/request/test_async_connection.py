@@ -361,6 +361,6 @@ async def test_closing_while_requests_are_in_progress(server: Any, connect: Call
     await transport.close()
     lost, refused = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(lost, ConnectFailed | ResponseLost)
-    assert "client was closed" in str(refused)
+    assert "client is closed" in str(refused)
     with pytest.raises(RequestError, match="closed"):
         await send(transport)
