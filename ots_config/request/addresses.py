@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ots_config.errors import ConnectFailed
+from ots_config.request.interruptions import is_from_system
 from ots_config.shown_text import system_text
 
 if TYPE_CHECKING:
@@ -96,10 +97,15 @@ def start_resolving(host: str, port: int) -> Future[tuple[Address, ...]]:
 
 def numeric(host: str, port: int) -> tuple[Address, ...] | None:
     """Return the address that a text is, None for a name. No resolver is asked."""
-    try:
-        return _addresses(host, port, socket.AI_NUMERICHOST)
-    except (OSError, UnicodeError):
+    if not host.isascii():
         return None
+    try:
+        # As bytes: the codec for names is written in Python, and wraps the exception of a signal handler.
+        return _addresses(host.encode("ascii"), port, socket.AI_NUMERICHOST)
+    except OSError as error:
+        if not is_from_system(error):
+            raise
+    return None
 
 
 def share(remaining: float, addresses_left: int) -> float:
@@ -112,7 +118,7 @@ def share(remaining: float, addresses_left: int) -> float:
     return min(max(remaining / addresses_left, MIN_SHARE), remaining)
 
 
-def _addresses(host: str, port: int, flags: int = 0) -> tuple[Address, ...]:
+def _addresses(host: str | bytes, port: int, flags: int = 0) -> tuple[Address, ...]:
     known = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
     return tuple(dict.fromkeys(Address(family, address) for family, _, _, _, address in known))
 

@@ -15,8 +15,9 @@ from ots_config.errors import ConnectFailed, RequestInvalid, ResponseInvalid, Re
 from ots_config.request.addresses import resolve, share
 from ots_config.request.deadline import NEVER, Deadline
 from ots_config.request.http_parser import HTTPResponse, MalformedResponse, ResponseParser
+from ots_config.request.interruptions import is_from_system
 from ots_config.request.proxies import ConnectResponseParser, authentication_required
-from ots_config.request.streams import PlainStream, Stream, TLSStream, is_from_system
+from ots_config.request.streams import PlainStream, Stream, TLSStream
 from ots_config.request.tls import not_tls
 from ots_config.shown_text import system_text as system_text  # noqa: PLC0414 - for the other transport
 
@@ -155,7 +156,7 @@ class Connection:
         route = self._route
         host, port = route.first_hop
         addresses = resolve(host, port, timeout)
-        failure = ConnectFailed(f"no connection to {route.first_where} within {timeout:g} s")
+        reason = f" within {timeout:g} s"
         for tried, address in enumerate(addresses):
             left = ends - monotonic()
             if left <= 0:
@@ -166,11 +167,11 @@ class Connection:
             except OSError as error:
                 if not is_from_system(error):
                     raise
-                failure = ConnectFailed(f"no connection to {route.first_where}: {system_text(error)}")
+                reason = f": {system_text(error)}"
                 continue
             if stream is not None:
                 return stream
-        raise failure
+        raise ConnectFailed(f"no connection to {route.first_where}{reason}")
 
     def _prepare(self, stream: PlainStream, timeout: float, ends: float) -> Stream:
         """Open a tunnel through the proxy, if there is one, and shake hands for TLS."""

@@ -1,4 +1,4 @@
-"""Exceptions by which a program ends a call: what its signal handlers raise, even where a library hides it."""
+"""Exceptions by which a program ends a call: those that its signal handlers raise, and not those of the system."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import CodeType
+
+
+def is_from_system(error: OSError) -> bool:
+    """Return whether the system or TLS reported an error; one without a number was raised by a program.
+
+    ``TimeoutError`` is an ``OSError``: a signal handler that raises it must not be taken for a broken connection.
+    """
+    return error.errno is not None
 
 
 def raised_by_signal_handler(errors: Iterable[BaseException]) -> Exception | None:

@@ -128,8 +128,9 @@ class ConnectionPool:
         if len(self._places) >= self._limit:
             return None
         connection = Connection(self._route)
-        place = weakref.ref(connection, self._places.pop)
-        self._places[place] = None
+        # One step: a reference that is not in there yet must not outlive an interruption, and leave it.
+        self._places[weakref.ref(connection, self._places.pop)] = None
+        place = weakref.getweakrefs(connection)[0]
         # Of several callers that come to this line at the same time, the first ones get the places that are left.
         if len(self._places) <= self._limit or place in list(self._places)[: self._limit]:
             return connection

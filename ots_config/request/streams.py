@@ -14,6 +14,8 @@ import ssl
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
+from ots_config.request.interruptions import is_from_system
+
 if TYPE_CHECKING:
     from ots_config.request.addresses import Address
 
@@ -22,14 +24,6 @@ _MAX_WAIT = 3600.0  # of one poll(), whose milliseconds are a C integer
 _IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY})
 _IN = getattr(select, "POLLIN", 1)
 _OUT = getattr(select, "POLLOUT", 4)
-
-
-def is_from_system(error: OSError) -> bool:
-    """Return whether the system or TLS reported an error; one without a number was raised by a program.
-
-    ``TimeoutError`` is an ``OSError``: a signal handler that raises it must not be taken for a broken connection.
-    """
-    return error.errno is not None
 
 
 class Stream(Protocol):
@@ -154,7 +148,7 @@ class PlainStream:
         except OSError as error:
             if not is_from_system(error):
                 raise
-            return b""
+        return b""
 
     def is_quiet(self) -> bool:
         """Return whether nothing waits to be read."""
@@ -192,7 +186,9 @@ class TLSStream:
         self._plain = plain
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        # As bytes: the codec for names is written in Python, and wraps the exception of a signal handler.
+        name = host.encode("ascii") if host.isascii() else host
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
 
     def handshake(self, ends: float) -> bool:
         """Shake hands, and return whether that was done in time.
@@ -201,17 +197,18 @@ class TLSStream:
             OSError: If the connection broke, or either side refuses the other; then also an ``ssl.SSLError``.
         """
         while True:
+            is_done = True
             try:
                 self._tls.do_handshake()
             except ssl.SSLWantReadError:
-                pass
+                is_done = False
             except ssl.SSLError:
                 self._send_alert()
                 raise
-            else:
-                return self._flush(ends)
             if not self._flush(ends):
                 return False
+            if is_done:
+                return True
             data = self._plain.receive(ends)
             if data is None:
                 return False

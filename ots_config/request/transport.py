@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 _DIRECT = frozenset({"100.100.100.200", "127.0.0.1", "::1", "localhost"})
 _NO_COOKIES = RequestsCookieJar()
+_FOREIGN = (requests.RequestException, urllib3_errors.HTTPError)
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
 
@@ -267,7 +268,7 @@ class Transport:
             content = response.content
         except RequestError:
             raise
-        except (requests.RequestException, urllib3_errors.HTTPError, OSError, ValueError) as error:
+        except (*_FOREIGN, OSError, ValueError) as error:
             # ValueError: a redirect to what is no URL. Raised outside this block: the foreign error holds the
             # request, and that holds the signature.
             failure = self._failure(error)
@@ -282,9 +283,9 @@ class Transport:
 
     def _failure(self, error: Exception) -> Exception:
         """Return what to raise for an error of another library, or of the program itself."""
-        if self._pool is not None and not isinstance(error, requests.RequestException | urllib3_errors.HTTPError):
+        if self._pool is not None and not isinstance(error, _FOREIGN):
             return error  # our own connections raise errors of ours: this one is a hook's, or a signal handler's
-        own = raised_by_signal_handler(_causes(error))
+        own = raised_by_signal_handler(cause for cause in _causes(error) if not isinstance(cause, _FOREIGN))
         if own is not None:
             return own
         translated = _translate(error)
