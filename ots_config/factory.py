@@ -139,9 +139,7 @@ def create_async_client(
     Raises:
         SettingsError: If a setting is missing or cannot be used; all problems are reported together.
     """
-    from ots_config.client.async_client import (
-        AsyncOTSClient,  # it loads aiohttp, which a client in threads does not need
-    )
+    from ots_config.client.async_client import AsyncOTSClient  # it loads what a client in threads does not need
 
     client = _joined(
         AsyncOTSClient,

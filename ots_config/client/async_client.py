@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, Callable, Iterable
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ots_config.client.bulk import MAX_BYTES, MAX_ROWS, BulkLimits, BulkReport
 from ots_config.client.core import USER_AGENT, ClientCore
@@ -16,7 +16,11 @@ from ots_config.credentials.sts import Identity
 from ots_config.errors import OTSConfigError
 from ots_config.request.async_transport import AsyncTransport
 from ots_config.request.io import SuspendingIO
+from ots_config.request.pool import PoolStatus
 from ots_config.sdk import tablestore
+
+if TYPE_CHECKING:
+    from ots_config.request.aiohttp_session import SessionTransport
 
 
 class AsyncOTSClient(ClientCore, ScanMethod[AsyncScan], tablestore.AsyncOTSClient):  # type: ignore[misc] # the SDK has no types
@@ -49,6 +53,12 @@ class AsyncOTSClient(ClientCore, ScanMethod[AsyncScan], tablestore.AsyncOTSClien
         self, provider: Provider, session: Any, timeout: tuple[float, float], options: dict[str, Any]
     ) -> SuspendingIO:
         settings = self.settings
+        self.connection: AsyncTransport | SessionTransport
+        if session is not None:
+            from ots_config.request.aiohttp_session import SessionTransport
+
+            self.connection = SessionTransport(settings.endpoint, session, user_agent=USER_AGENT)
+            return SuspendingIO(self.connection, provider, timeout)
         self.connection = AsyncTransport(
             settings.endpoint,
             max_connection=settings.max_connection,
@@ -57,7 +67,6 @@ class AsyncOTSClient(ClientCore, ScanMethod[AsyncScan], tablestore.AsyncOTSClien
             ca_bundle=settings.tls.ca_bundle,
             minimum_tls=settings.tls.minimum_version,
             proxies=settings.proxies,
-            session=session,
             user_agent=USER_AGENT,
         )
         return SuspendingIO(self.connection, provider, timeout)
@@ -70,6 +79,13 @@ class AsyncOTSClient(ClientCore, ScanMethod[AsyncScan], tablestore.AsyncOTSClien
             CredentialsRefused: If STS refuses them or cannot be reached.
         """
         return await asyncio.to_thread(self._identity)
+
+    def pool_status(self) -> PoolStatus | None:
+        """Return the state of the connections of the running event loop, or outside of one of all of them together.
+
+        None if a session was passed: it keeps the connections.
+        """
+        return self.connection.pool_status()
 
     async def close(self) -> None:
         """Close the connections; later calls fail. A session that was passed stays open."""

@@ -33,17 +33,17 @@ class BlockingTransport(Protocol):
 class SuspendingTransport(Protocol):
     """What a suspending call needs of a transport."""
 
-    async def send(
+    def send(
         self, path: str, headers: Mapping[str, str], body: bytes, timeouts: tuple[float, float], deadline: Deadline
-    ) -> HTTPResponse:
+    ) -> Coroutine[Any, Any, HTTPResponse]:
         """Send one request and return its response."""
         ...
 
 
 class CallIO(Protocol):
-    """What a call waits for."""
+    """What a call waits for. Whoever passes on another coroutine returns it: one of its own would only cost time."""
 
-    async def credentials(self, deadline: Deadline) -> Credentials:
+    def credentials(self, deadline: Deadline) -> Coroutine[Any, Any, Credentials]:
         """Return the credentials to use now."""
         ...
 
@@ -51,7 +51,9 @@ class CallIO(Protocol):
         """Return other credentials than those that the service refused, if there are any."""
         ...
 
-    async def send(self, path: str, headers: Mapping[str, str], body: bytes, deadline: Deadline) -> HTTPResponse:
+    def send(
+        self, path: str, headers: Mapping[str, str], body: bytes, deadline: Deadline
+    ) -> Coroutine[Any, Any, HTTPResponse]:
         """Send one request and return its response."""
         ...
 
@@ -114,17 +116,19 @@ class SuspendingIO:
         self._provider = provider
         self._timeouts = timeouts
 
-    async def credentials(self, deadline: Deadline) -> Credentials:
+    def credentials(self, deadline: Deadline) -> Coroutine[Any, Any, Credentials]:
         """Return the provider's credentials."""
-        return await self._provider.get_credentials_async(deadline.timeout())
+        return self._provider.get_credentials_async(deadline.timeout())
 
     async def refresh(self, rejected: Credentials, deadline: Deadline) -> Credentials:
         """Return what the provider has instead of the rejected credentials."""
         return await self._provider.force_refresh_async(rejected, deadline.timeout())
 
-    async def send(self, path: str, headers: Mapping[str, str], body: bytes, deadline: Deadline) -> HTTPResponse:
+    def send(
+        self, path: str, headers: Mapping[str, str], body: bytes, deadline: Deadline
+    ) -> Coroutine[Any, Any, HTTPResponse]:
         """Send one request and return its response."""
-        return await self._transport.send(path, headers, body, self._timeouts, deadline)
+        return self._transport.send(path, headers, body, self._timeouts, deadline)
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
