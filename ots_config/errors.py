@@ -29,7 +29,6 @@ from typing import Any, ClassVar
 
 from ots_config.error_arguments import RebuiltFromArguments
 from ots_config.shown_text import mask as mask  # noqa: PLC0414 - for whoever shows an error
-from ots_config.shown_text import raised_at as raised_at  # noqa: PLC0414 - the same
 
 
 class OTSConfigError(RebuiltFromArguments):
@@ -204,24 +203,19 @@ class RequestError(OTSConfigError):
 
     Attributes:
         operation: The operation's name, ``PutRow``.
-        table: The table that does not exist, if that is why.
+        table: The table that does not exist.
         sent: Whether any attempt may have reached the service as a whole.
-        may_have_happened: Whether the service may have carried out the operation.
+        may_have_happened: Whether the service may have carried it out.
         attempts: How many times the request was tried, 0 if never.
-        recovered: What earlier attempts recovered from without a wait: ``authentication`` with other keys, ``clock``
-            with the service's time, ``never-sent`` or ``uncertain`` on a new connection.
+        recovered: What attempts recovered from at once: ``authentication``, ``clock``, ``never-sent``, ``uncertain``.
         elapsed: Seconds from the call to the last failure.
-        request_id: The service's id of the last attempt; empty if it gave none.
-        request_ids: The service's ids of all attempts that it responded to, oldest first.
-        access_key_id: The masked id of the key that signed the last attempt.
-        source: Where that key came from.
-        reads: Whether the operation only reads.
-        repeatable: Whether sending it twice has the effect of sending it once.
-        on_reused_connection: Whether it failed on a reused connection in a way that a new one is likely to avoid.
+        request_ids: The service's ids of all attempts that it responded to; ``request_id`` is the last.
+        access_key_id, source: The masked id of the key that signed the last attempt, and where it came from.
+        reads, repeatable: Whether the operation only reads; whether sending it twice has the effect of once.
+        on_reused_connection: Whether a new connection is likely to avoid the failure.
         retry_after: Seconds that the response asked to wait (``Retry-After``), None if it did not.
         failure_kind: What the failure means for a retry, a ``FailureKind``; None until it was classified.
-        policy_failed: Whether the retry policy or a callback of it raised or returned nonsense, which ended the call;
-            a note says what happened.
+        policy_failed: Whether the retry policy or a callback of it failed and ended the call; a note says how.
     """
 
     code: str = "request-failed"

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
+from ots_config.error_frames import without_frames
 from ots_config.errors import (
     ConnectFailed,
     RequestError,
@@ -21,7 +22,6 @@ from ots_config.errors import (
     ResponseInvalid,
     ResponseLost,
     UntrustedServer,
-    without_frames,
 )
 from ots_config.request.async_connection import CLIENT_CLOSED
 from ots_config.request.deadline import NEVER, Deadline
