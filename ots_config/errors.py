@@ -34,15 +34,14 @@ from ots_config.shown_text import mask as mask  # noqa: PLC0414 - for whoever sh
 class OTSConfigError(RebuiltFromArguments):
     """The root of this library's errors; ``type(error)(*error.args)`` makes an equal one.
 
-        >>> error = ConnectFailed("no route to the host")
-        >>> isinstance(error, OTSConfigError), error.code, error.docs
-        (True, 'connect-failed', 'docs/errors.md#connectfailed')
+        >>> ConnectFailed("no route to the host").docs
+        'docs/errors.md#connectfailed'
 
     Attributes:
         code: The service's error code, ``OTSObjectNotExist``, or a stable word of ours, ``connect-failed``.
         message: What went wrong, in one sentence, without secrets.
         hint: How to fix it, in one sentence; empty if the message says all that is known.
-        http_status: The HTTP status of the response, if there was one (the official SDK's errors have it too).
+        http_status: The HTTP status of the response, if there was one.
     """
 
     code: str = "error"
@@ -68,9 +67,8 @@ class OTSConfigError(RebuiltFromArguments):
     @property
     def docs(self) -> str:
         """Where the documentation describes this type."""
-        return (
-            f"docs/errors.md#{next(cls.__name__ for cls in type(self).__mro__ if cls.__module__ == __name__).lower()}"
-        )
+        own = next(cls.__name__ for cls in type(self).__mro__ if cls.__module__ == __name__)
+        return f"docs/errors.md#{own.lower()}"
 
     def _arguments(self) -> tuple[Any, ...]:
         """Return the positional arguments that make this error, without its facts."""
@@ -109,8 +107,7 @@ class SettingsProblem:
 class SettingsError(OTSConfigError):
     """The settings cannot be used.
 
-    It is not a ``ValueError``: pydantic would wrap one that is raised for a field of a user's own model, and show the
-    values that were given.
+    It is not a ``ValueError``: pydantic would wrap one, and show the values that were given.
 
         >>> from ots_config import OTSSettings
         >>> try:
@@ -266,13 +263,13 @@ class RequestError(OTSConfigError):
         return self.message + self._circumstances()
 
     def _circumstances(self) -> str:
-        parts = [f"table {self.table}"] if self.table else []
-        if self.may_have_happened:
-            parts.append("the operation may have happened")
-        if self.attempts > 1:
-            parts.append(f"{self.attempts} attempts in {self.elapsed:.2f} s")
-        if self.access_key_id:
-            parts.append(f"key {self.access_key_id} from {self.source}")
+        facts = {
+            f"table {self.table}": self.table,
+            "the operation may have happened": self.may_have_happened,
+            f"{self.attempts} attempts in {self.elapsed:.2f} s": self.attempts > 1,
+            f"key {self.access_key_id} from {self.source}": self.access_key_id,
+        }
+        parts = [text for text, holds in facts.items() if holds]
         return f" [{self.operation or 'request'}: {'; '.join(parts)}]" if parts else ""
 
 
@@ -310,7 +307,11 @@ class UntrustedServer(ConnectFailed):
 
 
 class ProxyRefused(ConnectFailed):
-    """A proxy refused to pass the request on, so the server never had it; trying again does not help."""
+    """A proxy refused to pass the request on, so the server never had it; trying again does not help.
+
+    >>> ProxyRefused("HTTP 407").sent
+    False
+    """
 
     code = "proxy-refused"
     hint = "Check the proxy's address, user name and password, and whether it allows this host."
@@ -361,17 +362,16 @@ class ServiceError(RequestError):
         operation: str = "",
         retry_after: float | None = None,
     ) -> None:
-        RequestError.__init__(
-            self, message, http_status, request_id, facts, operation=operation, retry_after=retry_after
-        )
+        details: Any = {"operation": operation, "retry_after": retry_after}
+        RequestError.__init__(self, message, http_status, request_id, facts, **details)
         self.code = code
 
     def _arguments(self) -> tuple[Any, ...]:
         return (self.http_status, self.code, self.message, self.request_id)
 
     def __str__(self) -> str:
-        text = f"ErrorCode: {self.code}, ErrorMessage: {self.message}, RequestID: {self.request_id}"
-        return text + self._circumstances()
+        ids = f"ErrorCode: {self.code}, ErrorMessage: {self.message}, RequestID: {self.request_id}"
+        return ids + self._circumstances()
 
 
 class Throttled(ServiceError):
@@ -392,7 +392,7 @@ class AuthenticationFailed(ServiceError):
         True
 
     Attributes:
-        clock_offset: Seconds that the server's clock is ahead of the local one, None if the response has no date.
+        clock_offset: Seconds that the server's clock is ahead of ours, None if the response has no date.
     """
 
     code = "authentication-failed"
