@@ -71,7 +71,6 @@ class OTSConfigError(RebuiltFromArguments):
         return f"docs/errors.md#{own.lower()}"
 
     def _arguments(self) -> tuple[Any, ...]:
-        """Return the positional arguments that make this error, without its facts."""
         return (self.message, self.http_status, self.request_id)
 
     def __str__(self) -> str:
