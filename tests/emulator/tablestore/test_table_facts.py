@@ -232,27 +232,27 @@ def test_a_boolean_may_be_a_key_column_but_not_the_first(client: Any, refused: A
     request.table_meta.primary_key.add(name="b", type=5)
     client.send("CreateTable", request.SerializeToString())
 
-    def key(*values: Any) -> bytes:
+    def key(values: tuple[Any, ...]) -> bytes:
         return encode_row(list(zip("ab", values, strict=True)), bytes_as=VT_BLOB)
 
-    def put(*values: Any) -> None:
-        request = pb2.PutRowRequest(table_name="t", row=key(*values), condition=pb2.Condition(row_existence=pb2.IGNORE))
-        client.send("PutRow", request.SerializeToString())
+    def put(*values: tuple[Any, ...]) -> None:
+        for one in values:
+            written = pb2.PutRowRequest(table_name="t", row=key(one), condition=pb2.Condition(row_existence=pb2.IGNORE))
+            client.send("PutRow", written.SerializeToString())
 
-    def found(*first: Any) -> list[Any]:
-        request = pb2.GetRangeRequest(table_name="t", direction=pb2.FORWARD, max_versions=1)
-        request.inclusive_start_primary_key, request.exclusive_end_primary_key = key(*first), key(2, False)
-        body = client.send("GetRange", request.SerializeToString())
-        rows = decode_rows(pb2.GetRangeResponse.FromString(body).rows, binary=bytes)
+    def found(first: tuple[Any, ...]) -> list[Any]:
+        scan = pb2.GetRangeRequest(table_name="t", direction=pb2.FORWARD, max_versions=1)
+        scan.inclusive_start_primary_key, scan.exclusive_end_primary_key = key(first), key((2, False))
+        reply = pb2.GetRangeResponse.FromString(client.send("GetRange", scan.SerializeToString()))
+        rows = decode_rows(reply.rows, binary=bytes)
         return [tuple(value for _, value in row.primary_key) for row in rows]
 
-    put(1, True)
-    put(1, False)
+    put((1, True), (1, False))
     assert describe(client).table_meta.primary_key[1].type == 5
-    assert found(1, False) == [(1, False), (1, True)]
-    assert found(1, True) == [(1, True)]
+    assert found((1, False)) == [(1, False), (1, True)]
+    assert found((1, True)) == [(1, True)]
     with refused("OTSInvalidPK", "Validate PK type fail. Input: VT_INTEGER, Meta: VT_BOOLEAN."):
-        put(1, 1)
+        put((1, 1))
     request = create_request("u")
     request.table_meta.primary_key[0].type = 5
     with refused("OTSParameterInvalid"):
