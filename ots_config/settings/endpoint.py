@@ -151,19 +151,16 @@ def _check_zone(host: str) -> None:
 
 def region_hint(region: str) -> str:
     """Return the hint for a name that is no region but almost one, or a part of one; ``""`` if it may be a new one."""
-    letters = re.sub(r"\d", "", region)
-    if (
-        region in REGIONS
-        or len(region) > _MAX_REGION
-        or any(region.startswith(f"{known}-") and region[-2] != "-" for known in REGIONS)
-    ):
+    if region in REGIONS or len(region) > _MAX_REGION:
         return ""
     plain = region.replace("_", "-").replace(" ", "-")
-    for known in (plain, f"cn-{plain}", plain[:-1].rstrip("-")):
+    for known in (plain, f"cn-{plain}", plain[:-1].rstrip("-")):  # the last is the region of a zone
         if known in REGIONS:
             return f"Did you mean {known}?"
-    if any(letters == re.sub(r"\d", "", known) for known in REGIONS):
-        return ""
+    letters = re.sub(r"\d", "", region)
+    for known in REGIONS:  # the next one of a series, or one beside it
+        if region.startswith(f"{known}-") or letters == re.sub(r"\d", "", known):
+            return ""
     near = get_close_matches(region, REGIONS, n=1, cutoff=0.8)
     return f"Did you mean {near[0]}?" if near else ""
 
