@@ -26,6 +26,7 @@ import pytest
 
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.providers.keyring import INDEX, Keychain, KeyringProvider
+from ots_config.credentials.refresh import RefreshingProvider
 from ots_config.errors import CredentialsRefused, CredentialsUnavailable
 
 KEYS = Credentials("LTAI5tExampleKey", "MARKEDsecret")
@@ -289,30 +290,31 @@ def test_a_keychain_that_hangs_is_given_up(use: Any) -> None:
         Keychain(timeout=10).read()
 
 
-def test_kept_and_read_again(memory: Memory, caplog: pytest.LogCaptureFixture) -> None:
-    """Within the period nothing is read; after it a new key is noticed, and a failing keychain costs nothing."""
-    clock = [0.0]
-    provider = KeyringProvider(period=60, monotonic=lambda: clock[0])
+def test_kept_and_read_again(memory: Memory, caplog: pytest.LogCaptureFixture, clock: Any) -> None:
+    """As a client's provider, nothing is read for a minute; then a new key is noticed, and a failure costs nothing."""
+    provider = RefreshingProvider(KeyringProvider(), instant=True, clock=clock, wall=clock.wall)
     Keychain().store(KEYS)
     memory.reads = 0
     first = provider.get_credentials()
     assert all(provider.get_credentials() is first for _ in range(10))
     assert memory.reads == 1
     Keychain().store(Credentials("other", "MARKEDother"))
+    clock.advance(59)
     assert provider.get_credentials() is first
-    clock[0] = 61
+    clock.advance(2)
     assert provider.get_credentials().access_key_id == "other"
     memory.failure = keyring.errors.KeyringLocked("MARKED")
-    for clock[0] in (122, 183, 244):
+    for _ in range(3):
+        clock.advance(61)
         assert provider.get_credentials().access_key_id == "other"
-    assert [record.getMessage() for record in caplog.records] == [
-        "keyring: the keychain is locked; unlock it and try again; what was read before stays in use"
-    ]
+    (record,) = caplog.records
+    assert "the keychain is locked; unlock it and try again" in record.getMessage()
+    assert "MARKED" not in caplog.text
     memory.failure = None
     Keychain().store(KEYS)
-    clock[0] = 305
+    clock.advance(61)
     assert provider.get_credentials() == KEYS
-    assert b"MARKED" not in pickle.dumps(provider.__getstate__()["_kept"])
+    assert b"MARKED" not in pickle.dumps(provider)
 
 
 @pytest.mark.usefixtures("memory")
