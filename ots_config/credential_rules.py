@@ -18,12 +18,13 @@ SESSION_NAME = re.compile(r"[a-zA-Z0-9.@_-]{2,64}")
 EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
 
 
-def url_problem(url: str, *, http: Literal["loopback", "private"] = "loopback") -> str:
+def url_problem(url: str, *, http: Literal["loopback", "private", "anywhere"] = "loopback") -> str:
     """Return why a URL may not be asked for credentials; ``""`` if it may.
 
     Args:
         url: The URL.
-        http: Where plain ``http`` is allowed: on loopback, or on addresses of private and link-local networks too.
+        http: Where plain ``http`` is allowed: on loopback; on addresses of private and link-local networks too, never
+            by name; or anywhere.
     """
     try:
         parts = urlsplit(url)
@@ -34,10 +35,10 @@ def url_problem(url: str, *, http: Literal["loopback", "private"] = "loopback") 
         return "does not begin with https:// or http:// and a host"
     if parts.username is not None or parts.password is not None:
         return "contains a user name or password"
-    if parts.scheme == "https" or is_near(host, private=http == "private"):
+    if parts.scheme == "https" or http == "anywhere" or is_near(host, private=http == "private"):
         return ""
     near = "loopback and private addresses" if http == "private" else "loopback addresses"
-    return f"is http, and plain http is only for {near}"
+    return f"is http, and plain http is only for {near}; use https"
 
 
 def is_near(host: str, *, private: bool) -> bool:

@@ -36,8 +36,8 @@ class AsyncOTSClient(ClientCore, ScanMethod[AsyncScan], tablestore.AsyncOTSClien
     Args:
         force_close: Whether each connection is closed after its request.
         session: An ``aiohttp.ClientSession`` to send through, with its own connector; it is not closed here.
-        credentials_provider: As for ``OTSClient``. A provider that may wait should have ``get_credentials_async``, as
-            ours have; otherwise it is called in a thread, unless its attribute ``instant`` is true.
+        credentials_provider: As for ``OTSClient``. One that is not of this library is asked in a thread, unless its
+            attribute ``instant`` says that it answers at once.
         **arguments: The arguments of ``OTSClient``. ``keepalive_timeout`` is the official name of ``idle_timeout``.
 
     Raises:

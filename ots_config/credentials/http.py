@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-from ots_config.credential_rules import is_near
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.result import SourceFailure, safe_code, safe_link, safe_request_id, safe_text
 from ots_config.errors import ConnectFailed, RequestError, RequestInvalid, ResponseInvalid, UntrustedServer
@@ -290,29 +289,6 @@ def in_our_time(expires_at: datetime, offset: float | None, now: float) -> datet
         return expires_at
     remaining = expires_at.timestamp() - (now + offset)
     return expires_at - timedelta(seconds=offset) if 0 < remaining <= _MAX_LIFETIME else expires_at
-
-
-def url_problem(url: str, *, http: str = "loopback") -> str:
-    """Return why a URL may not be asked for credentials; ``""`` if it may.
-
-    Args:
-        url: The URL.
-        http: Where plain ``http`` is allowed: ``loopback``, ``private`` (addresses of private, link-local and
-            carrier networks too; never names), or ``anywhere``.
-    """
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        return "it is not a URL"
-    if parts.scheme not in {"http", "https"} or not host:
-        return "it must be http:// or https:// with a host"
-    if parts.username is not None or parts.password is not None:
-        return "it must not hold a user name or password"
-    if parts.scheme == "https" or http == "anywhere" or is_near(host, private=http == "private"):
-        return ""
-    near = "loopback and private addresses" if http == "private" else "loopback addresses"
-    return f"plain http is only for {near}; use https"
 
 
 def shown_url(url: str) -> str:

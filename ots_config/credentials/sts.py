@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
+from ots_config import credential_rules as rules
 from ots_config.backoff import backoff_delay
 from ots_config.credentials.environment_names import STS_ENDPOINT, STS_REGION, STS_VPC, switched_on, variable
-from ots_config.credentials.http import Fetch, JSONReply, Timeouts, ask, keys_in, url_problem
+from ots_config.credentials.http import Fetch, JSONReply, Timeouts, ask, keys_in
 from ots_config.credentials.result import SourceFailure, unwrap
 from ots_config.credentials.rpc_signature import sign_rpc
 from ots_config.errors import SettingsError, SettingsProblem
@@ -29,12 +29,7 @@ _VERSION = "2015-04-01"
 _WRONG_TIME = ("InvalidTimeStamp", "IllegalTimestamp")
 
 SESSION_NAME = "ots-config"
-MIN_DURATION, MAX_DURATION, DEFAULT_DURATION = 900, 43200, 3600
-
-_SESSION_NAME = re.compile(r"[a-zA-Z0-9.@_-]{2,64}")
-_EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
-_ARN = re.compile(r"acs:ram:[\w-]*:\d+:role/\S+", re.ASCII)
-_MAX_POLICY = 2048
+DEFAULT_DURATION = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +108,15 @@ def role_of(
     text = json.dumps(policy) if isinstance(policy, Mapping) else str(policy or "")
     outside = str(external_id or "")
     seconds = _whole(duration or DEFAULT_DURATION)
-    if not isinstance(arn, str) or not _ARN.fullmatch(arn):
+    if not isinstance(arn, str) or not rules.ROLE_ARN.fullmatch(arn):
         problem("arn", "is not a valid role ARN", "Write acs:ram::<account id>:role/<role name>.")
-    if not _SESSION_NAME.fullmatch(name):
+    if not rules.SESSION_NAME.fullmatch(name):
         problem("session_name", "STS refuses it", "Use 2 to 64 letters, digits, dots, @, _ and -.")
-    if seconds is None or not MIN_DURATION <= seconds <= MAX_DURATION:
-        problem("duration", "STS refuses it", f"Use {MIN_DURATION} to {MAX_DURATION} seconds.")
-    if len(text) > _MAX_POLICY:
-        problem("policy", f"it has {len(text)} characters", f"Use at most {_MAX_POLICY}.")
-    if outside and not _EXTERNAL_ID.fullmatch(outside):
+    if seconds is None or not rules.MIN_DURATION <= seconds <= rules.MAX_DURATION:
+        problem("duration", "STS refuses it", f"Use {rules.MIN_DURATION} to {rules.MAX_DURATION} seconds.")
+    if len(text) > rules.MAX_POLICY:
+        problem("policy", f"it has {len(text)} characters", f"Use at most {rules.MAX_POLICY}.")
+    if outside and not rules.EXTERNAL_ID.fullmatch(outside):
         problem("external_id", "STS refuses it", "Use 2 to 1224 letters, digits and +=,.@:/-_.")
     if problems:
         raise SettingsError(*problems)
@@ -159,9 +154,9 @@ class STSAddress:
         if endpoint:
             origin = "argument" if self.endpoint else f"environment variable {STS_ENDPOINT[0]} or {STS_ENDPOINT[1]}"
             url = endpoint if "://" in endpoint else f"https://{endpoint}"
-            reason = url_problem(url)
+            reason = rules.url_problem(url)
             if not reason and (urlsplit(url).path.strip("/") or urlsplit(url).query):
-                reason = "it must be a host, without path or query"
+                reason = "is more than a host: it has a path or a query"
             if reason:
                 raise SettingsError(
                     SettingsProblem(

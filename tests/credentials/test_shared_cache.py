@@ -7,7 +7,6 @@ import pickle
 import subprocess
 import sys
 import threading
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -399,28 +398,3 @@ def test_a_pickle_has_no_secret(scripted: Any, tmp_path: Path, mark: str) -> Non
     data = pickle.dumps(cache)
     assert mark.encode() not in data
     assert pickle.loads(data)._last is None
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
-def test_a_child_does_not_keep_its_parents_lock(tmp_path: Path) -> None:
-    """A child forked while the lock is held closes its copy, so the lock goes when the parent lets it go."""
-    path = tmp_path / "lock"
-    lock = FileLock(path, wait=0)
-    assert lock.acquire()
-    here, there = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of forks beside threads
-        child = os.fork()
-    if child == 0:
-        closed = lock._descriptor is None and not lock._held
-        os.write(there, b"closed" if closed else b"open")
-        os._exit(0)
-    os.waitpid(child, 0)
-    assert os.read(here, 10) == b"closed"
-    os.close(here)
-    os.close(there)
-    assert not FileLock(path, wait=0).acquire()
-    lock.release()
-    other = FileLock(path, wait=0)
-    assert other.acquire()
-    other.release()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from ots_config.credential_rules import url_problem
 from ots_config.credentials.environment_names import (
     METADATA_DISABLED,
     METADATA_ENDPOINT,
@@ -25,7 +26,6 @@ from ots_config.credentials.http import (
     read_object,
     refusal,
     send,
-    url_problem,
 )
 from ots_config.credentials.provider import Provider
 from ots_config.credentials.result import SourceFailure, missing, required, unwrap
@@ -155,7 +155,7 @@ class ECSRoleProvider(Provider):
     def _ask(self) -> Credentials | SourceFailure:
         address = self._address()
         if reason := url_problem(address, http="private"):
-            return SourceFailure(f"the metadata service's address cannot be used: {reason}")
+            return SourceFailure(f"the metadata service's address {reason}")
         given = self._role_name or variable(METADATA_ROLE)
         role = given or self._listed or self._list(address)
         if isinstance(role, SourceFailure):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +14,7 @@ from ots_config.credentials.environment_names import SETTING
 from ots_config.credentials.http import keys_in
 from ots_config.credentials.provider import Provider
 from ots_config.credentials.result import SourceFailure, missing, unwrap
-from ots_config.errors import CredentialsError, CredentialsRefused, CredentialsUnavailable
+from ots_config.errors import CredentialsRefused, CredentialsUnavailable
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
@@ -192,9 +191,8 @@ class Keychain:
 class KeyringProvider(Provider):
     """The keys of a profile in the keychain; see ``Keychain``.
 
-    ``fetch_credentials`` reads the keychain. ``get_credentials`` keeps what it read and reads again when that is older
-    than ``period``, so that keys that were replaced are noticed; if the keychain then does not answer, what
-    was read before stays in use.
+    Each fetch reads the keychain; what keeps it fresh reads it again once a minute, so that keys that were replaced are
+    noticed.
 
     An entry that is named and cannot be read, because it is not there or the keychain is locked, is refused; without a
     name the source then does not apply, unless the keychain is known to hold the entry.
@@ -203,11 +201,10 @@ class KeyringProvider(Provider):
         profile: The entry's name, if one was chosen.
         default: The entry's name otherwise.
         keychain: Where to look; by default one that gets more time if the entry is named.
-        period: Seconds after which the entry is read again.
-        monotonic: A clock that only goes forward.
     """
 
     name = "keyring"
+    max_age = 60.0
 
     def __init__(
         self,
@@ -215,20 +212,10 @@ class KeyringProvider(Provider):
         *,
         default: str = "default",
         keychain: Keychain | None = None,
-        period: float = 60.0,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.profile = profile or default
         self._named = bool(profile)
         self.keychain = keychain or Keychain(timeout=PATIENT if profile else SHORT)
-        self.period = period
-        self._monotonic = monotonic
-        self._kept: tuple[Credentials, float] | None = None
-        self._failing = False
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Keep the configuration, and not the keys."""
-        return {**self.__dict__, "_kept": None, "_failing": False}
 
     def fetch_credentials(self) -> Credentials:
         """Read the keychain."""
@@ -243,25 +230,6 @@ class KeyringProvider(Provider):
     def named_by(self) -> str:
         """Return whether an entry was chosen."""
         return SETTING if self._named else ""
-
-    def get_credentials(self, timeout: float | None = None) -> Credentials:  # noqa: ARG002 - the keychain has its own
-        """Return what was read within the period, else read the keychain."""
-        kept, now = self._kept, self._monotonic()
-        if kept is not None and now < kept[1]:
-            return kept[0]
-        try:
-            found = self.fetch_credentials()
-        except CredentialsError as error:
-            if kept is None:
-                raise
-            if not self._failing:
-                logger.warning("%s: %s; what was read before stays in use", self.name, error)
-            self._failing = True
-            self._kept = (kept[0], now + self.period)
-            return kept[0]
-        self._failing = False
-        self._kept = (found, now + self.period)
-        return found
 
     def describe(self) -> str:
         """Return the entry."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
+from ots_config.credential_rules import url_problem
 from ots_config.credentials.credentials import Credentials
 from ots_config.credentials.environment_names import (
     CREDENTIALS_URI,
@@ -17,7 +18,6 @@ from ots_config.credentials.environment_names import (
     is_yes,
     variable,
 )
-from ots_config.credentials.http import url_problem
 from ots_config.credentials.provider import Provider
 from ots_config.credentials.providers.assume_role import AssumeRoleProvider
 from ots_config.credentials.providers.ecs import ECSRoleProvider

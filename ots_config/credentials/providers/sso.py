@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlencode, urlsplit
 
-from ots_config.credentials.http import Fetch, JSONReply, Timeouts, ask, keys_in, parse_expiry, url_problem
+from ots_config.credential_rules import url_problem
+from ots_config.credentials.http import Fetch, JSONReply, Timeouts, ask, keys_in, parse_expiry
 from ots_config.credentials.provider import Provider
 from ots_config.credentials.providers.token_file import TokenFile
 from ots_config.credentials.result import SourceFailure, unwrap
@@ -297,6 +298,6 @@ def _origin(url: str) -> str | SourceFailure:
     if not url:
         return SourceFailure("cloud_sso_sign_in_url is not set")
     if reason := url_problem(url):
-        return SourceFailure(f"cloud_sso_sign_in_url cannot be used: {reason}")
+        return SourceFailure(f"cloud_sso_sign_in_url {reason}")
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"

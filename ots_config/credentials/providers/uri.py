@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ots_config.credential_rules import url_problem
 from ots_config.credentials.environment_names import (
     CREDENTIALS_URI,
     PROCESS_DISABLED,
@@ -21,7 +22,6 @@ from ots_config.credentials.http import (
     ask,
     keys_in,
     shown_url,
-    url_problem,
 )
 from ots_config.credentials.provider import Provider
 from ots_config.credentials.result import SourceFailure, missing, safe_code, safe_request_id, safe_text, unwrap
@@ -76,7 +76,7 @@ class URIProvider(Provider):
         if self._external and switched_on(PROCESS_DISABLED):
             return SourceFailure(f"{PROCESS_DISABLED} forbids asking the credentials URI of a profile")
         if reason := url_problem(url, http="anywhere" if self._allow_http else "private"):
-            return SourceFailure(f"the credentials URI cannot be used: {reason}")
+            return SourceFailure(f"the credentials URI {reason}")
         who = f"the credentials URI {shown_url(url)}"
         now = self._clock()
         reply = ask(self._fetch, "GET", url, who=who, timeouts=self._timeouts, now=now)

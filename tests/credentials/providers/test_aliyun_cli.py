@@ -187,7 +187,7 @@ def test_temporary_keys(write: Any, cli: Any, mode: str) -> None:
         ({"mode": "RamRoleArn", "ram_role_arn": ROLE, "expired_seconds": 60}, "900 to 43200"),
         (
             {"mode": "RamRoleArn", "ram_role_arn": ROLE, "sts_endpoint": "https://example.com/path"},
-            "without path or query",
+            "it has a path or a query",
         ),
         ({"mode": None, "access_key_id": "", "ram_role_arn": ROLE}, "it has no mode, and its fields mean none"),
         ({"mode": "", "access_key_secret": "", "cloud_sso_sign_in_url": "x"}, "it has no mode"),

@@ -369,10 +369,7 @@ print(provider.fetch_credentials().access_key_id)
 def test_two_workers_that_start_together(
     write: Any, cli: Any, oauth: OAuth, tmp_path: Path, path: Path, clean_environment: Any
 ) -> None:
-    """Both get keys with one renewal, and whoever reads the file afterwards, as the CLI does, is signed in too.
-
-    The service takes each refresh token once.
-    """
+    """Both get keys with one renewal of a token that is taken once, and the CLI, which reads the file, does too."""
     write(ending())
     both_asked = threading.Barrier(2, timeout=20)
     exchange = oauth.exchange

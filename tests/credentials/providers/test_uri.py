@@ -80,7 +80,9 @@ def test_which_urls_may_be_asked(uri: str, allowed: bool, shows_no_secret: Any) 
         asked.append(url)
         raise OSError
 
-    with pytest.raises(CredentialsRefused, match="gave no answer" if allowed else "cannot be used") as caught:
+    with pytest.raises(
+        CredentialsRefused, match="gave no answer" if allowed else "^the credentials URI (is|contains|does not begin)"
+    ) as caught:
         URIProvider(fetch=looking, uri=uri).fetch_credentials()
     assert asked == ([uri] if allowed else [])
     shows_no_secret(caught.value)
