@@ -7,6 +7,7 @@ from typing import Any
 
 from ots_config.errors import OTSConfigError, RequestInvalid, ResponseInvalid
 from ots_config.request.http_parser import HTTPResponse
+from ots_config.request.interruptions import raised_by_signal_handler
 from ots_config.request.operations import OPERATIONS, Operation
 from ots_config.sdk import as_sdk_error, pb2
 from ots_config.shown_text import is_code, is_request_id, printable
@@ -29,6 +30,8 @@ class Codec:
         try:
             body = self.protocol.encoder.encode_request(api_name, *args, **kwargs).SerializeToString()
         except Exception as error:
+            if raised_by_signal_handler((error,)) is not None:
+                raise
             raise _invalid_request(api_name, error) from error
         return OPERATIONS[api_name], body
 
@@ -39,6 +42,8 @@ class Codec:
                 api_name, response.body, response.headers.get("x-ots-requestid", "")
             )[0]
         except Exception as error:
+            if raised_by_signal_handler((error,)) is not None:
+                raise
             raise undecodable(api_name, response) from error
 
 
@@ -84,7 +89,9 @@ def read_error(body: bytes) -> tuple[str, str] | None:
     message = pb2.Error()  # pyright: ignore[reportAttributeAccessIssue] - its classes are made when it is loaded
     try:
         message.ParseFromString(body)
-    except Exception:  # noqa: BLE001 - protobuf's implementations raise different types
+    except Exception as failure:  # protobuf's implementations raise different types
+        if raised_by_signal_handler((failure,)) is not None:
+            raise
         return None
     return (message.code, printable(message.message)) if is_code(message.code) else None
 
