@@ -7,6 +7,7 @@ from typing import Any
 
 from ots_config.errors import OTSConfigError, RequestInvalid, ResponseInvalid, ServiceError
 from ots_config.request.http_parser import HTTPResponse
+from ots_config.request.interruptions import raised_by_signal_handler
 from ots_config.request.operations import OPERATIONS, Operation
 from ots_config.request.retry_decision import MAY_HAVE_HAPPENED, classify
 from ots_config.sdk import as_sdk_error
@@ -33,6 +34,8 @@ class Codec:
         try:
             body = self.protocol.encoder.encode_request(api_name, *args, **kwargs).SerializeToString()
         except Exception as error:
+            if raised_by_signal_handler((error,)) is not None:
+                raise
             raise _invalid_request(api_name, error) from error
         return OPERATIONS[api_name], body
 
@@ -43,6 +46,8 @@ class Codec:
                 api_name, response.body, response.headers.get("x-ots-requestid", "")
             )[0]
         except Exception as error:
+            if raised_by_signal_handler((error,)) is not None:
+                raise
             raise undecodable(api_name, response) from error
 
     def failed_items(self, response: HTTPResponse, table: str) -> tuple[int, dict[int, ServiceError]]:
@@ -113,7 +118,9 @@ def read_error(body: bytes) -> tuple[str, str] | None:
     message = _pb2.Error()
     try:
         message.ParseFromString(body)
-    except Exception:  # noqa: BLE001 - protobuf's implementations raise different types
+    except Exception as failure:  # protobuf's implementations raise different types
+        if raised_by_signal_handler((failure,)) is not None:
+            raise
         return None
     return (message.code, printable(message.message)) if is_code(message.code) else None
 

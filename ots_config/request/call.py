@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ots_config.error_frames import without_frames
 from ots_config.errors import OTSConfigError, RequestError
 from ots_config.request.deadline import Deadline
+from ots_config.request.logs import FailureLog, fields_of
 from ots_config.request.retry_decision import CallState, NextStep, add_policy_failure
 from ots_config.request.retry_policy import RetryEvent, RetryPolicy
 from ots_config.shown_text import printable
@@ -38,7 +39,7 @@ class Caller:
         policy: Decides about retries.
         budget: Bounds them.
         deadline: Seconds that a whole call may take, with its retries; None sets no limit.
-        logger: Gets a DEBUG record for each request and an ERROR record for each failed call.
+        logger: Gets a DEBUG record for each request and an ERROR record for failed calls; see ``FailureLog``.
         present: Gives an error the types that the caller expects.
         keeps_one_version: Returns whether a table is known to keep one version of each cell, within a deadline; it
             may ask the service with ``attempt_once`` of the caller that it gets.
@@ -62,6 +63,7 @@ class Caller:
         self._budget = budget
         self._seconds = float("inf") if deadline is None else deadline
         self._logger = logger
+        self._failures = FailureLog(logger)
         self._present = present
         self._keeps_one_version = keeps_one_version
 
@@ -115,8 +117,8 @@ class Caller:
             error = self._present(outcome)
             try:
                 await self.recover(state, error, used)
-            except OTSConfigError:
-                self._logger.error("%s failed: %s", operation.name, error)
+            except OTSConfigError as failure:
+                self._failures.add(operation.name, failure)
                 raise
             outcome, used = await self._attempt(operation, body, deadline)
         return outcome
@@ -135,7 +137,9 @@ class Caller:
         if not isinstance(error, RequestError):
             raise error
         step = state.after(error, used)
-        self._logger.debug("%s is tried again in %.3f s: %s", error.operation, step.delay, error)
+        if self._logger.isEnabledFor(DEBUG):
+            text = "%s is tried again in %.3f s: %s"
+            self._logger.debug(text, error.operation, step.delay, error, extra=fields_of(error))
         if step.clock_offset is not None:
             self._authenticator.correct_clock(step.clock_offset)
         if step.refresh and not await self._refresh(used, error, state.deadline):
@@ -208,7 +212,12 @@ class Caller:
             outcome = self._authenticator.verify(operation, response, credentials, key, now)
         if self._logger.isEnabledFor(DEBUG):
             text = outcome if isinstance(outcome, RequestError) else _shown(outcome)
-            self._logger.debug("%s with key %s: %s", operation.name, credentials.masked_id, text)
+            if isinstance(outcome, RequestError):
+                fields = {"ots_code": outcome.code, "ots_request_id": outcome.request_id}
+            else:
+                fields = {"ots_code": "", "ots_request_id": printable(outcome.headers["x-ots-requestid"], 100)}
+            fields["ots_operation"] = operation.name
+            self._logger.debug("%s with key %s: %s", operation.name, credentials.masked_id, text, extra=fields)
         if isinstance(outcome, RequestError):
             without_frames(outcome)
         return outcome, credentials
@@ -222,6 +231,8 @@ class Caller:
         except OTSConfigError as failure:
             error.add_note(f"The credentials could not be refreshed: {failure}")
             return False
+        if current == rejected:
+            error.add_note(f"{rejected.source} was asked for credentials again and returned the same key.")
         return current != rejected
 
 

@@ -23,6 +23,7 @@ from ots_config.errors import (
     ServiceError,
     UntrustedServer,
 )
+from ots_config.request.interruptions import raised_by_signal_handler
 from ots_config.request.operations import Effect, Operation
 from ots_config.shown_text import failure_text
 
@@ -198,7 +199,12 @@ def add_policy_failure(error: RequestError, name: str, failure: Exception) -> No
     """Add a note to a request's error that a function of the retry policy failed.
 
     A function that raises this very error wants to end the call, which needs no note.
+
+    Raises:
+        Exception: The failure itself, if a signal handler raised it meanwhile.
     """
+    if raised_by_signal_handler((failure,)) is not None:
+        raise failure
     error.policy_failed = True
     if failure is error:
         without_frames(error)

@@ -167,6 +167,23 @@ def test_one_record_per_request_and_per_failure(
     assert [record.levelname for record in caplog.records].count("ERROR") == 1
 
 
+def test_a_refused_key_that_does_not_change(emulator: Emulator, connect: Callable[..., OTSClient]) -> None:
+    """The error says that the source was asked again and had no other key."""
+    error = error_of(connect(access_key_secret="wrong").list_table)
+    assert any("asked for credentials again and returned the same key" in note for note in error.__notes__)
+
+
+def test_a_condition_that_does_not_hold_is_no_error_record(
+    emulator: Emulator, connect: Callable[..., OTSClient], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is an answer that the program asked for, so the log shows it at DEBUG only."""
+    client = connect()
+    row = ts.Row(KEY, [("v", 1)])
+    error = error_of(lambda: client.put_row("t", row, ts.Condition(ts.RowExistenceExpectation.EXPECT_EXIST)))
+    assert error.code == "OTSConditionCheckFail"
+    assert [record.levelname for record in caplog.records].count("ERROR") == 0
+
+
 def test_no_secret_is_ever_shown(
     emulator: Emulator, connect: Callable[..., OTSClient], caplog: pytest.LogCaptureFixture
 ) -> None:

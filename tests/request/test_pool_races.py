@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 import threading
 import weakref
@@ -192,3 +193,65 @@ def test_a_connection_that_need_not_be_closed_wakes_a_waiting_caller() -> None:
     pool._reap(1000.0)
     waiter.join()
     assert waiter.answers == [ANSWER]
+
+
+# --- first come, first served ---
+
+
+@pytest.mark.usefixtures("_hasty")
+def test_waiting_callers_are_served_in_their_order() -> None:
+    """Twenty callers of one connection get it in the order in which they came, and a late one after them."""
+    pool = ConnectionPool(Route("example.com", 80), limit=1, idle_timeout=5)
+    busy = pool._take(1)
+    served: list[int] = []
+
+    def call(number: int) -> None:
+        connection = pool._take(60)
+        served.append(number)
+        pool._give_back(connection)
+        del connection
+
+    threads = []
+    for number in range(20):
+        threads.append(threading.Thread(target=call, args=(number,), daemon=True))
+        threads[-1].start()
+        while pool.status().waiting <= number:
+            pass
+    pool._give_back(busy)
+    call(20)
+    for thread in threads:
+        thread.join(10)
+    assert served == list(range(21))
+
+
+@pytest.mark.usefixtures("_hasty")
+def test_no_caller_waits_for_much_longer_than_the_others() -> None:
+    """Twenty threads on two connections take turns: between two calls of one, no other has had many."""
+    pool = ConnectionPool(Route("example.com", 80), limit=2, idle_timeout=5)
+    order: list[int] = []
+
+    def work(number: int) -> None:
+        for _ in range(100):
+            connection = pool._take(60)
+            order.append(number)
+            pool._give_back(connection)
+            del connection
+
+    start = pool._take(1), pool._take(1)
+    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    while pool.status().waiting < 20:
+        pass
+    for connection in start:
+        pool._give_back(connection)
+    del start, connection
+    for thread in threads:
+        thread.join(30)
+    assert len(order) == 2000
+    gaps: list[int] = []
+    for number in range(20):
+        places = [place for place, caller in enumerate(order) if caller == number]
+        gaps += [later - earlier for earlier, later in itertools.pairwise(places)]
+    gaps.sort()
+    assert gaps[len(gaps) * 99 // 100] <= 3 * gaps[len(gaps) // 2]
