@@ -19,6 +19,7 @@ _TUPLE = frozenset({tuple})
 _TEXT_OR_NONE = (str, type(None))
 
 is_available = native is not None
+_encode_put_row: Any = native.encode_put_row if native is not None else None
 
 
 def put_row(table: Any, row: Any, condition: Any, return_type: Any, transaction_id: Any) -> bytes | None:
@@ -42,13 +43,19 @@ def update_row(table: Any, row: Any, condition: Any, return_type: Any, transacti
 
 
 def put_item(row: Any) -> bytes | None:
-    """Encode a row that is put without a condition, as a PutRow without the name of a table; or return None."""
+    """Encode a row of a BatchWriteRow that puts a row without a condition, or return None.
+
+    A bulk write calls it for each row, so it is one function.
+    """
     try:
-        if type(row) is tablestore.Row and _is_put(row):
-            return bytes(native.encode_put_row("", row))
-    except Exception:  # noqa: BLE001, S110 - as above
-        pass
-    return None
+        key, columns = row.primary_key, row.attribute_columns
+        if type(key) is not list or type(columns) is not list or type(row) is not tablestore.Row:
+            return None
+        if not _are_cells(key + columns):
+            return None
+        return b"\x08\x01" + _encode_put_row("", row)[2:]  # it differs from a PutRow in the first field
+    except Exception:  # noqa: BLE001 - as above
+        return None
 
 
 def batch_write_row(request: Any) -> bytes | None:

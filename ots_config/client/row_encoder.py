@@ -352,7 +352,7 @@ class RowEncoder(tablestore.encoder.OTSProtoBufferEncoder):  # type: ignore[misc
     def encode_put_item(self, row: Any) -> bytes:
         """Encode a row of a BatchWriteRow that puts a row without a condition."""
         if self._native and (body := native_codec.put_item(row)):
-            return b"\x08\x01" + body[2:]  # both messages differ in their first field
+            return body
         return _item(pb2.PUT, encode_put(row.primary_key, row.attribute_columns), _UNCONDITIONAL)
 
     def encode_item(self, item: Any) -> bytes:

@@ -170,6 +170,12 @@ class Scan(_PagedScan, Iterator[Any]):
         return self
 
     def __next__(self) -> Any:
+        # The rows of a page are taken at once: a coroutine for each of them costs as much as decoding it.
+        if self._rows and self._remaining is None and not self._is_running:
+            try:
+                return self._rows.popleft()
+            except IndexError:  # another thread was faster
+                pass
         row = run_sync(self._next_row())
         if row is None:
             raise StopIteration
@@ -192,6 +198,8 @@ class AsyncScan(_PagedScan, AsyncIterator[Any]):
         return self
 
     async def __anext__(self) -> Any:
+        if self._rows and self._remaining is None and not self._is_running:
+            return self._rows.popleft()
         row = await self._next_row()
         if row is None:
             raise StopAsyncIteration

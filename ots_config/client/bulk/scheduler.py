@@ -97,22 +97,20 @@ class Scheduler:
         free = batches * self._limits.max_rows - len(self._pending)
         return min(free, missing if missing > 0 else free, fitting)
 
-    @property
-    def skips(self) -> bool:
-        """Whether the next row is before the start."""
-        return self.position < self._limits.start
-
-    def skip(self) -> None:
-        """Count a row that was read and is before the start."""
-        self.position += 1
+    def skip(self, count: int) -> int:
+        """Count those of so many rows that are before the start, and return how many they are."""
+        skipped = min(count, max(self._limits.start - self.position, 0))
+        self.position += skipped
+        return skipped
 
     def add(self, source: Any, encoded: bytes, size: int, key: Hashable) -> None:
         """Add the row that was read last; the arguments are those of ``PendingRow``."""
-        row = PendingRow(self.position, source, encoded, size, key)
-        self._pending[row.position] = row
-        self.position += 1
+        position = self.position
+        row = self._pending[position] = PendingRow(position, source, encoded, size, key)
+        self.position = position + 1
         self._pending_bytes += size
-        self._largest = max(self._largest, size)
+        if size > self._largest:  # noqa: PLR1730 - a call of max() for each row costs more
+            self._largest = size
         if key is not None:
             if key in self._busy:
                 self._queued.setdefault(key, deque()).append(row)
@@ -127,9 +125,7 @@ class Scheduler:
 
     def add_unsent(self, source: Any) -> None:
         """Add a row that was read after the job was stopped."""
-        if self.skips:
-            self.skip()
-        else:
+        if not self.skip(1):
             self._add_unsendable(source)
 
     def _add_unsendable(self, source: Any) -> PendingRow:

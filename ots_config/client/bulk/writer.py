@@ -168,19 +168,17 @@ class BulkWriter:
 
     def _add_rows(self, workers: WorkerPool) -> None:
         """Encode the rows that were read, once for all attempts, and hand them to the scheduler."""
-        scheduler, row_type = self._scheduler, tablestore.Row
+        scheduler, row_type, encode_put = self._scheduler, tablestore.Row, self._encode_put
         first, rows = workers.chunk
+        scheduler.skip(first + len(rows) - scheduler.position)
         for source in islice(rows, scheduler.position - first, None):
             if isinstance(source, row_type):
-                row, encode = source, self._encode_put
+                row, encode = source, encode_put
             elif isinstance(source, _ITEMS):
                 row, encode = source.row, self._encode_item
             else:
                 kind = type(source).__name__
                 raise TypeError(f"row {scheduler.position} must be a Row or an item of a batch, not {kind}")
-            if scheduler.skips:
-                scheduler.skip()
-                continue
             try:
                 encoded = encode(source)
                 key = _comparable_key(row.primary_key)
