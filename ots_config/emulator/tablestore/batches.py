@@ -35,7 +35,9 @@ def _add_error(results: Any, error: TablestoreError) -> None:
     results.add(is_ok=False, error=error_message(error.code, error.message))
 
 
-def _distinct_tables(tables: Any) -> None:
+def _distinct_tables(tables: Any, limit: int) -> None:
+    """Check the names of the tables; more of them than rows are allowed are refused before the work on each."""
+    validation.row_count(len(tables), limit)
     seen: set[str] = set()
     for table in tables:
         name = validation.table_name(table.table_name)
@@ -49,7 +51,7 @@ def batch_get_row(instance: Instance, body: bytes, row_fault: RowFault | None = 
     request = parse(pb2.BatchGetRowRequest, body)
     if not request.tables:
         raise invalid("No row specified in the request of BatchGetRow.")
-    _distinct_tables(request.tables)
+    _distinct_tables(request.tables, MAX_READS)
     validation.row_count(sum(len(asked.primary_key) for asked in request.tables), MAX_READS)
     readable = []
     for asked in request.tables:
@@ -168,7 +170,7 @@ def batch_write_row(instance: Instance, body: bytes, row_fault: RowFault | None 
 def _read_changes(request: Any) -> list[tuple[str, list[RowChange]]]:
     if not request.tables:
         raise invalid("No row is specified in BatchWriteRow.")
-    _distinct_tables(request.tables)
+    _distinct_tables(request.tables, MAX_WRITES)
     for table in request.tables:
         if not table.rows:
             raise invalid(f"No operation is specified for table: '{table.table_name}'.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from ots_config.emulator.tablestore import validation
@@ -104,11 +105,13 @@ def requested_stream(table: Table, spec: Any, now: float) -> ChangeLog | None:
     if stream is None:
         name = f"{table.name}_{enabled}"
         stream = ChangeLog(name, enabled, hours, make_shards(name, len(table.partitions) + 1))
-    stream.hours = hours
-    stream.columns = tuple(validation.columns_to_get(spec.columns_to_get))
-    stream.old = column_choice(spec, "old_columns_to_get")
-    stream.new = column_choice(spec, "new_columns_to_get")
-    return stream
+    return replace(  # with the same records
+        stream,
+        hours=hours,
+        columns=tuple(validation.columns_to_get(spec.columns_to_get)),
+        old=column_choice(spec, "old_columns_to_get"),
+        new=column_choice(spec, "new_columns_to_get"),
+    )
 
 
 def column_choice(message: Any, field: str) -> ColumnChoice | None:

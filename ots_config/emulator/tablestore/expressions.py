@@ -29,7 +29,7 @@ MAX_PROGRAM = 10_000
 _parser: Any = import_module("re._parser")  # parses to the tree that Python's own compiler gets
 
 _CHARACTER, _SPLIT, _LOOP, _JUMP, _OPEN, _CLOSE, _AT, _MATCH = range(8)
-_KEPT = 1024  # characters whose membership a set caches
+_KEPT = 128  # characters whose membership a set caches
 
 _DIGITS = frozenset("0123456789")
 _SPACES = frozenset(" \t\n\r\f\v")
@@ -165,7 +165,7 @@ class Expression:
         return None
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def compile_expression(pattern: str) -> Expression:
     """Compile an expression.
 
@@ -189,6 +189,7 @@ class _Compiler:
 
     def __init__(self) -> None:
         self.program: list[tuple[int, Any, int]] = []
+        self._sets: dict[tuple[str, str, int], _Set] = {}  # one for all repetitions of a class, as it may grow
 
     def emit(self, kind: int, what: Any = None, other: int = 0) -> int:
         """Add an instruction and return its position."""
@@ -202,7 +203,10 @@ class _Compiler:
         for operation, argument in items:
             name = str(operation)
             if name in _CLASSES:
-                self.emit(_CHARACTER, _Set(_takes(name, argument, flags)))
+                key = name, str(argument), flags
+                if key not in self._sets:
+                    self._sets[key] = _Set(_takes(name, argument, flags))
+                self.emit(_CHARACTER, self._sets[key])
             elif name == "AT":
                 self.emit(_AT, _place(str(argument), flags))
             elif name == "SUBPATTERN":

@@ -21,7 +21,6 @@ import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from ots_config.emulator.tablestore.cells import StoredCell, column
@@ -38,7 +37,8 @@ Cells: TypeAlias = Sequence[StoredCell]
 MAX_FILTERS = 32
 """How many filters a request may have, composite ones and their parts included."""
 
-_CACHED_SIZE = 1024  # longer filters are not cached, which bounds the cache's memory
+_CACHED = 256
+_CACHED_SIZE = 1024  # longer filters are not cached, nor those with expressions, which bounds the cache's memory
 _REGEX_SIZE = 256  # the documents' limit
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
 _DOUBLE = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
@@ -83,6 +83,10 @@ class Filter:
         starts.append(len(cells))
         last = len(starts) - 1
         return cells[starts[min(offset, last)] : starts[min(offset + limit, last)]]
+
+
+_cache: dict[bytes, Filter] = {}
+"""Parsed filters: programs send the same ones again and again."""
 
 
 # --- conditions on one column -----------------------------------------------------------------------------
@@ -175,7 +179,16 @@ def parse_filter(data: bytes) -> Filter:
     Raises:
         TablestoreError: If the filter is invalid.
     """
-    return _parse_cached(data) if len(data) <= _CACHED_SIZE else _parse(data)
+    found = _cache.get(data)
+    if found is None:
+        parser = _Parser()
+        tree = parser.read(parse(filter_pb2.Filter, data, "Deserialize filter failed."))
+        found = Filter(parser.predicate(tree, paginated=True), parser.pagination)
+        if len(data) <= _CACHED_SIZE and not parser.expressions:
+            if len(_cache) >= _CACHED:
+                _cache.clear()
+            _cache[data] = found
+    return found
 
 
 def parse_condition(data: bytes) -> Filter:
@@ -193,14 +206,6 @@ def parse_condition(data: bytes) -> Filter:
 def _pagination_refused() -> TablestoreError:
     return invalid("ColumnPaginationFilter cannot be a condition.")  # no recording shows the message
 
-
-def _parse(data: bytes) -> Filter:
-    parser = _Parser()
-    tree = parser.read(parse(filter_pb2.Filter, data, "Deserialize filter failed."))
-    return Filter(parser.predicate(tree, paginated=True), parser.pagination)
-
-
-_parse_cached = lru_cache(maxsize=256)(_parse)
 
 _KINDS: dict[int, tuple[Any, str]] = {
     filter_pb2.FT_SINGLE_COLUMN_VALUE: (filter_pb2.SingleColumnValueFilter, "relation"),
@@ -222,6 +227,7 @@ class _Parser:
 
     def __init__(self) -> None:
         self.pagination: tuple[int, int] | None = None
+        self.expressions = False
         self._count = 0
 
     def read(self, sent: Any) -> _Node:
@@ -231,6 +237,8 @@ class _Parser:
             raise _too_many()
         kind, name = _KINDS[sent.type]
         message = parse(kind, sent.filter, f"Deserialize {name} filter failed.")
+        if sent.type == filter_pb2.FT_SINGLE_COLUMN_VALUE and message.HasField("value_trans_rule"):
+            self.expressions = True
         parts = message.sub_filters if sent.type == filter_pb2.FT_COMPOSITE_COLUMN_VALUE else ()
         if len(parts) > MAX_FILTERS:
             raise _too_many()

@@ -18,6 +18,17 @@ MAX_ATTRIBUTES = 32
 _KEY_KINDS: dict[int, int] = {pb2.DCT_INTEGER: pb2.INTEGER, pb2.DCT_STRING: pb2.STRING, pb2.DCT_BLOB: pb2.BINARY}
 
 
+def check_meta(meta: Any) -> None:
+    """Check what does not depend on the table: the name of an index, and the numbers and names of its columns."""
+    validation.table_name(meta.name)
+    if not 1 <= len(meta.primary_key) <= MAX_INDEX_COLUMNS:
+        raise invalid(f"The number of primary key columns must be in range: [1, {MAX_INDEX_COLUMNS}] in index.")
+    if len(meta.defined_column) > MAX_ATTRIBUTES:
+        raise invalid(f"The number of attribute columns must be in range: [0, {MAX_ATTRIBUTES}] in index.")
+    for column in (*meta.primary_key, *meta.defined_column):
+        validation.column_name(column)
+
+
 def make_index(main: Table, meta: Any, created: int) -> Index:
     """Return a new, empty index of a table.
 
@@ -29,13 +40,8 @@ def make_index(main: Table, meta: Any, created: int) -> Index:
     Raises:
         TablestoreError: If the table cannot have it.
     """
-    name = validation.table_name(meta.name)
-    columns = [validation.column_name(column) for column in meta.primary_key]
-    defined = [validation.column_name(column) for column in meta.defined_column]
-    if not 1 <= len(columns) <= MAX_INDEX_COLUMNS:
-        raise invalid(f"The number of primary key columns must be in range: [1, {MAX_INDEX_COLUMNS}] in index.")
-    if len(defined) > MAX_ATTRIBUTES:
-        raise invalid(f"The number of attribute columns must be in range: [0, {MAX_ATTRIBUTES}] in index.")
+    check_meta(meta)
+    name, columns, defined = meta.name, list(meta.primary_key), list(meta.defined_column)
     schema: list[KeyColumn] = []
     for column in columns:
         if any(column == other.name for other in schema):
@@ -92,6 +98,7 @@ def attach(instance: Instance, main: Table, index: Index) -> None:
 def create_index(instance: Instance, body: bytes) -> bytes:
     """Create an index of an existing table, with its present rows or only with those written from now on."""
     request = parse(pb2.CreateIndexRequest, body)
+    check_meta(request.index_meta)
     main = instance.table(validation.table_name(request.main_table_name))
     if main.main is not None:
         raise invalid("An index can not have an index.")

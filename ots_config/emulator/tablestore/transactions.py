@@ -156,10 +156,11 @@ def _close(instance: Instance, transaction: Transaction) -> None:
 def _close_expired(instance: Instance) -> None:
     """Drop the expired transactions; they are kept in the order in which they expire."""
     now = instance.clock()
-    for transaction in list(instance.transactions.values()):
-        if now < transaction.expires:
+    while instance.transactions:
+        oldest = next(iter(instance.transactions.values()))
+        if now < oldest.expires:
             return
-        _close(instance, transaction)
+        _close(instance, oldest)
 
 
 def close_all(instance: Instance, table: Table) -> None:

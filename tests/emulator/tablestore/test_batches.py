@@ -182,6 +182,17 @@ def test_batches_have_a_limit_of_rows(client: Any, table: str, refused: Any) -> 
     assert client.columns(table, key(200)) is None
 
 
+def test_batches_have_no_more_tables_than_rows(client: Any, refused: Any) -> None:
+    """Tables without rows cannot make a request of a few bytes each into work for many seconds."""
+    message = pb2.BatchGetRowRequest()
+    for number in range(101):
+        message.tables.add(table_name=f"t{number}", max_versions=1)
+    with refused("OTSParameterInvalid", "Rows count exceeds the upper limit: 100."):
+        client.send("BatchGetRow", message.SerializeToString())
+    del message.tables[100]
+    client.send("BatchGetRow", message.SerializeToString())
+
+
 @pytest.mark.usefixtures("table")
 def test_a_batch_has_at_most_4_megabytes(client: Any, refused: Any) -> None:
     """The data of all rows together is limited."""

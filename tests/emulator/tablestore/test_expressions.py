@@ -9,8 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tablestore import CastType, ComparatorType, RegexRule, SingleColumnRegexCondition
 
+from ots_config.emulator.tablestore import filters
 from ots_config.emulator.tablestore.errors import TablestoreError
 from ots_config.emulator.tablestore.expressions import STEPS, ExpressionInvalid, allow_steps, compile_expression
+from ots_config.emulator.tablestore.protocol import filter_pb2
+from ots_config.plainbuffer import VT_BLOB, encode_value
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +129,14 @@ def test_a_program_is_bounded(expression: str) -> None:
         compile_expression(expression)
 
 
+def test_repetitions_of_a_class_share_what_it_remembers() -> None:
+    """However often an expression repeats a class, and whatever characters it meets, it remembers few of them once."""
+    repeated = compile_expression(".{500}$")
+    sets = {id(what): what for _, what, _ in repeated._program if isinstance(what, dict)}
+    assert repeated.search("".join(map(chr, range(32, 532)))) is not None
+    assert [len(kept) for kept in sets.values()] == [128]
+
+
 @pytest.mark.parametrize("expression", ["(a+)+$", "(a|a)*$", "(a|aa)+$", "(.*)*(.*)*x$", "((a?)*)*x"])
 def test_no_expression_tries_the_same_twice(expression: str) -> None:
     """Expressions that take backtracking engines exponential time end here, well within the steps of a request."""
@@ -158,3 +169,33 @@ def test_a_filter_cannot_stop_the_server(client: Any, table: str, refused: Any) 
     assert (
         len(client.keys(table, [("a", 1), ("b", "")], [("a", 2), ("b", "")], columns_to_get=["a"], max_version=1)) == 20
     )
+
+
+def compared(column: str, value: str = "v", expression: str | None = None) -> bytes:
+    """Return a comparison of a column, or of the part of it that an expression finds, as a message."""
+    single = filter_pb2.SingleColumnValueFilter(
+        comparator=filter_pb2.CT_EQUAL,
+        column_name=column,
+        column_value=encode_value(value, bytes_as=VT_BLOB),
+        filter_if_missing=True,
+        latest_version_only=True,
+    )
+    if expression is not None:
+        single.value_trans_rule.regex = expression
+    sent = filter_pb2.Filter(type=filter_pb2.FT_SINGLE_COLUMN_VALUE, filter=single.SerializeToString())
+    encoded: bytes = sent.SerializeToString()
+    return encoded
+
+
+def test_few_parsed_filters_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are at most 256, short and without expressions, so that they take little memory."""
+    kept: dict[bytes, Any] = {}
+    monkeypatch.setattr(filters, "_cache", kept)
+    for number in range(300):
+        filters.parse_filter(compared(f"c{number}"))
+        assert len(kept) <= 256
+    assert filters.parse_filter(compared("c299")) is kept[compared("c299")]
+    kept.clear()
+    filters.parse_filter(compared("a", "v" * 2000))
+    filters.parse_filter(compared("a", expression="([0-9]+)"))
+    assert not kept

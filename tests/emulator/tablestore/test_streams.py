@@ -9,7 +9,15 @@ from tablestore import TableOptions as Options
 
 from ots_config.emulator.tablestore import change_log, streams
 from ots_config.emulator.tablestore.protocol import pb2
-from ots_config.plainbuffer import OP_DELETE_ALL_VERSIONS, OP_DELETE_ONE_VERSION, VT_BLOB, decode_row, encode_row
+from ots_config.plainbuffer import (
+    OP_DELETE_ALL_VERSIONS,
+    OP_DELETE_ONE_VERSION,
+    VT_BLOB,
+    Marker,
+    decode_row,
+    encode_row,
+    encode_value,
+)
 from ots_config.sdk import tablestore
 
 HOUR = 3600
@@ -214,9 +222,16 @@ def test_expired_records_are_removed_in_groups(client: Any, stream: str) -> None
 
 def test_each_partition_has_a_shard(client: Any) -> None:
     """A table that was split has several; a record is in that of its partition; they are described in parts."""
-    meta = tablestore.TableMeta("t", [("a", "INTEGER")])
-    nothing = tablestore.ReservedThroughput(tablestore.CapacityUnit(0, 0))
-    client._create_table_ex(meta, Options(), nothing, split_points=[10, 20])
+    request = pb2.CreateTableRequest(
+        table_meta=pb2.TableMeta(table_name="t"),
+        reserved_throughput=pb2.ReservedThroughput(capacity_unit=pb2.CapacityUnit(read=0, write=0)),
+        table_options=pb2.TableOptions(time_to_live=-1, max_versions=1),
+    )
+    request.table_meta.primary_key.add(name="a", type=pb2.INTEGER)
+    for ends in ((Marker.INF_MIN, 10), (10, 20), (20, Marker.INF_MAX)):
+        begin, end = [encode_value(value, bytes_as=VT_BLOB) for value in ends]
+        request.partitions.add(begin=begin, end=end)
+    client.send("CreateTable", request.SerializeToString())
     stream = enable(client).stream_id
     for number in (9, 10, 19, 20, 25):
         client.put("t", [("a", number)])
@@ -281,6 +296,18 @@ def test_a_stream_ends_when_it_is_disabled_or_its_table_deleted(client: Any, str
     client.delete_table("t")
     with refused("OTSObjectNotExist", status=404):
         call(client, "DescribeStream", stream_id=again)
+
+
+def test_a_refused_update_leaves_the_stream_as_it_was(client: Any, stream: str, refused: Any) -> None:
+    """An UpdateTable that is refused for another part, or for a part of the stream, changes nothing."""
+    spec = pb2.StreamSpecification(enable_stream=True, expiration_time=48)
+    unit = pb2.ReservedThroughput(capacity_unit=pb2.CapacityUnit(read=-1))
+    request = pb2.UpdateTableRequest(table_name="t", stream_spec=spec, reserved_throughput=unit)
+    with refused("OTSParameterInvalid"):
+        client.send("UpdateTable", request.SerializeToString())
+    with refused("OTSParameterInvalid", "Invalid column name: '#x'."):
+        enable(client, expiration_time=48, columns_to_get=["#x"])
+    assert call(client, "DescribeStream", stream_id=stream).expiration_time == 24
 
 
 @pytest.mark.parametrize("place", ["", "x", "eA==", "eC95L3o=", "eC95LzE=", "é"])

@@ -6,19 +6,15 @@ from uuid import UUID
 
 import pytest
 from tablestore import (
-    CapacityUnit,
-    ReservedThroughput,
     Row,
     SecondaryIndexMeta,
-    TableMeta,
     TableOptions,
 )
 
 from ots_config.emulator.tablestore.protocol import pb2
-from ots_config.plainbuffer import VT_BLOB, Marker, decode_row, encode_row, encode_value
+from ots_config.plainbuffer import VT_BLOB, Marker, decode_row, decode_rows, encode_row, encode_value
 from ots_config.sdk import tablestore
 
-NOTHING = ReservedThroughput(CapacityUnit(0, 0))
 DEFINED = [(f"d{number}", "STRING") for number in range(32)]
 
 
@@ -140,17 +136,17 @@ def test_the_location_of_a_split_has_32_characters(client: Any) -> None:
 
 
 def test_indexes_have_messages_of_their_own(client: Any, refused: Any) -> None:
-    """The numbers of an index's columns are checked before the columns themselves."""
+    """The numbers of an index's columns are checked before the columns themselves, and before the table."""
     many = [f"none{number}" for number in range(33)]
     client.make_table("t", ("a", "INTEGER"), defined=DEFINED)
-    for keys in ([], [f"d{number}" for number in range(5)]):
-        with refused("OTSParameterInvalid", "The number of primary key columns must be in range: [1, 4] in index."):
-            client.create_secondary_index("t", SecondaryIndexMeta("i", keys, many), include_base_data=False)
-    with refused("OTSParameterInvalid", "The number of attribute columns must be in range: [0, 32] in index."):
-        client.create_secondary_index("t", SecondaryIndexMeta("i", ["d0"], many), include_base_data=False)
-    client.create_secondary_index(
-        "t", SecondaryIndexMeta("i", ["a"], [name for name, _ in DEFINED]), include_base_data=False
-    )
+    for name in ("t", "none"):
+        for keys in ([], [f"d{number}" for number in range(5)]):
+            with refused("OTSParameterInvalid", "The number of primary key columns must be in range: [1, 4] in index."):
+                client.create_secondary_index(name, SecondaryIndexMeta("i", keys, many), include_base_data=False)
+        with refused("OTSParameterInvalid", "The number of attribute columns must be in range: [0, 32] in index."):
+            client.create_secondary_index(name, SecondaryIndexMeta("i", ["d0"], many), include_base_data=False)
+    every = SecondaryIndexMeta("i", ["a"], [name for name, _ in DEFINED])
+    client.create_secondary_index("t", every, include_base_data=False)
 
 
 def test_a_write_to_an_index_is_refused_in_the_words_of_the_service(client: Any, refused: Any) -> None:
@@ -235,13 +231,28 @@ def test_a_boolean_may_be_a_key_column_but_not_the_first(client: Any, refused: A
     request = create_request()
     request.table_meta.primary_key.add(name="b", type=5)
     client.send("CreateTable", request.SerializeToString())
-    for value in (True, False):
-        client.put("t", [("a", 1), ("b", value)], [("x", value)])
+
+    def key(values: tuple[Any, ...]) -> bytes:
+        return encode_row(list(zip("ab", values, strict=True)), bytes_as=VT_BLOB)
+
+    def put(*values: tuple[Any, ...]) -> None:
+        for one in values:
+            written = pb2.PutRowRequest(table_name="t", row=key(one), condition=pb2.Condition(row_existence=pb2.IGNORE))
+            client.send("PutRow", written.SerializeToString())
+
+    def found(first: tuple[Any, ...]) -> list[Any]:
+        scan = pb2.GetRangeRequest(table_name="t", direction=pb2.FORWARD, max_versions=1)
+        scan.inclusive_start_primary_key, scan.exclusive_end_primary_key = key(first), key((2, False))
+        reply = pb2.GetRangeResponse.FromString(client.send("GetRange", scan.SerializeToString()))
+        rows = decode_rows(reply.rows, binary=bytes)
+        return [tuple(value for _, value in row.primary_key) for row in rows]
+
+    put((1, True), (1, False))
     assert describe(client).table_meta.primary_key[1].type == 5
-    assert client.keys("t", [("a", 1), ("b", False)], [("a", 2), ("b", False)]) == [(1, False), (1, True)]
-    assert client.keys("t", [("a", 1), ("b", True)], [("a", 2), ("b", False)]) == [(1, True)]
+    assert found((1, False)) == [(1, False), (1, True)]
+    assert found((1, True)) == [(1, True)]
     with refused("OTSInvalidPK", "Validate PK type fail. Input: VT_INTEGER, Meta: VT_BOOLEAN."):
-        client.put("t", [("a", 1), ("b", 1)])
+        put((1, 1))
     request = create_request("u")
     request.table_meta.primary_key[0].type = 5
     with refused("OTSParameterInvalid"):
@@ -297,9 +308,10 @@ def test_a_stream_that_is_on_is_described_with_its_columns(client: Any) -> None:
 
 def test_a_table_that_was_split_is_described_with_its_splits(client: Any) -> None:
     """Each boundary is a key of its first column; a table that was not split has none."""
-    meta = TableMeta("t", [("a", "STRING"), ("b", "INTEGER")])
-    client._create_table_ex(meta, TableOptions(), NOTHING, split_points=["f", "p"])
-    assert list(describe(client).shard_splits) == [encode_row([("a", value)], bytes_as=VT_BLOB) for value in ("f", "p")]
+    request = create_request(partitions=3)
+    request.table_meta.primary_key.add(name="b", type=pb2.STRING)
+    client.send("CreateTable", request.SerializeToString())
+    assert list(describe(client).shard_splits) == [encode_row([("a", value)], bytes_as=VT_BLOB) for value in (1, 2)]
     client.make_table("u", ("a", "INTEGER"))
     assert not describe(client, "u").shard_splits
 
