@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ots_config.settings import OTSSettings
 
 _T = TypeVar("_T")
+_LOCAL = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  what is listened on is the user's choice
 _CALL_TIMEOUT = 30.0  # seconds; the server's thread never takes that long
 
 
@@ -237,12 +238,12 @@ class Emulator:
         if self._bundle is not None:
             others.setdefault("tls", {"ca_bundle": self._bundle})
         given = {
-            "endpoint": self.endpoint,
+            "endpoint": self._local_endpoint,
             "instance_name": instance,
             "access_key_id": self.access_key_id,
             "access_key_secret": self.access_key_secret,
-            "sts_endpoint": self.endpoint,
-            "ecs_endpoint": self.endpoint,
+            "sts_endpoint": self._local_endpoint,
+            "ecs_endpoint": self._local_endpoint,
         }
         return OTSSettings.explicit(**{**given, **others})
 
@@ -253,16 +254,22 @@ class Emulator:
             instance: The name of the instance.
         """
         variables = {
-            "OTS_ENDPOINT": self.endpoint,
+            "OTS_ENDPOINT": self._local_endpoint,
             "OTS_INSTANCE_NAME": instance,
             "OTS_ACCESS_KEY_ID": self.access_key_id,
             "OTS_ACCESS_KEY_SECRET": self.access_key_secret,
-            "OTS_STS_ENDPOINT": self.endpoint,
-            "OTS_ECS_ENDPOINT": self.endpoint,
+            "OTS_STS_ENDPOINT": self._local_endpoint,
+            "OTS_ECS_ENDPOINT": self._local_endpoint,
         }
         if self._bundle is not None:
             variables["OTS_TLS__CA_BUNDLE"] = str(self._bundle)
         return variables
+
+    @property
+    def _local_endpoint(self) -> str:
+        """The endpoint for clients on this machine; an address that stands for all is none that clients can use."""
+        local = _LOCAL.get(self._host)
+        return self.endpoint if local is None else f"{self.endpoint.partition('://')[0]}://{local}:{self._port}"
 
     # --- control ----------------------------------------------------------------------------------------------
 

@@ -87,16 +87,17 @@ def ots_settings(ots_emulator: Emulator) -> Iterator[OTSSettings]:
 @pytest.fixture
 def ots_client(ots_settings: OTSSettings) -> Iterator[OTSClient]:
     """A client of the emulator with an instance of its own, that of ``ots_settings``."""
-    from ots_config.factory import create_client
+    from ots_config.client.sync_client import OTSClient
 
-    with create_client(settings=ots_settings) as client:
+    # Not create_client: what the environment names besides is not the test's affair.
+    with OTSClient(settings=ots_settings) as client:
         yield client
 
 
 def _async_client(settings: OTSSettings) -> AsyncOTSClient:
-    from ots_config.factory import create_async_client
+    from ots_config.client.async_client import AsyncOTSClient
 
-    return create_async_client(settings=settings)
+    return AsyncOTSClient(settings=settings)
 
 
 if asyncio_fixture is not None:

@@ -198,6 +198,14 @@ def test_its_variables_are_enough(
     assert [record for record in caplog.records if record.levelname == "WARNING"] == []
 
 
+def test_an_emulator_on_all_addresses_is_reached_on_this_machine() -> None:
+    """Its settings and variables have an address that clients can use."""
+    with Emulator(host="0.0.0.0") as emulator, OTSClient(settings=emulator.settings) as client:  # noqa: S104  for a moment
+        client.list_table()
+        assert client.identity().arn
+        assert emulator.environment_for("demo")["OTS_ENDPOINT"] == f"http://127.0.0.1:{emulator.port}"
+
+
 def test_watchers_see_requests_in_the_servers_thread(emulator: Emulator) -> None:
     """A watcher is called once for each request until it is removed."""
     seen: list[tuple[str, str]] = []
