@@ -135,7 +135,7 @@ class Opening:
                     await self._loop.sock_connect(self.socket, address)
             except OSError as error:
                 if not limit.expired() and error.errno is None:
-                    raise  # a time limit of the caller's; an error of the system has a number
+                    raise  # a program's; an error of the system has a number
                 reason = f"no answer within {left:.3g} s" if limit.expired() else system_text(error)
                 if self.socket is not None:
                     self.socket.close()
@@ -165,9 +165,9 @@ class Opening:
                 f"the certificate of {where} is not trusted: {error.verify_message}. If the server is yours, "
                 "name its authority with ca_bundle"
             ) from None
-        except (OSError, ValueError) as error:
-            if type(error) is TimeoutError and error.errno is None:
-                raise  # a time limit of the caller's
+        except OSError as error:
+            if error.errno is None and not isinstance(error, ConnectionError):
+                raise  # a program's; asyncio reports the end of the stream by an error without a number, too
             text = f"the TLS handshake with {where} failed: {system_text(error)}"
             raise not_tls(error, where) or ConnectFailed(text) from None
 

@@ -7,6 +7,7 @@ import os
 import weakref
 from concurrent.futures import Future
 from contextlib import suppress
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,6 @@ from ots_config.request.tls import tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 _PROXY_AUTHENTICATION = 407
 _CLOSING = 1.0
@@ -199,15 +199,16 @@ def _close(pool: AsyncConnectionPool) -> Future[None] | None:
 
 def _leave_connections_after_fork() -> None:
     """Leave the parent's connections to the parent: two processes on one socket would read each other's responses."""
-    file = os.open(os.devnull, os.O_RDWR)
-    try:
-        for transport in list(_transports):
-            for pool in transport._pools.values():  # noqa: SLF001 - of this module
-                _inherited.append(pool)
-                _inherited.extend(pool.leave_to_parent(file))
-            transport._reset()  # noqa: SLF001
-    finally:
-        os.close(file)
+    pools: list[AsyncConnectionPool] = []
+    for transport in list(_transports):
+        pools += transport._pools.values()  # noqa: SLF001 - of this module
+        transport._reset()  # noqa: SLF001
+    _inherited.extend(pools)
+    if not pools:
+        return
+    with suppress(OSError), Path(os.devnull).open("r+b", buffering=0) as file:
+        for pool in pools:
+            _inherited.extend(pool.leave_to_parent(file.fileno()))
 
 
 if hasattr(os, "register_at_fork"):

@@ -176,12 +176,16 @@ async def check_clean(transport: AsyncTransport, server: EchoServer, others: lis
     assert transport.pool_status()[1:] == (1, 1, 0)
 
 
+@pytest.mark.parametrize("raised", [asyncio.CancelledError, TimeoutError, OSError, KeyError])
 @pytest.mark.parametrize("kind", KINDS)
-async def test_an_interruption_at_every_await(kind: str, tmp_path: Path) -> None:
-    """An exception that is raised where a request is resumed passes unchanged, and leaves a clean pool."""
+async def test_an_interruption_at_every_await(kind: str, raised: type[BaseException], tmp_path: Path) -> None:
+    """An exception that is raised where a request is resumed passes unchanged, and leaves a clean pool.
+
+    A cancellation does that, and so does what a program raises in a signal handler, ``TimeoutError`` above all.
+    """
     for step in itertools.count():
         async with prepared(kind, tmp_path) as (server, transport, others):
-            error = asyncio.CancelledError(f"at {step}")
+            error = raised(f"at {step}")
             stopped = StoppedAt(ask(transport, "mine"), step, error)
 
             async def run(stopped: StoppedAt = stopped) -> str:
@@ -192,7 +196,7 @@ async def test_an_interruption_at_every_await(kind: str, tmp_path: Path) -> None
                 assert result == "mine"
                 await check_clean(transport, server, others)
                 break
-            assert isinstance(result, asyncio.CancelledError)
+            assert result is error if raised is not asyncio.CancelledError else type(result) is raised
             await check_clean(transport, server, others)
     assert step >= {"new": 4, "new tls": 5, "reused": 2, "waiting": 3, "waiting for a new one": 5}[kind]
 
