@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ots_config import AsyncOTSClient, Emulator, OTSClient
+from ots_config import AsyncOTSClient, Emulator, OTSClient, RequestError
 from ots_config.sdk import tablestore as ts
 
 KEYS = ("testid", "testsecret", "demo")
@@ -99,13 +99,13 @@ def numbered(count: int, *, calls: tuple[Call, ...] = CALLS, large_each: int = 2
     return [(large, number) if number % large_each == large_each - 1 else (call, number) for call, number in found]
 
 
-def applied(client: OTSClient) -> Counter[int]:
+def applied(client: OTSClient, settle: float = 0.15) -> Counter[int]:
     """Return how many times each numbered write was applied, once nothing changes any more."""
     found: Counter[int] | None = None
     with client:
         while (again := _applied(client)) != found:
             found = again
-            time.sleep(0.15)
+            time.sleep(settle)
     return found
 
 
@@ -139,13 +139,19 @@ class Outcome:
     acknowledged: bool
 
 
+def row_error(result: Any) -> RequestError | None:
+    """Return an error for the failed row of a batch, which may have happened for all that it says."""
+    for item in result.get_failed_of_update():
+        error = RequestError(f"the row failed: {item.error_code}")
+        error.sent = error.may_have_happened = True
+        return error
+    return None
+
+
 def _outcome(result: Any, error: BaseException | None, began: float) -> Outcome:
     """Return how a call ended; the error of a batch's only row is the call's."""
-    if error is None and isinstance(result, ts.BatchWriteRowResponse):
-        failed = [item for item in result.get_failed_of_update()]
-        error = failed[0].error if failed and isinstance(failed[0].error, BaseException) else None
-        if failed and error is None:
-            error = ts.OTSClientError(f"the row failed: {failed[0].error_code}")
+    if isinstance(result, ts.BatchWriteRowResponse):
+        error = row_error(result)
     return Outcome(error, time.monotonic() - began, error is None)
 
 
