@@ -56,6 +56,12 @@ def large(client: Any, number: int) -> Any:
     return client.update_row(TABLE, ts.Row([("k", number)], {"INCREMENT": [("n", 1)], "PUT": [("x", _BIG)]}), None)
 
 
+def huge(client: Any, number: int) -> Any:
+    """Add one beside cells that no buffer of a system takes at once."""
+    cells = [(f"x{at}", "y" * 1_900_000) for at in range(2)]
+    return client.update_row(TABLE, ts.Row([("k", number)], {"INCREMENT": [("n", 1)], "PUT": cells}), None)
+
+
 def automatic(client: Any, number: int) -> Any:
     """Put a row whose key the service completes: each sending makes another."""
     return client.put_row(AUTO_TABLE, ts.Row([("k", number), ("auto", ts.PK_AUTO_INCR)], [("n", 1)]), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from ots_config import Emulator
 from tests.proof.certificates import Authority
 from tests.proof.report import write_report
-from tests.proof.scale import RESULTS
+from tests.proof.scale import MUTANTS, RESULTS
 
 _MARK = "proof"
 _rows: list[tuple[str, dict[str, Any]]] = []
@@ -28,7 +29,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the report, in the process that has all rows."""
     if RESULTS and not hasattr(session.config, "workerinput"):
-        write_report(Path(RESULTS), _rows)
+        mutants = json.loads(Path(MUTANTS).read_text()) if MUTANTS else []
+        write_report(Path(RESULTS), [*_rows, *((table, row) for table, row in mutants)])
 
 
 @pytest.fixture

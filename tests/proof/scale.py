@@ -8,6 +8,9 @@ T = TypeVar("T")
 RESULTS = os.environ.get("PROOF_RESULTS", "")
 """The file that ``make proof`` writes its tables to; empty for the sample."""
 
+MUTANTS = os.environ.get("PROOF_MUTANTS", "")
+"""The file with the rows of the mutation run; empty if there was none."""
+
 FULL = bool(RESULTS)
 
 

