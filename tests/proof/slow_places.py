@@ -98,7 +98,10 @@ def resolving(resolve: Callable[..., Any]) -> Iterator[None]:
     genuine = socket.getaddrinfo
 
     def getaddrinfo(host: Any, *others: Any, **named: Any) -> Any:
-        return resolve(*others, **named) if host in {"dead.test", b"dead.test"} else genuine(host, *others, **named)
+        flags = named.get("flags", others[4] if len(others) > 4 else 0)
+        if host not in {"dead.test", b"dead.test"} or flags & socket.AI_NUMERICHOST:  # that asks no resolver
+            return genuine(host, *others, **named)
+        return resolve(*others, **named)
 
     with patch.object(socket, "getaddrinfo", getaddrinfo):
         yield
