@@ -39,7 +39,9 @@ def make_tables(client: OTSClient) -> None:
             (VERSIONS_TABLE, [("k", "INTEGER")], 10),
         ):
             client.create_table(
-                ts.TableMeta(name, key), ts.TableOptions(max_version=versions), ts.ReservedThroughput(ts.CapacityUnit(0, 0))
+                ts.TableMeta(name, key),
+                ts.TableOptions(max_version=versions),
+                ts.ReservedThroughput(ts.CapacityUnit(0, 0)),
             )
 
 

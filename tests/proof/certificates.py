@@ -57,7 +57,12 @@ class Authority:
         self.bundle.write_bytes(made.public_bytes(serialization.Encoding.PEM))
 
     def issue(
-        self, label: str, names: tuple[str, ...] = (HOST, "localhost"), *, subject: str = HOST, expired: bool = False,
+        self,
+        label: str,
+        names: tuple[str, ...] = (HOST, "localhost"),
+        *,
+        subject: str = HOST,
+        expired: bool = False,
         self_signed: bool = False,
     ) -> Certificate:
         """Return a certificate.
@@ -113,6 +118,13 @@ def _builder(
 
 def _signing_usage() -> x509.KeyUsage:
     return x509.KeyUsage(
-        digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
-        key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
     )

@@ -286,5 +286,5 @@ async def _flush(writer: asyncio.StreamWriter) -> None:
     """Wait until the system has taken what was written."""
     with contextlib.suppress(OSError, TimeoutError):
         async with asyncio.timeout(0.5):
-            while writer.transport.get_write_buffer_size():
+            while writer.transport.get_write_buffer_size():  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.001)

@@ -93,7 +93,9 @@ def main(folder: Path) -> None:
         reason = reason_for(module, before, after, reasons)
         if reason is None:
             unexplained.append(f"{mutant} ({state}):\n  - {before}\n  + {after}")
-        rows.append(("survivors", {"module": module, "line": f"`{before}`", "mutant": f"`{after}`", "reason": reason or "?"}))
+        rows.append(
+            ("survivors", {"module": module, "line": f"`{before}`", "mutant": f"`{after}`", "reason": reason or "?"})
+        )
     for module, count in counts.items():
         rows.append(("mutants", {"module": module, "mutants": count.total(), **count}))
     (folder / "mutants.json").write_text(json.dumps(rows))

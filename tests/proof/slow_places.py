@@ -69,7 +69,7 @@ class Deaf:
             self._sockets.append(listener)
             for _ in range(3):  # more than the queue holds: the system drops what comes now
                 filler = socket.socket()
-                filler.setblocking(False)
+                filler.setblocking(False)  # noqa: FBT003 - the standard library's argument
                 with contextlib.suppress(BlockingIOError):
                     filler.connect((address, self.port))
                 self._sockets.append(filler)
@@ -157,14 +157,17 @@ class Places:
             yield getattr(self, name)(stack.enter_context, stack.callback)
 
     def silent_server(self, enter: Enter, _: Any) -> Place:
+        """Return the place: silent server."""
         return Place(_relay(enter, self._emulator, STALL).url, official=True)
 
     def full_pool_then_silent_server(self, enter: Enter, _: Any) -> Place:
+        """Return the place: full pool then silent server."""
         proxy = _relay(enter, self._emulator, STALL)
         proxy.plan = self._one_slow_response()
         return Place(proxy.url, {"max_connection": 1}, callers=3)
 
     def http_proxy_full_pool_then_silent_server(self, enter: Enter, _: Any) -> Place:
+        """Return the place: http proxy full pool then silent server."""
         proxy = _relay(enter, self._emulator, STALL, speaks_http=True)
         proxy.plan = self._one_slow_response()
         return Place(f"http://{HOST}", _via(proxy, max_connection=1), callers=3)
@@ -175,46 +178,56 @@ class Places:
         return lambda: next(faults, STALL)
 
     def dripping_response(self, enter: Enter, _: Any) -> Place:
+        """Return the place: dripping response."""
         return Place(_relay(enter, self._emulator, DRIP).url, official=True)
 
     def server_that_reads_nothing(self, enter: Enter, _: Any) -> Place:
+        """Return the place: server that reads nothing."""
         fault = NetworkFault("stall", "request", 0, FOREVER)
         return Place(_relay(enter, self._emulator, fault).url, large=True, official=True)
 
     def http_proxy_dripping_response(self, enter: Enter, _: Any) -> Place:
+        """Return the place: http proxy dripping response."""
         proxy = _relay(enter, self._emulator, DRIP, speaks_http=True)
         return Place(f"http://{HOST}", _via(proxy))
 
     def http_proxy_one_connection_four_callers(self, enter: Enter, _: Any) -> Place:
+        """Return the place: http proxy one connection four callers."""
         proxy = _relay(enter, self._emulator, STALL, speaks_http=True)
         return Place(f"http://{HOST}", _via(proxy, max_connection=1), callers=4)
 
     def proxy_that_never_answers_connect(self, _: Enter, later: Any) -> Place:
+        """Return the place: proxy that never answers connect."""
         silent = Silent()
         later(silent.close)
         proxies = {"https": f"http://127.0.0.1:{silent.port}"}
         return Place(f"https://{HOST}", {"proxies": proxies, "ca_bundle": self._bundle})
 
     def tls_stall_behind_connect(self, enter: Enter, _: Any) -> Place:
+        """Return the place: tls stall behind connect."""
         proxy = _relay(enter, self._tls, STALL, speaks_http=True)
         return Place(f"https://{HOST}", _via(proxy, ca_bundle=self._bundle))
 
     def connect_dripping_response(self, enter: Enter, _: Any) -> Place:
+        """Return the place: connect dripping response."""
         proxy = _relay(enter, self._tls, DRIP, speaks_http=True)
         return Place(f"https://{HOST}", _via(proxy, ca_bundle=self._bundle))
 
     def tls_stall(self, _: Enter, later: Any) -> Place:
+        """Return the place: tls stall."""
         silent = Silent()
         later(silent.close)
         return Place(f"https://localhost:{silent.port}", {"ca_bundle": self._bundle}, official=True)
 
     def host_with_dead_addresses(self, enter: Enter, later: Any) -> Place:
+        """Return the place: host with dead addresses."""
         deaf = Deaf(24)
         later(deaf.close)
         enter(resolving(_answers(deaf.addresses)))
         return Place(f"http://dead.test:{deaf.port}", {"allow_http": True}, official=True)
 
     def slow_dns(self, enter: Enter, later: Any) -> Place:
+        """Return the place: slow dns."""
         released = threading.Event()
         later(released.set)
 
@@ -226,24 +239,29 @@ class Places:
         return Place("http://dead.test", {"allow_http": True}, official=True)
 
     def slow_provider(self, _: Enter, later: Any) -> Place:
+        """Return the place: slow provider."""
         provider = SlowProvider()
         later(provider.released.set)
         return Place(self._emulator.endpoint, {"credentials_provider": provider}, callers=3)
 
     def silent_sts(self, enter: Enter, _: Any) -> Place:
+        """Return the place: silent sts."""
         sts = _relay(enter, self._emulator, STALL)
         return Place(self._emulator.endpoint, {"role_arn": ROLE, "sts_endpoint": sts.url})
 
     def dripping_sts(self, enter: Enter, _: Any) -> Place:
+        """Return the place: dripping sts."""
         sts = _relay(enter, self._emulator, DRIP)
         return Place(self._emulator.endpoint, {"role_arn": ROLE, "sts_endpoint": sts.url})
 
     def server_that_is_always_busy(self, _: Enter, later: Any) -> Place:
+        """Return the place: server that is always busy."""
         later(self._emulator.clear_faults)
         self._emulator.fault(kind="error", code="OTSServerBusy")
         return Place(self._emulator.endpoint, {"retry_policy": NoDelayRetryPolicy(10**6)})
 
     def a_dead_address_before_one_that_lives(self, enter: Enter, later: Any) -> Place:
+        """Return the place: a dead address before one that lives."""
         deaf = Deaf(1)
         later(deaf.close)
         alive = socket.create_server(("127.0.0.9", deaf.port))

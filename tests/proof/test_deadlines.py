@@ -12,7 +12,7 @@ import pytest
 
 from ots_config import Emulator, OTSConfigError, create_async_client, create_client
 from ots_config.sdk import tablestore as ts
-from tests.proof.calls import KEYS, direct_client, make_tables, large, read
+from tests.proof.calls import KEYS, direct_client, large, make_tables, read
 from tests.proof.certificates import Authority
 from tests.proof.conftest import Tell
 from tests.proof.scale import FULL, scaled

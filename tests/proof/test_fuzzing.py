@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import socket
 import threading
 import time
@@ -58,9 +57,24 @@ calmly = settings(
 # --- damage --------------------------------------------------------------------------------------------------------
 
 SNIPPETS = [
-    *(b"", b"\x00", b"\xff\xfe", b"\xed\xa0\x80", b"\r\n", b"\n\n", b'"', b"'", b"=", b"[", b"]", b"{", b"}", b"\\u0000"),
+    *(
+        b"",
+        b"\x00",
+        b"\xff\xfe",
+        b"\xed\xa0\x80",
+        b"\r\n",
+        b"\n\n",
+        b'"',
+        b"'",
+        b"=",
+        b"[",
+        b"]",
+        b"{",
+        b"}",
+        b"\\u0000",
+    ),
     *(b"${HOME}", b"%(x)s", b"1" * 400, b"-1", b"1e999", b"NaN", b"null", b"true", b"[" * 2000, b'{"a":' * 2000),
-    *("１２".encode(), "\u202e".encode(), b"9999-12-31T23:59:59Z", b"0000-00-00", b"\x1b[31m", b"A" * 5000),
+    *("\uff11\uff12".encode(), "\u202e".encode(), b"9999-12-31T23:59:59Z", b"0000-00-00", b"\x1b[31m", b"A" * 5000),
 ]
 snippets = st.sampled_from(SNIPPETS) | st.binary(max_size=12)
 
@@ -84,13 +98,12 @@ def check(reader: Callable[[], Any]) -> int:
             warnings.simplefilter("ignore")  # about a mistyped name, which is what most damage makes
             reader()
     except OTSConfigError as error:
-        assert MARK not in str(error)
-        assert MARK not in repr(error.__dict__)
-        raised = 1
+        told = f"{error} {error.__dict__!r}"
     else:
-        raised = 0
+        told = ""
+    assert MARK not in told
     assert time.monotonic() - began < HUNG
-    return raised
+    return int(bool(told))
 
 
 @pytest.fixture
@@ -98,9 +111,13 @@ def count(request: pytest.FixtureRequest, show: Tell) -> Iterator[list[int]]:
     """Yield a list for what ``check`` returned, and add a row to the report."""
     found: list[int] = []
     yield found
-    show("fuzzing", reader=request.node.callspec.id if hasattr(request.node, "callspec") else request.node.name,
-         inputs=len(found), refused=sum(found))
-    assert 0 < sum(found)  # else the damage does nothing
+    show(
+        "fuzzing",
+        reader=request.node.callspec.id if hasattr(request.node, "callspec") else request.node.name,
+        inputs=len(found),
+        refused=sum(found),
+    )
+    assert sum(found) > 0  # else the damage does nothing
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
@@ -125,8 +142,15 @@ CLI = json.dumps(
     {
         "current": "default",
         "profiles": [
-            {"name": "default", "mode": "StsToken", "access_key_id": "LTAIproof", "access_key_secret": MARK,
-             "sts_token": MARK, "sts_expiration": 1_900_000_000, "region_id": "cn-hangzhou"},
+            {
+                "name": "default",
+                "mode": "StsToken",
+                "access_key_id": "LTAIproof",
+                "access_key_secret": MARK,
+                "sts_token": MARK,
+                "sts_expiration": 1_900_000_000,
+                "region_id": "cn-hangzhou",
+            },
             {"name": "other", "mode": "RamRoleArn", "ram_role_arn": ROLE, "source_profile": "default"},
         ],
     }
@@ -143,18 +167,22 @@ enable = true
 
 
 def read_env(path: Path) -> None:
+    """Read an env file."""
     OTSSettings(env_file=path)
 
 
 def read_toml(path: Path) -> None:
+    """Read ots.toml."""
     OTSSettings(profile="default")
 
 
 def read_cli(path: Path) -> None:
+    """Read a file of the Aliyun CLI."""
     ProfileProvider(fetch=Answers(), path=path).fetch_credentials()
 
 
 def read_ini(path: Path) -> None:
+    """Read a file of the SDKs."""
     INIProvider(fetch=Answers(), path=path).fetch_credentials()
 
 
@@ -186,13 +214,20 @@ def test_files(clean_environment: Path, count: list[int], name: str) -> None:
 
 # --- programs and services -----------------------------------------------------------------------------------------
 
-KEYS_JSON = {"AccessKeyId": "STS.proof", "AccessKeySecret": MARK, "SecurityToken": MARK, "Expiration": "2099-01-01T00:00:00Z"}
+KEYS_JSON = {
+    "AccessKeyId": "STS.proof",
+    "AccessKeySecret": MARK,
+    "SecurityToken": MARK,
+    "Expiration": "2099-01-01T00:00:00Z",
+}
 STS_BODY = json.dumps({"RequestId": "A-1", "Credentials": KEYS_JSON}).encode()
 METADATA_BODY = json.dumps({"Code": "Success", **KEYS_JSON, "LastUpdated": "2026-01-01T00:00:00Z"}).encode()
 PROCESS_BODY = json.dumps(
     {"mode": "StsToken", "access_key_id": "STS.proof", "access_key_secret": MARK, "sts_token": MARK}
 ).encode()
-STS_ERROR = json.dumps({"RequestId": "A-2", "HostId": "sts", "Code": "NoPermission", "Message": f"no {MARK}"[:2]}).encode()
+STS_ERROR = json.dumps(
+    {"RequestId": "A-2", "HostId": "sts", "Code": "NoPermission", "Message": f"no {MARK}"[:2]}
+).encode()
 
 
 class Answers:
@@ -231,7 +266,18 @@ def sources(fetch: Answers, folder: Path) -> Mapping[str, tuple[bytes, Callable[
 
 SOURCES = ("credentials URI", "metadata service", "AssumeRole", "AssumeRoleWithOIDC")
 header_texts = st.sampled_from(
-    ["", "x", "Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 0000 00:00:00 GMT", "9" * 400, "-1", "1e400", "nan", "\xff", "٣"]
+    [
+        "",
+        "x",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+        "Mon, 01 Jan 0000 00:00:00 GMT",
+        "9" * 400,
+        "-1",
+        "1e400",
+        "nan",
+        "\xff",
+        "٣",
+    ]
 )
 
 
@@ -312,25 +358,32 @@ def server() -> Iterator[RawServer]:
 
 
 def get_row(client: Any) -> Any:
+    """Read a row."""
     return client.get_row(TABLE, [("k", 1)], max_version=1)
 
 
 def get_range(client: Any) -> Any:
+    """Read a range."""
     return client.get_range(TABLE, "FORWARD", [("k", ts.INF_MIN)], [("k", ts.INF_MAX)], max_version=1)
 
 
 def batch_get(client: Any) -> Any:
+    """Read some rows."""
     request = ts.BatchGetRowRequest()
     request.add(ts.TableInBatchGetRowItem(TABLE, [[("k", 1)], [("k", 2)]], None, None, 1))
     return client.batch_get_row(request)
 
 
 def describe(client: Any) -> Any:
+    """Describe the table."""
     return client.describe_table(TABLE)
 
 
 READS: dict[str, Callable[[Any], Any]] = {
-    "GetRow": get_row, "GetRange": get_range, "BatchGetRow": batch_get, "DescribeTable": describe,
+    "GetRow": get_row,
+    "GetRange": get_range,
+    "BatchGetRow": batch_get,
+    "DescribeTable": describe,
 }
 
 
@@ -342,7 +395,9 @@ def bodies(running: Emulator) -> dict[str, bytes]:
     row = [("n", 1), ("d", 1.5), ("s", "水" * 20), ("b", bytearray(b"\x00\xff")), ("t", True)]
     found: dict[str, bytes] = {}
     session = requests.Session()
-    session.hooks["response"].append(lambda response, **_: found.__setitem__(response.request.path_url[1:], response.content))
+    session.hooks["response"].append(
+        lambda response, **_: found.__setitem__(response.request.path_url[1:], response.content)
+    )
     with direct_client(running) as client:
         for number in (1, 2):
             client.put_row(TABLE, ts.Row([("k", number)], row), None)
@@ -442,7 +497,7 @@ class Endless:
 
 def endless_file(path: Path) -> None:
     """Make a file without an end."""
-    os.symlink("/dev/zero", path)
+    path.symlink_to("/dev/zero")
 
 
 @pytest.mark.parametrize("name", ["env file", "ots.toml", "config.json", "credentials.ini"])
@@ -468,5 +523,3 @@ def test_a_service_without_an_end() -> None:
         assert server.sent < 64 << 20
     finally:
         server.close()
-
-

@@ -185,7 +185,7 @@ def test_a_signal_at_any_moment(emulator: Emulator, show: Tell) -> None:
     assert sum(number >= 1000 for number in counts) >= seen["acknowledged"]
 
 
-def test_an_exception_thrown_into_a_thread(emulator: Emulator, show: Tell) -> None:
+def test_an_exception_thrown_into_a_thread(emulator: Emulator, show: Tell) -> None:  # noqa: C901 - one story
     """The same of exceptions that another thread raises in the one that calls."""
     chance = random.Random(11)  # noqa: S311 - it need not be secret
     seen: Counter[str] = Counter()
@@ -275,8 +275,15 @@ def test_tasks_cancelled_at_any_moment(emulator: Emulator, show: Tell) -> None:
                 await asyncio.gather(*(one(client, number) for number in range(4 * LIMIT)))
 
     asyncio.run(run())
-    show("interruptions", client="ours", by="cancellation", interrupts=seen["interrupted"], lost=f"0 of {LIMIT}",
-         foreign=0, changed=0)
+    show(
+        "interruptions",
+        client="ours",
+        by="cancellation",
+        interrupts=seen["interrupted"],
+        lost=f"0 of {LIMIT}",
+        foreign=0,
+        changed=0,
+    )
     assert seen["interrupted"] > INTERRUPTS // 10
 
 
@@ -304,8 +311,13 @@ def test_what_the_official_client_does(emulator: Emulator, show: Tell) -> None:
             free = LIMIT if pool is None else pool.qsize()
             if free == 0:  # the next call would wait for ever
                 break
-    show("interruptions", client="official", by="signal", interrupts=handler.count, lost=f"{LIMIT - free} of {LIMIT}",
-         foreign=seen["foreign"], changed=seen["changed"])
+    show(
+        "interruptions",
+        client="official",
+        by="signal",
+        interrupts=handler.count,
+        lost=f"{LIMIT - free} of {LIMIT}",
+        foreign=seen["foreign"],
+        changed=seen["changed"],
+    )
     assert handler.count
-
-

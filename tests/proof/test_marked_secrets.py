@@ -123,7 +123,9 @@ def makers(emulator: Emulator, folder: Path) -> Mapping[str, tuple[Make, ...]]:
         "Secret": (lambda: Secret(SECRET),),
         "SharedCache": (lambda: SharedCache(keys, folder),),
         "StaticProvider": (lambda: StaticProvider(*KEY),),
-        "URIProvider": (lambda: URIProvider(uri=f"http://127.0.0.1:1/keys?ticket={PASSWORD}&token={TOKEN}", fetch=refuse),),
+        "URIProvider": (
+            lambda: URIProvider(uri=f"http://127.0.0.1:1/keys?ticket={PASSWORD}&token={TOKEN}", fetch=refuse),
+        ),
         "create_async_client": (lambda: create_async_client(**base(emulator)),),
         "create_client": (lambda: create_client(**base(emulator)),),
         "create_provider": (lambda: used(create_provider(OTSSettings(**base(emulator)))),),
@@ -140,15 +142,33 @@ NO_SECRETS = {
     *("Health", "Identity", "Keychain", "Provider", "State", "CredentialsProvider", "RetrySettings", "TLSSettings"),
     *("AsyncScan", "Scan", "BulkReport", "FailedRow", "RetryEvent", "SettingsProblem", "identity"),
     *("DefaultRetryPolicy", "NoDelayRetryPolicy", "NoRetryPolicy", "RetryPolicy", "WriteRetryPolicy"),
-    *(name for name in ots_config.__all__ if isinstance(getattr(ots_config, name), type)
-      and issubclass(getattr(ots_config, name), ots_config.OTSConfigError)),
+    *(
+        name
+        for name in ots_config.__all__
+        if isinstance(getattr(ots_config, name), type)
+        and issubclass(getattr(ots_config, name), ots_config.OTSConfigError)
+    ),
 }
 """Names whose objects are given no secret, or get one only through the others; ``identity`` is called below."""
 
-CARRIERS = {"Credentials", "StaticProvider", "Secret", "OTSSettings", "ForeignProvider", "CallableProvider", "URIProvider",
-            "ProcessProvider", "AssumeRoleProvider", "ChainProvider", "FileWatchingProvider", "SharedCache", "RefreshingProvider",
-            "create_provider", "MaskedCredentials"}
-"""What is pickled in order to work elsewhere, with the configuration that it has; everything else must not carry one."""
+CARRIERS = {
+    "Credentials",
+    "StaticProvider",
+    "Secret",
+    "OTSSettings",
+    "ForeignProvider",
+    "CallableProvider",
+    "URIProvider",
+    "ProcessProvider",
+    "AssumeRoleProvider",
+    "ChainProvider",
+    "FileWatchingProvider",
+    "SharedCache",
+    "RefreshingProvider",
+    "create_provider",
+    "MaskedCredentials",
+}
+"""What is pickled in order to work elsewhere, with its configuration; everything else must not carry a secret."""
 
 
 def shown_by(thing: Any) -> list[str]:
@@ -186,7 +206,13 @@ def raised_by(error: BaseException | None) -> list[str]:
         if current is None or id(current) in seen:
             continue
         seen.add(id(current))
-        texts += [str(current), repr(current), repr(current.args), repr(vars(current)), *getattr(current, "__notes__", ())]
+        texts += [
+            str(current),
+            repr(current),
+            repr(current.args),
+            repr(vars(current)),
+            *getattr(current, "__notes__", ()),
+        ]
         with contextlib.suppress(Exception):  # what cannot be pickled tells nothing
             texts.append(pickle.dumps(current).decode("latin-1"))
         texts += list(traceback.TracebackException.from_exception(current).format())
@@ -260,7 +286,15 @@ def test_objects_show_no_secret(running: Emulator, tmp_path: Path, logged: list[
 def broken(emulator: Emulator) -> list[Make]:
     """Return calls with a secret that fail: wrong types, half of the arguments, refusals, nobody there."""
     nowhere = {"endpoint": "http://127.0.0.1:1", "instance_name": "demo", "retry": {"deadline": 0.2}}
-    wrong: list[Any] = [SECRET.encode(), [SECRET], {"x": SECRET}, f"{SECRET}\n", f" {SECRET}", f"{SECRET}\x00", (SECRET,)]
+    wrong: list[Any] = [
+        SECRET.encode(),
+        [SECRET],
+        {"x": SECRET},
+        f"{SECRET}\n",
+        f" {SECRET}",
+        f"{SECRET}\x00",
+        (SECRET,),
+    ]
     calls: list[Make] = [
         lambda: OTSClient(emulator.endpoint, SECRET),
         lambda: OTSClient("https://x.test", "id\n", SECRET, "demo"),
@@ -280,14 +314,20 @@ def broken(emulator: Emulator) -> list[Make]:
         lambda: ProcessProvider(["/nonexistent", PASSWORD]).get_credentials(),
         lambda: ProcessProvider(f"/bin/sh -c 'echo {PASSWORD} >&2; exit 3' {PASSWORD}").get_credentials(),
         lambda: ProcessProvider(["/bin/echo", f'{{"mode": "AK", "access_key_secret": "{SECRET}"}}']).get_credentials(),
-        lambda: URIProvider(uri=f"http://127.0.0.1:1/keys?ticket={PASSWORD}&token={TOKEN}", fetch=refuse).get_credentials(),
+        lambda: URIProvider(
+            uri=f"http://127.0.0.1:1/keys?ticket={PASSWORD}&token={TOKEN}", fetch=refuse
+        ).get_credentials(),
         lambda: AssumeRoleProvider(StaticProvider(*KEY), ROLE, fetch=refuse).get_credentials(),
         lambda: identity(Credentials(*KEY), fetch=refuse),
-        lambda: identity(StaticProvider(*KEY), settings=OTSSettings(**base(emulator), sts_endpoint="http://127.0.0.1:1")),
+        lambda: identity(
+            StaticProvider(*KEY), settings=OTSSettings(**base(emulator), sts_endpoint="http://127.0.0.1:1")
+        ),
         lambda: OTSClient(**nowhere, access_key_id=KEY[0], access_key_secret=SECRET, sts_token=TOKEN).list_table(),
         lambda: OTSClient(emulator.endpoint, *KEY[:2], "demo", sts_token=TOKEN).list_table(),
         lambda: asyncio.run(_list(AsyncOTSClient(emulator.endpoint, *KEY[:2], "demo", sts_token=TOKEN))),
-        lambda: RefreshingProvider(CallableProvider(lambda: (_ for _ in ()).throw(ValueError(SECRET)))).get_credentials(),
+        lambda: RefreshingProvider(
+            CallableProvider(lambda: (_ for _ in ()).throw(ValueError(SECRET)))
+        ).get_credentials(),
         lambda: ForeignProvider(KEY).get_credentials(),
         lambda: CallableProvider(lambda: KEY[1]).get_credentials(),
     ]
@@ -340,7 +380,6 @@ def test_the_search_finds_a_secret() -> None:
 
     assert marked(shown_by(Careless()))
     assert marked(raised_by(ValueError(SECRET)))
-    try:
+    with pytest.raises(ValueError, match="Expecting value") as caught:
         json.loads(SECRET)
-    except ValueError as error:
-        assert marked(in_frames(error.__traceback__))
+    assert marked(in_frames(caught.tb))

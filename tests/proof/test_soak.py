@@ -17,7 +17,15 @@ from typing import Any
 
 import pytest
 
-from ots_config import Emulator, OTSConfigError, RequestError, WriteRetryPolicy, create_async_client, create_client, create_provider
+from ots_config import (
+    Emulator,
+    OTSConfigError,
+    RequestError,
+    WriteRetryPolicy,
+    create_async_client,
+    create_client,
+    create_provider,
+)
 from ots_config.request import attempt
 from ots_config.sdk import tablestore as ts
 from ots_config.settings import OTSSettings
@@ -134,7 +142,9 @@ def footprint() -> Footprint:
     if not sys.platform.startswith("linux"):
         return Footprint(0.0, 0, threading.active_count())
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return Footprint(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, len(os.listdir("/proc/self/fd")), threading.active_count())
+    return Footprint(
+        pages * os.sysconf("SC_PAGE_SIZE") / 2**20, len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+    )
 
 
 def settings_of(emulator: Emulator, proxy: FaultProxy) -> dict[str, Any]:
@@ -184,8 +194,12 @@ def official_run(run: Run, options: dict[str, Any]) -> None:
     """Call with the official client, which is given a provider of ours: it has none that renews a role's keys."""
     provider = create_provider(OTSSettings(**options))
     client = ts.OTSClient(
-        options["endpoint"], instance_name=KEYS[2], credentials_provider=provider, retry_policy=ts.WriteRetryPolicy(),
-        max_connection=CALLERS, socket_timeout=5,
+        options["endpoint"],
+        instance_name=KEYS[2],
+        credentials_provider=provider,
+        retry_policy=ts.WriteRetryPolicy(),
+        max_connection=CALLERS,
+        socket_timeout=5,
     )
     in_threads(run, client)
 
@@ -281,7 +295,10 @@ def test_a_second_revocation_is_survived(running: Emulator) -> None:
     emulator = running
     emulator.reset()
     make_tables(direct_client(emulator))
-    with FaultProxy(emulator.port) as proxy, create_client(**settings_of(emulator, proxy), retry_policy=POLICY) as client:
+    with (
+        FaultProxy(emulator.port) as proxy,
+        create_client(**settings_of(emulator, proxy), retry_policy=POLICY) as client,
+    ):
         for number in range(3):
             calls.put(client, number)
             emulator.revoke(emulator.log()[-1]["access_key_id"])

@@ -77,7 +77,7 @@ class TLSServer:
         self._thread.join()
 
 
-def untrusted(case: str, authority: Authority, folder: Path) -> TLSServer:
+def untrusted(case: str, authority: Authority, folder: Path) -> TLSServer:  # noqa: PLR0911 - a table
     """Return a server with one thing wrong; what it listens to as localhost, it is as HOST behind a proxy too."""
     match case:
         case "expired":
