@@ -14,8 +14,8 @@ TITLES = {
         "Exactly once, through a network that breaks",
         (
             "Each write has rows of its own, so each application of it is counted. *Twice* counts writes that may not "
-            "be repeated and were applied more than once; *lost* counts acknowledged writes that are not there; *false* counts "
-            "errors that deny what happened. The official client has no setting for a proxy, and its errors do not say "
+            "be repeated and were applied more than once; *lost* counts acknowledged writes that are "
+            "not there; *false* counts errors that deny what happened. The official client has no setting for a proxy, and its errors do not say "
             "whether a write may have happened."
         ),
     ),
@@ -27,7 +27,8 @@ TITLES = {
         "Soak",
         (
             "Calls for minutes while tokens expire, STS fails, keys are revoked, the clock steps and the "
-            "server restarts. *Unexplained* counts calls that failed although a valid key and a live server could have served them."
+            "server restarts. *Unexplained* counts calls that failed although a valid key and a live server could have "
+            "served them."
         ),
     ),
     "deadlines": (

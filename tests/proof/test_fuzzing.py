@@ -49,7 +49,7 @@ HUNG = 10.0
 """Seconds that no reader takes for a few bytes, on any machine."""
 OIDC = "acs:ram::1234567890123456:oidc-provider/proof"
 ROLE = "acs:ram::1234567890123456:role/proof"
-EXAMPLES = scaled(15, 400)
+EXAMPLES = scaled(8, 250)
 calmly = settings(
     max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )

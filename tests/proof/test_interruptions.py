@@ -24,7 +24,7 @@ from tests.proof.conftest import Tell
 from tests.proof.scale import FULL, scaled
 
 LIMIT = 3
-INTERRUPTS = scaled(150, 4000)
+INTERRUPTS = scaled(120, 3000)
 ROWS = 20
 OPTIONS: dict[str, Any] = {
     "max_connection": LIMIT,

@@ -27,7 +27,7 @@ from tests.proof.fault_proxy import KINDS, FaultProxy, NetworkFault
 from tests.proof.scale import scaled
 
 TIMEOUT = 0.12
-EXAMPLES, STEPS = scaled((10, 12), (250, 30))
+EXAMPLES, STEPS = scaled((6, 12), (120, 30))
 POLICIES = {"default": DefaultRetryPolicy(3, 0.01), "write": WriteRetryPolicy(3, 0.01), "none": NoRetryPolicy()}
 SERVER_FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "error", "code": "OTSServerBusy"},

@@ -36,9 +36,9 @@ from tests.proof.fault_proxy import FaultProxy
 from tests.proof.scale import FULL, scaled
 from tests.proof.slow_places import ROLE
 
-SECONDS = scaled(2.5, 45.0)
-LIFETIME = 3.0
-"""Seconds that a token lives: some expire in the sample, many in the full run."""
+SECONDS = scaled(1.5, 40.0)
+LIFETIME = scaled(1.6, 3.0)
+"""Seconds that a token lives; it is renewed in its last quarter."""
 CALLERS = 4
 EVENTS = ("restart", "drop connections", "revoke", "STS outage", "clock step")
 
@@ -115,7 +115,7 @@ def disturb(run: Run, emulator: Emulator, proxy: FaultProxy, clock: SteppedClock
                     emulator.revoke(used[-1])
             case "STS outage":
                 emulator.sts(lifetime=LIFETIME, reject="ServiceUnavailable")
-                time.sleep(0.3)  # a token is renewed with a quarter of its life left, 0.75 s
+                time.sleep(LIFETIME / 10)  # a token is renewed when a quarter of its life is left
                 emulator.sts(lifetime=LIFETIME)
             case _:
                 clock.offset = chance.choice((-2000.0, 0.0, 2000.0))
