@@ -14,9 +14,9 @@ TITLES = {
         "Exactly once, through a network that breaks",
         (
             "Each write has rows of its own, so each application of it is counted. *Twice* counts writes that may not "
-            "be repeated and were applied more than once; *lost* counts acknowledged writes that are "
-            "not there; *false* counts errors that deny what happened. The official client has no setting for a proxy, and its errors do not say "
-            "whether a write may have happened."
+            "be repeated and were applied more than once; *lost* counts acknowledged writes that are not there; "
+            "*false* counts errors that deny what happened. The official client has no setting for a proxy, and its "
+            "errors do not say whether a write may have happened."
         ),
     ),
     "sequences": (
