@@ -12,8 +12,8 @@ OFFICIAL := 6.3.8 6.3.9 6.4.1 6.4.2 newest
 COMPAT := build/compat
 SUPPORTED := $(shell sed -n 's/.*Python :: \(3\.[0-9]*\)".*/\1/p' pyproject.toml)
 
-demo: $(VENV)/core  ## the main job, end to end, against the embedded emulator
-	$(BIN)/python examples/quickstart.py
+demo: $(VENV)/core  ## the main job, end to end, against the embedded emulator, or your instance: make demo ENV=prod.env
+	$(BIN)/python examples/quickstart.py $(if $(ENV),--env-file $(ENV))
 
 test: $(VENV)/test  ## every test, with the coverage gate
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=
@@ -43,6 +43,8 @@ check: $(VENV)/dev  ## linters, types, layers, then what `make test` runs
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(PIP) --upgrade "tablestore<6.5"
+	MYPYPATH=ots_config/stubs $(BIN)/stubtest tablestore --ignore-missing-stub
 	$(BIN)/pyright
 	$(MAKE) test
 

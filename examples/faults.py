@@ -18,5 +18,6 @@ with Emulator() as emulator, OTSClient(settings=emulator.settings, retry_policy=
         client.update_row("counters", Row([("name", "visits")], {"INCREMENT": [("count", 1)]}), Condition("IGNORE"))
     except ResponseLost as error:
         print("an increment is not sent twice:", error)
-    _, stored, _ = client.get_row("counters", [("name", "visits")], max_version=1)
+    stored = client.get_row("counters", [("name", "visits")], max_version=1)[1]
+    assert stored is not None  # it was written above
     print("stored once:", stored.attribute_columns[0][:2])

@@ -6,14 +6,14 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
 from ots_config.client.arguments import setting_arguments
 from ots_config.client.core import ClientCore, identity_of
 from ots_config.client.sync_client import OTSClient
 from ots_config.credentials.chain import ChainProvider
 from ots_config.credentials.credentials import Credentials, CredentialsProvider
-from ots_config.credentials.default_chain import ChainOptions, default_provider
+from ots_config.credentials.default_chain import ChainOptions, default_chain, with_roles
 from ots_config.credentials.file_watch import FileWatchingProvider
 from ots_config.credentials.http import Fetch
 from ots_config.credentials.provider import Provider
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from ots_config.client.async_client import AsyncOTSClient
+    from ots_config.client.keywords import FactoryKeywords
 
     FileNames = str | PathLike[str] | list[str | PathLike[str]] | tuple[str | PathLike[str], ...] | None
 
@@ -67,7 +68,7 @@ def create_client(
     profile: str | None = None,
     credentials_provider: CredentialsProvider | Callable[[], Any] | None = None,
     retry_policy: Any = None,
-    **arguments: Any,
+    **arguments: Unpack[FactoryKeywords],
 ) -> OTSClient:
     """Return a client made of whatever is configured: arguments, environment, env files, profiles, credentials.
 
@@ -93,7 +94,12 @@ def create_client(
         CredentialsRefused: If what is configured yields none.
     """
     client = _joined(
-        OTSClient, settings, (env_file, secrets_dir, profile), credentials_provider, retry_policy, arguments
+        OTSClient,
+        settings,
+        (env_file, secrets_dir, profile),
+        credentials_provider,
+        retry_policy,
+        cast("dict[str, Any]", arguments),
     )
     _greet(client, client.credentials_provider.get_credentials())
     return client
@@ -108,7 +114,7 @@ def create_async_client(
     profile: str | None = None,
     credentials_provider: CredentialsProvider | Callable[[], Any] | None = None,
     retry_policy: Any = None,
-    **arguments: Any,
+    **arguments: Unpack[FactoryKeywords],
 ) -> AsyncOTSClient:
     """Return an asyncio client made of whatever is configured, as ``create_client`` does.
 
@@ -138,7 +144,12 @@ def create_async_client(
     )
 
     client = _joined(
-        AsyncOTSClient, settings, (env_file, secrets_dir, profile), credentials_provider, retry_policy, arguments
+        AsyncOTSClient,
+        settings,
+        (env_file, secrets_dir, profile),
+        credentials_provider,
+        retry_policy,
+        cast("dict[str, Any]", arguments),
     )
     client._on_first_credentials = partial(_greet, client)  # noqa: SLF001 - the moment of it is the client's affair
     return client
@@ -197,10 +208,19 @@ def create_provider(
         SettingsError: If a setting cannot be used.
         CredentialsRefused: If the source to ask has no such name.
     """
-    settings = OTSSettings() if settings is None else settings
+    return chain_and_provider(OTSSettings() if settings is None else settings, fetch=fetch)[1]
+
+
+@without_secret_frames(as_sdk_error)
+def chain_and_provider(
+    settings: OTSSettings, *, fetch: Fetch | None = None
+) -> tuple[ChainProvider, ChainProvider | RefreshingProvider]:
+    """Return the chain of sources, and the provider that assumes the settings' roles with it, if any."""
     fetch = Fetcher(proxies=settings.proxies) if fetch is None else fetch
+    options = _options(settings)
+    chain = default_chain(options, fetch)
     try:
-        return default_provider(_options(settings), fetch)
+        return chain, with_roles(chain, options, fetch)
     except SettingsError as error:
         problems = error.problems
     raise SettingsError(*(replace(problem, origin=settings.origin(problem.field)) for problem in problems))

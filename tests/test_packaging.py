@@ -22,8 +22,8 @@ IMPORTED_AS = {
     "pydantic_settings": "pydantic-settings",
 }
 """Distributions by the name of their module, where the two differ."""
-OPTIONAL = {"cryptography", "pytest", "rich", "secretstorage"}
-"""Imported only where it is installed: the emulator's TLS, the pytest plugin, colours, keyring's own on Linux."""
+OPTIONAL = {"cryptography", "pytest", "rich", "secretstorage", "shtab"}
+"""Imported only where installed: the emulator's TLS, the pytest plugin, colours, completion, keyring's own on Linux."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,15 @@ def test_the_wheel_holds_the_package(built: Path) -> None:
     assert modules <= names
     assert "ots_config/py.typed" in names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
-    assert {name.split("/")[0] for name in names} == {"ots_config", f"ots_config-{ots_config.__version__}.dist-info"}
+    assert {name.split("/")[0] for name in names} == {
+        "ots_config",
+        "tablestore-stubs",
+        f"ots_config-{ots_config.__version__}.dist-info",
+    }
+    stubs = {f"tablestore-stubs/{path.name}" for path in (ROOT / "ots_config/stubs/tablestore").iterdir()}
+    assert {name for name in names if name.startswith("tablestore-stubs/")} == stubs
+    assert not any(name.startswith("ots_config/stubs") for name in names)
+    assert {"tablestore-stubs/client.pyi", "tablestore-stubs/py.typed"} <= stubs
     assert f"\nVersion: {ots_config.__version__}\n" in metadata
     assert "ots-config = ots_config.cli:main" in commands
     assert "ots_config = ots_config.testing" in commands

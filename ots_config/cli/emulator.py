@@ -13,11 +13,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ots_config.cli.output import Output
+
 _DESCRIPTION = """\
-Serve Tablestore in memory, with STS, the ECS metadata service and a credentials URI on the same port. The
-first line of the output tells where; with --tls the next one tells the file of the authority to trust.
-It serves until SIGINT or SIGTERM."""
-_MEBIBYTE = 1024 * 1024
+Serve Tablestore in memory, with STS, the ECS metadata service and a credentials
+URI on the same port. The first line of the output has the address; with --tls the
+next one names the file of the authority to trust. It serves until SIGINT or
+SIGTERM."""
+_EXAMPLES = """\
+examples:
+  ots-config emulator --port 0
+  ots-config emulator --tls --instance orders --instance users
+"""
 
 
 class _Help(argparse.Action):
@@ -31,9 +38,11 @@ class _Help(argparse.Action):
         from ots_config.emulator.tablestore.service import IMPLEMENTED
 
         def lines(names: Sequence[str]) -> str:
-            return textwrap.fill(", ".join(names), 96, initial_indent="  ", subsequent_indent="  ")
+            return textwrap.fill(", ".join(names), 78, initial_indent="  ", subsequent_indent="  ")
 
-        parser.epilog = f"operations of Tablestore:\n{lines(IMPLEMENTED)}\nactions of the STS:\n{lines(ACTIONS)}"
+        parser.epilog = (
+            f"{_EXAMPLES}\noperations of Tablestore:\n{lines(IMPLEMENTED)}\nactions of the STS:\n{lines(ACTIONS)}"
+        )
         parser.print_help()
         parser.exit()
 
@@ -84,7 +93,7 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run, parser=parser)
 
 
-def run(given: argparse.Namespace) -> int:
+def run(given: argparse.Namespace, _: Output) -> int:
     """Serve until stopped and return the exit code."""
     if given.key is not None and given.certificate is None:
         given.parser.error("--key goes with --certificate")

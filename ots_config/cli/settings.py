@@ -1,69 +1,112 @@
-"""``ots-config settings``: the settings in use, where each value comes from, and what it overrode."""
+"""``ots-config settings`` and ``check``: the settings in use, where each value comes from, and what is wrong."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ots_config.cli.output import Output, described
+from ots_config.cli.sources import add_command, read_settings, settings_and_warnings
 from ots_config.errors import SettingsError
+
+if TYPE_CHECKING:
+    from ots_config.settings import Explanation
 
 _HEADINGS = ("setting", "value", "from", "overrides")
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command to the command line."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    """Add both commands to the command line."""
+    parser = add_command(
+        commands,
         "settings",
-        help="show the settings in use and where each comes from",
-        description="Show each setting in use, where it comes from and what it overrides; no secret is shown.",
+        "Show the settings that are set and where each comes from. No secret is shown.",
+        "ots-config settings --env-file prod.env\nots-config settings --all --json",
     )
-    parser.add_argument("--env-file", metavar="FILE", action="append", help="an env file; may be repeated")
-    parser.add_argument("--secrets-dir", metavar="FOLDER", help="a folder with one file for each setting")
-    parser.add_argument("--profile", metavar="NAME", help="a profile of ots.toml")
-    parser.set_defaults(run=run)
+    parser.add_argument("--all", action="store_true", help="show those that have their default, too, in groups")
+    parser.set_defaults(run=show)
+    parser = add_command(
+        commands,
+        "check",
+        "Check the settings, without any request. Every problem is listed; the exit code is 1 if there is one.",
+        "ots-config check --env-file prod.env\nOTS_CONFIG_FILE=deploy/ots.toml ots-config check --profile prod",
+    )
+    parser.add_argument("--strict", action="store_true", help="fail on warnings, too")
+    parser.set_defaults(run=check)
 
 
-def run(given: argparse.Namespace) -> int:
+def show(given: argparse.Namespace, output: Output) -> int:
     """Show the settings; return the exit code."""
-    from ots_config.settings import OTSSettings
-
-    sources = {"env_file": given.env_file, "secrets_dir": given.secrets_dir, "profile": given.profile}
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            settings = OTSSettings(**{name: value for name, value in sources.items() if value is not None})
-        except SettingsError as error:
-            print(error, file=sys.stderr)  # noqa: T201
-            return 2
-    for each in caught:
-        print(f"warning: {each.message}", file=sys.stderr)  # noqa: T201
-    rows = [
-        (row.field, row.value, row.origin, ", ".join(f"{value} from {origin}" for origin, value in row.overrode))
-        for row in settings.explain()
-    ]
-    _show(rows)
+    rows = read_settings(given, output).explain()
+    if not given.all:
+        rows = [row for row in rows if row.origin != "default"]
+    if output.as_json:
+        output.document(
+            [
+                {"setting": row.field, "value": row.value, "from": row.origin, "overrides": dict(row.overrode)}
+                for row in rows
+            ]
+        )
+    elif given.all:
+        for group, members in _groups(rows):
+            output.line(group, "heading")
+            output.table(_HEADINGS, members)
+            output.line()
+    elif rows:
+        output.table(_HEADINGS, _cells(rows))
+    else:
+        output.line("nothing is set: run `ots-config init`, or see `ots-config settings --all`")
     return 0
 
 
-def _show(rows: Sequence[Sequence[str]]) -> None:
-    """Print a table, with rich where it is installed and there is a terminal to print it on."""
-    if sys.stdout.isatty():
-        try:
-            from rich.console import Console
-            from rich.table import Table
-        except ModuleNotFoundError:
-            pass
-        else:
-            from rich.text import Text
+def check(given: argparse.Namespace, output: Output) -> int:
+    """Check the settings; return the exit code."""
+    problem: SettingsError | None = None
+    warnings: list[str] = []
+    try:
+        _, warnings = settings_and_warnings(given)
+    except SettingsError as error:
+        problem, warnings = error, list(getattr(error, "__notes__", ()))
+    failed = problem is not None or (given.strict and bool(warnings))
+    if output.as_json:
+        problems = [] if problem is None else described(problem)["problems"]
+        output.document({"ok": not failed, "problems": problems, "warnings": warnings})
+        return int(failed)
+    for text in warnings:
+        output.line(f"warning: {text}", "warning", indent="  ")
+    if problem is not None:
+        for each in problem.problems:
+            output.line(f"failure: {each}", "failure", indent="  ")
+    if not failed:
+        output.line("ok: the settings can be used", "ok")
+    return int(failed)
 
-            table = Table(*_HEADINGS)
-            for row in rows:
-                table.add_row(*map(Text, row))  # as texts: a value may hold what looks like markup
-            Console().print(table)
-            return
-    widths = [max(len(row[column]) for row in (_HEADINGS, *rows)) for column in range(len(_HEADINGS))]
-    for row in (_HEADINGS, *rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())  # noqa: T201
+
+def _groups(rows: Sequence[Explanation]) -> list[tuple[str, list[list[str]]]]:
+    """Return the rows in groups by what they are about, each with its heading."""
+    groups: dict[str, list[Explanation]] = {}
+    for row in rows:
+        groups.setdefault(_group(row.field), []).append(row)
+    return [(name, _cells(members)) for name, members in groups.items()]
+
+
+def _group(field: str) -> str:
+    part, dot, _ = field.partition(".")
+    if dot:
+        return part
+    if field.startswith(("access_key", "sts_", "role_", "oidc_", "ecs_", "keyring_", "credentials", "cli_")):
+        return "credentials"
+    return "client"
+
+
+def _cells(rows: Sequence[Explanation]) -> list[list[str]]:
+    return [
+        [
+            row.field,
+            row.value,
+            row.origin,
+            ", ".join(f"{value} from {origin}" for origin, value in row.overrode),
+        ]
+        for row in rows
+    ]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from platform import machine, python_version, system
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from ots_config import __version__
 from ots_config.client.arguments import (
@@ -39,6 +39,9 @@ from ots_config.request.tls import check_openssl
 from ots_config.request.transport import Fetcher
 from ots_config.sdk import OTSProtocol, StaticCredentialsProvider, as_sdk_error
 from ots_config.settings import OTSSettings
+
+if TYPE_CHECKING:
+    from ots_config.client.keywords import ClientKeywords
 
 USER_AGENT = (
     f"ots-config/{__version__} tablestore/{version('tablestore')} ({system()}; {machine()}) Python/{python_version()}"
@@ -74,7 +77,7 @@ class ClientCore:
         native_fallback: bool = True,
         sign_date: str | None = None,
         auto_update_v4_sign: bool | None = None,
-        **arguments: Any,
+        **arguments: Unpack[ClientKeywords],
     ) -> None:
         check_ssl_version(ssl_version)
         named = {
@@ -84,9 +87,9 @@ class ClientCore:
             "instance_name": instance_name,
             "region": region,
         }
-        arguments |= {name: value for name, value in named.items() if value is not None}
-        options = {name: arguments.pop(name) for name in self._own_options & arguments.keys()}
-        settings = build_settings(settings, arguments)
+        given: dict[str, Any] = {**arguments, **{name: value for name, value in named.items() if value is not None}}
+        options = {name: given.pop(name) for name in self._own_options & given.keys()}
+        settings = build_settings(settings, given)
         provider = static_provider(settings) if credentials_provider is None else credentials_provider
         self.settings = settings
         self.credentials_provider: Any = provider  # the very object that was passed

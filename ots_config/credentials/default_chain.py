@@ -90,18 +90,30 @@ class ChainOptions:
 
 
 def default_provider(options: ChainOptions, fetch: Fetch) -> ChainProvider | RefreshingProvider:
-    """Return the chain of every source, or the role that is assumed with it.
+    """Return the chain of every source, or the role assumed with it; see ``default_chain`` and ``with_roles``."""
+    return with_roles(default_chain(options, fetch), options, fetch)
+
+
+def default_chain(options: ChainOptions, fetch: Fetch) -> ChainProvider:
+    """Return the chain of every source, without the roles that are assumed with it.
 
     Args:
         options: What is configured.
         fetch: The HTTP callable of the sources that need one.
 
     Raises:
-        SettingsError: If an option cannot be used; its ``field`` is the option's name.
         CredentialsRefused: If no source has the name of one to ask.
     """
     chosen = _chosen(options.only)
-    chain = ChainProvider(_sources(options, fetch, chosen), pin=chosen or None, named_first=not chosen)
+    return ChainProvider(_sources(options, fetch, chosen), pin=chosen or None, named_first=not chosen)
+
+
+def with_roles(chain: ChainProvider, options: ChainOptions, fetch: Fetch) -> ChainProvider | RefreshingProvider:
+    """Return the provider of the role that is assumed with the chain, or the chain if there is none.
+
+    Raises:
+        SettingsError: If an option cannot be used; its ``field`` is the option's name.
+    """
     if options.role_arn is None:
         if options.role_via:
             hint = "Name the last role in role_arn."

@@ -142,7 +142,7 @@ class BulkWriter:
         """Encode a row, once for all attempts, and hand it to the scheduler."""
         scheduler = self._scheduler
         if isinstance(row, tablestore.Row):
-            item = tablestore.PutRowItem(row, None)
+            item: tablestore.RowItem = tablestore.PutRowItem(row, None)
         elif isinstance(row, _ITEMS):
             item = row
         else:

@@ -118,7 +118,10 @@ class Keychain:
         return unwrap(self._call("deleting", remove))
 
     def list(self) -> list[str]:
-        """Return the names of the profiles that were stored here and are still there.
+        """Return the names of the profiles in the keychain.
+
+        A Secret Service lists every entry, those of other programs (``keyring set``) too; other keychains cannot list,
+        so only what was stored here is known.
 
         Raises:
             CredentialsUnavailable: If there is no keychain.
@@ -126,7 +129,7 @@ class Keychain:
         """
 
         def names(backend: KeyringBackend) -> list[str]:
-            known = _index(backend, self.service)
+            known = dict.fromkeys([*_index(backend, self.service), *_listed(backend, self.service)])
             return [name for name in known if backend.get_password(self.service, name) is not None]
 
         return unwrap(self._call("listing", names))
@@ -305,6 +308,21 @@ def _is_listed(backend: KeyringBackend, service: str, profile: str) -> bool:
         return any(True for _ in secretstorage.search_items(connection, {"service": service, "username": profile}))
     finally:
         connection.close()
+
+
+def _listed(backend: KeyringBackend, service: str) -> list[str]:
+    """Return the names of the entries that the keychain itself lists; only the Secret Service does."""
+    if type(backend).__module__ != "keyring.backends.SecretService":
+        return []
+    import secretstorage
+
+    connection = secretstorage.dbus_init()
+    try:
+        found = [item.get_attributes() for item in secretstorage.search_items(connection, {"service": service})]
+    finally:
+        connection.close()
+    names = sorted(attributes.get("username", "") for attributes in found)
+    return [name for name in names if name not in ("", INDEX)]
 
 
 def _choose(*, allow_plaintext: bool) -> KeyringBackend | SourceFailure:
