@@ -54,9 +54,11 @@ bench: $(VENV)/test  ## the budgets, this library and its peers in one run; writ
 # The report is written although a proof fails, and the target fails then. MUTANTS= leaves the mutants out.
 MUTANTS := build/proof/mutants
 proof: $(VENV)/test $(if $(MUTANTS),build/venvs/mutmut/.ready)  ## every promise under attack, about ten minutes; writes docs/proof.md
-	$(if $(MUTANTS),build/venvs/mutmut/bin/python -m tests.proof.mutation $(MUTANTS))
+	@status=0; \
+	$(if $(MUTANTS),build/venvs/mutmut/bin/python -m tests.proof.mutation $(MUTANTS) || status=1;) \
 	PROOF_RESULTS=docs/proof.md PROOF_MUTANTS=$(MUTANTS:%=%/mutants.json) \
-	  $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/proof
+	  $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/proof || status=1; \
+	exit $$status
 
 build/venvs/mutmut/.ready: pyproject.toml
 	$(PYTHON) -m venv build/venvs/mutmut

@@ -29,7 +29,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the report, in the process that has all rows."""
     if RESULTS and not hasattr(session.config, "workerinput"):
-        mutants = json.loads(Path(MUTANTS).read_text()) if MUTANTS else []
+        mutants = json.loads(Path(MUTANTS).read_text()) if Path(MUTANTS).is_file() else []
         write_report(Path(RESULTS), [*_rows, *((table, row) for table, row in mutants)])
 
 
