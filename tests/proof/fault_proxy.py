@@ -103,6 +103,7 @@ class FaultProxy:
         self._speaks_http = speaks_http
         self._loop = asyncio.new_event_loop()
         self._relays: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
         # A small buffer, inherited by each connection: a client that sends much notices a stall.
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -120,7 +121,7 @@ class FaultProxy:
 
     def close(self) -> None:
         """Close every connection; what was not forwarded yet is lost."""
-        self._loop.call_soon_threadsafe(self._stop)
+        self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
         self._listener.close()
 
@@ -145,16 +146,9 @@ class FaultProxy:
         self._loop.run_until_complete(self._serve())
         self._loop.close()
 
-    def _stop(self) -> None:
-        self._serving.cancel()
-
     async def _serve(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._serving = task
         server = await asyncio.start_server(self._accept, sock=self._listener, limit=_CHUNK)
-        with contextlib.suppress(asyncio.CancelledError):
-            await server.serve_forever()
+        await self._stopping.wait()
         server.close()
         for relay in list(self._relays):
             relay.cancel()

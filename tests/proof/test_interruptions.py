@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import random
 import signal
 import sys
@@ -164,6 +165,10 @@ def test_a_signal_at_any_moment(emulator: Emulator, show: Tell) -> None:
     """A handler's ``TimeoutError`` leaves the call unchanged, and every place of the pool stays usable."""
     with swallowed() as lost, alarm() as handler, OTSClient(emulator.endpoint, *KEYS, **OPTIONS) as client:
         seen = interrupt_with_signals(client, random.Random(7), handler)  # noqa: S311 - it need not be secret
+        handler.raised = None  # its frames hold the connection that it hit, as any exception that is kept does
+        lost_in_finalizers = len(lost)
+        lost.clear()
+        gc.collect()
         places = usable_places(client)
     counts = applied(direct_client(emulator))
     twice = sum(count > 1 for number, count in counts.items() if number >= 1000)
@@ -180,7 +185,7 @@ def test_a_signal_at_any_moment(emulator: Emulator, show: Tell) -> None:
     assert lost_places == 0
     assert seen["changed"] == 0
     assert seen["interrupted"] > INTERRUPTS // 10
-    assert seen["swallowed"] <= len(lost)
+    assert seen["swallowed"] <= lost_in_finalizers
     assert twice == 0
     assert sum(number >= 1000 for number in counts) >= seen["acknowledged"]
 

@@ -279,9 +279,9 @@ def test_only_what_nobody_could_serve_fails(
         **{"MiB grown": after.memory - before.memory, "descriptors": f"{before.files} -> {after.files}"},
         threads=f"{before.threads} -> {after.threads}",
     )
-    assert run.calls > 100
     if kind == "official":
         return
+    assert run.calls > 100
     assert unexplained == []
     assert (twice, lost) == (0, 0)
     # The pools of both ends may have been caught at different moments; a leak grows with the calls.

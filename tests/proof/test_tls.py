@@ -126,7 +126,10 @@ def error_of(client: str, endpoint: str, bundle: Path, options: dict[str, Any]) 
                     ts.OTSClient(endpoint, *KEYS).list_table()
             case _:
                 trusting = ssl.create_default_context(cafile=bundle)
-                with patch.object(ssl, "create_default_context", lambda *_, **__: trusting):
+                with (
+                    patch.object(ssl, "create_default_context", lambda *_, **__: trusting),
+                    warnings.catch_warnings(action="ignore"),
+                ):
                     asyncio.run(listed(ts.AsyncOTSClient, ssl_version=ssl.TLSVersion.TLSv1_2))
     except Exception as error:  # noqa: BLE001 - which one is what is looked at
         return error
