@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -54,6 +55,14 @@ def length_of_a_call(call: Callable[[], Any]) -> float:
         call()
         taken.append(time.perf_counter() - began)
     return sorted(taken)[15]
+
+
+@pytest.fixture(autouse=True)
+def nobody_closes_what_was_never_returned() -> Iterator[None]:
+    """Collect sockets whose constructors were interrupted: nobody but the collector can close them, and it warns."""
+    yield
+    with warnings.catch_warnings(action="ignore"):
+        gc.collect()
 
 
 class OwnLimit(TimeoutError):
