@@ -150,10 +150,11 @@ class FaultProxy:
         server = await asyncio.start_server(self._accept, sock=self._listener, limit=_CHUNK)
         await self._stopping.wait()
         server.close()
-        for relay in list(self._relays):
-            relay.cancel()
-        await asyncio.gather(*self._relays, return_exceptions=True)
-        await asyncio.sleep(0.01)  # the transports close in the loop's next rounds
+        for _ in range(3):  # a connection that was accepted just now has no relay before the loop's next rounds
+            for relay in list(self._relays):
+                relay.cancel()
+            await asyncio.gather(*self._relays, return_exceptions=True)
+            await asyncio.sleep(0.005)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
