@@ -6,7 +6,7 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-one test-others test-real check bench compat clean
+.PHONY: demo test test-one test-others test-real check bench proof compat clean
 
 OFFICIAL := 6.3.8 6.3.9 6.4.1 6.4.2 newest
 COMPAT := build/compat
@@ -50,6 +50,20 @@ check: $(VENV)/dev  ## linters, types, layers, then what `make test` runs
 
 bench: $(VENV)/test  ## the budgets, this library and its peers in one run; writes tests/benchmarks/results.md and its plot
 	BENCH_RESULTS=tests/benchmarks $(BIN)/python -m pytest tests/benchmarks --benchmark-only
+
+# The report is written although a proof fails, and the target fails then. MUTANTS= leaves the mutants out.
+MUTANTS := build/proof/mutants
+proof: $(VENV)/test $(if $(MUTANTS),build/venvs/mutmut/.ready)  ## every promise under attack, about ten minutes; writes docs/proof.md
+	@status=0; \
+	$(if $(MUTANTS),build/venvs/mutmut/bin/python -m tests.proof.mutation $(MUTANTS) || status=1;) \
+	PROOF_RESULTS=docs/proof.md PROOF_MUTANTS=$(MUTANTS:%=%/mutants.json) \
+	  $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/proof || status=1; \
+	exit $$status
+
+build/venvs/mutmut/.ready: pyproject.toml
+	$(PYTHON) -m venv build/venvs/mutmut
+	build/venvs/mutmut/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test]" "mutmut>=3.8"
+	touch $@
 
 compat: $(OFFICIAL:%=compat-%) compat-lowest  ## the client with other versions of the official SDK, and with the oldest of everything
 
