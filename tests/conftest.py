@@ -18,6 +18,9 @@ _FAMILIES = ("OTS_", "ALIBABA_CLOUD_", "ALIBABACLOUD_", "ALICLOUD_", "ACCESS_KEY
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
 _BUDGETS = {
     "tests": 65,
+    "tests/cli": 30,
+    "tests/proof": 30,
+    "tests/testing": 30,
     "tests/client": 75,
     "tests/credentials": 40,
     "tests/emulator": 50,

@@ -53,7 +53,8 @@ def put_item(row: Any) -> bytes | None:
             return None
         if not _are_cells(key + columns):
             return None
-        return b"\x08\x01" + _encode_put_row("", row)[2:]  # it differs from a PutRow in the first field
+        encoded: bytes = _encode_put_row("", row)
+        return b"\x08\x01" + encoded[2:]  # it differs from a PutRow in the first field
     except Exception:  # noqa: BLE001 - as above
         return None
 

@@ -235,7 +235,7 @@ def test_settings_are_shown_with_their_origins(tmp_path: Path) -> None:
     )
     assert code == 0
     exposed, token = err.splitlines()
-    assert re.fullmatch(r"warning: .*prod.env contains secrets and everybody can read it.*", exposed)
+    assert re.fullmatch(r"warning: .*prod.env holds secrets and other users can read or change it.*", exposed)
     assert re.fullmatch(r"warning: sts_token \(environment variable OTS_STS_TOKEN\) .*prod.env line 3", token)
     lines = out.splitlines()
     assert lines[0].split() == ["setting", "value", "from", "overrides"]

@@ -157,7 +157,7 @@ def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     resolve = socket.getaddrinfo
 
     def refuse(host: Any, *arguments: Any, **options: Any) -> Any:
-        if host not in ("127.0.0.1", "localhost", "::1"):
+        if (host.decode() if isinstance(host, bytes) else host) not in ("127.0.0.1", "localhost", "::1"):
             asked.append(str(host))
             raise socket.gaierror(socket.EAI_NONAME, "the test allows no other host")
         return resolve(host, *arguments, **options)

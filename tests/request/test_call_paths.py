@@ -17,8 +17,8 @@ from ots_config.sdk import tablestore
 
 MAX_WARM_ROW = 85
 MAX_FAILED_ATTEMPT = 172
-MAX_CREATE_CLIENT = 820
-MAX_CREATE_CLIENT_OF_SETTINGS = 500
+MAX_CREATE_CLIENT = 845
+MAX_CREATE_CLIENT_OF_SETTINGS = 525
 
 
 def python_calls(function: Callable[[], object]) -> Counter[str]:

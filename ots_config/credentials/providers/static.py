@@ -60,6 +60,10 @@ class StaticProvider(DirectProvider):
         """Return the credentials."""
         return self._credentials
 
+    def get_credentials(self, timeout: float | None = None) -> Credentials:  # noqa: ARG002 - nothing to wait for
+        """Return the credentials; each attempt asks, so it costs no further call."""
+        return self._credentials
+
     def named_by(self) -> str:
         """Return that they were given."""
         return SETTING
