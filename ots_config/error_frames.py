@@ -34,7 +34,8 @@ def without_secret_frames(
                 return function(*args, **kwargs)
             except OTSConfigError as error:
                 failure = present(without_frames(error))
-            del args, kwargs
+            finally:
+                del args, kwargs  # also where arguments do not fit, which is no error of ours
             raise failure
 
         return call

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from ots_config.errors import mask
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 
 class Secret:
@@ -91,20 +89,17 @@ class Credentials:
         Raises:
             ValueError: If ``expires_at`` is naive, or an id, secret or token is empty or would not fit a header.
         """
-        if expires_at is not None and expires_at.utcoffset() is None:
-            message = "expires_at must be an aware datetime"
-            raise ValueError(message)
+        put = object.__setattr__
         secret = access_key_secret.reveal() if isinstance(access_key_secret, Secret) else access_key_secret
         token = (sts_token.reveal() if isinstance(sts_token, Secret) else sts_token) or ""
-        for name, value in (("access_key_id", access_key_id), ("access_key_secret", secret)):
-            if not isinstance(value, str) or not value:
-                message = f"{name} must be a non-empty string"
-                raise ValueError(message)
-        for name, value in (("access_key_id", access_key_id), ("sts_token", token)):
-            if not (value.isascii() and value.isprintable() and " " not in value):
-                message = f"{name} must be printable ASCII without spaces, as it becomes an HTTP header"
-                raise ValueError(message)
-        put = object.__setattr__
+        if problem := _problem(access_key_id, secret, token, expires_at):
+            # This frame and the object in it may be shown by whoever prints the traceback.
+            for name, value in (("access_key_id", ""), ("access_key_secret", Secret("")), ("sts_token", None)):
+                put(self, name, value)
+            put(self, "expires_at", None)
+            put(self, "source", "nothing usable")
+            del access_key_id, access_key_secret, sts_token, secret, token
+            raise ValueError(problem)
         put(self, "access_key_id", access_key_id)
         put(self, "access_key_secret", Secret(secret))
         put(self, "sts_token", Secret(token) if token else None)
@@ -158,6 +153,19 @@ class Credentials:
             self.expires_at,
             self.source,
         )
+
+
+def _problem(access_key_id: object, secret: object, token: object, expires_at: object) -> str:
+    """Return what is wrong with the parts of credentials, without any of them; empty if nothing is."""
+    if expires_at is not None and (not isinstance(expires_at, datetime) or expires_at.utcoffset() is None):
+        return "expires_at must be an aware datetime"
+    for name, value in (("access_key_id", access_key_id), ("access_key_secret", secret)):
+        if not isinstance(value, str) or not value:
+            return f"{name} must be a non-empty string"
+    for name, value in (("access_key_id", access_key_id), ("sts_token", token)):
+        if not isinstance(value, str) or not (value.isascii() and value.isprintable() and " " not in value):
+            return f"{name} must be printable ASCII without spaces, as it becomes an HTTP header"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

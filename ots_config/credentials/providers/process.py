@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 from ots_config.credentials.environment_names import PROCESS_DISABLED, SETTING, switched_on
 from ots_config.credentials.http import keys_in
 from ots_config.credentials.provider import Provider
-from ots_config.credentials.result import SourceFailure, ask_nested, missing, safe_text, unwrap
+from ots_config.credentials.result import SourceFailure, ask_nested, missing, unwrap
 from ots_config.credentials.single_flight import BACKGROUND
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ class ProcessProvider(Provider):
 
     The command is split as a shell would split it, and run without one. It has a minute, after which it and what it
     started are killed. It prints one JSON object: ``mode`` (``AK`` or ``StsToken``), ``access_key_id``,
-    ``access_key_secret``, ``sts_token`` and ``expiration``. Nothing of that is ever shown; of what it writes to
-    stderr, a little is, when it fails. ``ALIBABA_CLOUD_DISABLE_EXTERNAL_PROCESS`` forbids running anything.
+    ``access_key_secret``, ``sts_token`` and ``expiration``. Nothing that it prints is ever shown, on
+    stderr neither. ``ALIBABA_CLOUD_DISABLE_EXTERNAL_PROCESS`` forbids running anything.
 
     With ``terminal`` it may ask the person at the terminal, for an MFA code, if this program is in the foreground there
     and somebody waits for the credentials: stdin, stderr and ``/dev/tty`` are then the terminal. Everywhere else, in a
@@ -167,9 +167,10 @@ def _run(arguments: list[str], who: str, timeout: float, *, terminal: bool) -> b
     for reader in readers:
         reader.join(max(0.05, ends - time.monotonic()))
     if status != 0:
-        said = safe_text(bytes(errors).decode("utf-8", "replace"), _secrets_in(output), limit=200)
+        # What it printed is not repeated: a program in trouble prints whatever it has, its secrets too.
         ended = f"ended with status {status}" if status > 0 else f"was ended by signal {-status}"
-        return SourceFailure(f"{who} {ended}{f': {said}' if said else ''}")
+        said = "; run it in a terminal to see what it says" if errors else ""
+        return SourceFailure(f"{who} {ended}{said}")
     return bytes(output)
 
 
@@ -189,12 +190,6 @@ def _kill(process: subprocess.Popen[bytes], *, terminal: bool) -> None:
             os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(5)
-
-
-def _secrets_in(output: bytearray) -> list[str]:
-    """Return the long words that a program printed, so that they are not repeated from its stderr either."""
-    words = bytes(output).decode("utf-8", "replace").replace('"', " ").replace(",", " ").split()
-    return [word for word in words if len(word) >= 8]
 
 
 def _fields(output: bytes, who: str) -> dict[str, Any] | SourceFailure:

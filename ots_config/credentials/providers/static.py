@@ -36,17 +36,16 @@ class StaticProvider(DirectProvider):
         expires_at: datetime | None = None,
         source: str = "arguments",
     ) -> None:
+        super().__init__()
+        problem = ""
         try:
-            self._credentials, problem = (
-                Credentials(access_key_id, access_key_secret, sts_token, expires_at, source=source),
-                "",
-            )
+            self._credentials = Credentials(access_key_id, access_key_secret, sts_token, expires_at, source=source)
         except ValueError as error:
             problem = str(error)
-        super().__init__()
-        self._last = None if problem else self._credentials
+        del access_key_id, access_key_secret, sts_token  # whoever prints a traceback may show this frame
         if problem:
             raise CredentialsRefused(f"{source}: {problem}")
+        self._last = self._credentials
 
     @classmethod
     def of(cls, credentials: Credentials) -> StaticProvider:
@@ -70,4 +69,6 @@ class StaticProvider(DirectProvider):
 
     def describe(self) -> str:
         """Return the masked key and where it came from."""
+        if "_credentials" not in self.__dict__:  # the constructor has failed
+            return "no key"
         return f"key {self._credentials.masked_id} from {self._credentials.source}"

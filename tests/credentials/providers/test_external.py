@@ -83,7 +83,7 @@ def test_what_a_function_may_return(value: Any, token: str | None, end: datetime
         (("MARKED",) * 5, "gave 5 values"),
         ({"access_key_id": "MARKED"}, "gave dict without access_key_secret"),
         (("id", "MARKED", "with space"), "cannot be used: sts_token must be"),
-        (("id", "MARKED", 5), "cannot be used: the token is no text"),
+        (("id", "MARKED", 5), "cannot be used: sts_token must be printable"),
         (("id", "MARKED", "t", "MARKED"), "cannot be used: the expiration"),
         (("id\n", "MARKED"), "cannot be used: access_key_id must be"),
     ],

@@ -114,12 +114,15 @@ def test_running_programs_can_be_forbidden(program: Any, tmp_path: Path, value: 
         ("print('M' * (1 << 21))", "printed more than credentials need"),
         (printing(KEYS, "raise SystemExit(3)"), r"ended with status 3$"),
         (printing(KEYS, "import os\nos.kill(os.getpid(), 9)"), "was ended by signal 9"),
-        ("import sys\nsys.exit('no ticket: run kinit')", "ended with status 1: no ticket: run kinit"),
+        (
+            "import sys\nsys.exit('no ticket: run kinit')",
+            "ended with status 1; run it in a terminal to see what it says$",
+        ),
         (
             printing(KEYS, "import sys\nsys.exit('sent MARKEDsecret\\x1b[2J and MARKED0123456789abcdefghi')"),
-            r"status 1: sent \*\*\*\*",
+            r"status 1; run it in a terminal to see what it says$",
         ),
-        ("import sys\nsys.exit('y ' * 100000)", r"status 1: (y ){90,99}y?…"),
+        ("import sys\nsys.exit('y ' * 100000)", r"status 1; run it in a terminal to see what it says$"),
     ],
     ids=[
         *("nothing", "text", "list", "mode", "no-token", "no-id", "end", "too-much", "status", "signal", "stderr"),
@@ -127,7 +130,7 @@ def test_running_programs_can_be_forbidden(program: Any, tmp_path: Path, value: 
     ],
 )
 def test_programs_that_give_no_keys(program: Any, text: str, told: str, shows_no_secret: Any) -> None:
-    """What went wrong is told, with a little of stderr and nothing of stdout."""
+    """What went wrong is told, with nothing of what the program printed."""
     with pytest.raises(CredentialsRefused, match=told) as caught:
         ProcessProvider(program(text)).fetch_credentials()
     shows_no_secret(caught.value)
@@ -218,7 +221,7 @@ try:
 except OSError:
     code = "no terminal"
 if not code.isdecimal():
-    sys.exit(code)
+    sys.exit(7)
 print(json.dumps({"mode": "AK", "access_key_id": "LTAI" + code, "access_key_secret": "MARKED"}))
 """
 PROGRAM = """
@@ -265,4 +268,4 @@ def test_a_program_may_ask_at_the_terminal(tmp_path: Path, where: str, clean_env
     told, _ = process.communicate(timeout=20)
     os.close(controller)
     assert ("LTAI123456" in told) == (where == "terminal")
-    assert ("no terminal" in told) == (where == "service")
+    assert ("ended with status 7" in told) == (where == "service")
