@@ -6,11 +6,20 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-one test-others test-real check bench proof compat clean
+.PHONY: demo test test-one test-others test-real check bench bench-one proof compat clean
 
 OFFICIAL := 6.3.8 6.3.9 6.4.1 6.4.2 newest
 COMPAT := build/compat
 SUPPORTED := $(shell sed -n 's/.*Python :: \(3\.[0-9]*\)".*/\1/p' pyproject.toml)
+
+# In a shell's loop over versions: sets $python to the one on the PATH or pyenv's, or goes on with the next version.
+define FIND_PYTHON
+python=; \
+for found in python$$version "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python$$version; do \
+  if "$$found" -c pass 2>/dev/null; then python=$$found; break; fi; \
+done; \
+if [ -z "$$python" ]; then echo "Python $$version is not on this machine: nothing was done with it"; continue; fi
+endef
 
 demo: $(VENV)/core  ## the main job, end to end, against the embedded emulator, or your instance: make demo ENV=prod.env
 	$(BIN)/python examples/quickstart.py $(if $(ENV),--env-file $(ENV))
@@ -26,11 +35,7 @@ test-others:  ## every test on each other supported Python that is on the PATH o
 	@set -e; default=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	for version in $(SUPPORTED); do \
 	  if [ $$version = $$default ]; then continue; fi; \
-	  python=; \
-	  for found in python$$version "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python$$version; do \
-	    if "$$found" -c pass 2>/dev/null; then python=$$found; break; fi; \
-	  done; \
-	  if [ -z "$$python" ]; then echo "Python $$version is not on this machine: nothing was tested with it"; continue; fi; \
+	  $(FIND_PYTHON); \
 	  echo "Python $$version: $$python"; \
 	  $(MAKE) --no-print-directory test-one PYTHON="$$python" VENV=build/venvs/$$version; \
 	done
@@ -48,8 +53,17 @@ check: $(VENV)/dev  ## linters, types, layers, then what `make test` runs
 	$(BIN)/pyright
 	$(MAKE) test
 
-bench: $(VENV)/test  ## the budgets, this library and its peers in one run; writes tests/benchmarks/results.md and its plot
+bench: $(VENV)/test  ## the budgets, this library and its peers in one run; writes tests/benchmarks/results.md and docs/benchmarks.md
 	BENCH_RESULTS=tests/benchmarks $(BIN)/python -m pytest tests/benchmarks --benchmark-only
+	@set -e; mkdir -p build/bench; for version in $(SUPPORTED); do \
+	  $(FIND_PYTHON); \
+	  $(MAKE) --no-print-directory bench-one PYTHON="$$python" VENV=build/venvs/$$version BENCH_JSON=build/bench/$$version.json; \
+	done
+	$(BIN)/python tests/benchmarks/side_by_side.py build/bench docs/benchmarks.md
+
+bench-one: $(VENV)/test  ## what one Python costs, into the file $(BENCH_JSON)
+	BENCH_JSON=$(BENCH_JSON) $(BIN)/python -m pytest --benchmark-only -k "not many_clients" \
+	  tests/benchmarks/test_client_speed.py tests/benchmarks/test_bulk_speed.py tests/benchmarks/test_whole_programs.py
 
 # The report is written although a proof fails, and the target fails then. MUTANTS= leaves the mutants out.
 MUTANTS := build/proof/mutants

@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ots_config.sdk import native, tablestore
+from ots_config import sdk
+from ots_config.sdk import tablestore
+
+native: Any = sdk.native
 
 _CONDITIONS = frozenset({"IGNORE", "EXPECT_EXIST", "EXPECT_NOT_EXIST"})
 _RETURN_TYPES = frozenset({None, "RT_NONE", "RT_PK"})
@@ -53,8 +56,7 @@ def put_item(row: Any) -> bytes | None:
             return None
         if not _are_cells(key + columns):
             return None
-        encoded: bytes = _encode_put_row("", row)
-        return b"\x08\x01" + encoded[2:]  # it differs from a PutRow in the first field
+        return b"\x08\x01" + bytes(_encode_put_row("", row)[2:])  # it differs from a PutRow in the first field
     except Exception:  # noqa: BLE001 - as above
         return None
 

@@ -1,10 +1,12 @@
 """What the benchmarks of the client share: an emulator in another process, and a report of what was measured.
 
 The report is printed. ``BENCH_RESULTS``, a directory, has it written there too: ``results.md`` and ``results.svg``.
+``BENCH_JSON``, a file, gets the tables for ``side_by_side.py``.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import signal
@@ -74,6 +76,15 @@ class Report:
     def bar(name: str, share: float, budget: float) -> Bar:
         """Make a bar of the plot."""
         return Bar(name, share, budget)
+
+    def json(self) -> str:
+        """Write the tables, and with what they were measured, for another program."""
+        tables = [
+            {"title": table.title, "text": table.text, "columns": table.columns, "rows": table.rows}
+            for table in self.tables.values()
+        ]
+        measured = f"{platform.python_implementation()} {platform.python_version()}, tablestore {version('tablestore')}"
+        return json.dumps({"measured": f"{measured}, {platform.system()} {platform.machine()}", "tables": tables})
 
     def text(self) -> str:
         """Write the whole report in Markdown."""
@@ -145,6 +156,8 @@ def report(pytestconfig: pytest.Config) -> Iterator[Report]:
         target = Path(pytestconfig.rootpath, directory)
         target.joinpath("results.md").write_text(collected.text(), "utf-8")
         target.joinpath("results.svg").write_text(collected.plot(), "utf-8")
+    if file := os.environ.get("BENCH_JSON"):
+        Path(pytestconfig.rootpath, file).write_text(collected.json(), "utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -47,9 +47,9 @@ SMALL = ts.Row(KEY, [("n", 1), ("text", "x" * 50)])
 CHANGE = ts.Row(KEY, {"PUT": COLUMNS[:5], "DELETE_ALL": [name for name, _ in COLUMNS[5:]]})
 WRITES, READS = write_batch(), read_batch()
 CALLS: list[tuple[str, int, float, Callable[[Any], Any]]] = [
-    ("put_row, 2 columns", 100, 0.5, lambda client: client.put_row("t", SMALL)),
-    ("put_row, 10 columns", 100, 0.5, lambda client: client.put_row("t", ROW)),
-    ("get_row, 10 columns", 100, 0.5, lambda client: client.get_row("t", KEY, max_version=1)),
+    ("put_row, 2 columns", 100, 0.35, lambda client: client.put_row("t", SMALL)),
+    ("put_row, 10 columns", 100, 0.35, lambda client: client.put_row("t", ROW)),
+    ("get_row, 10 columns", 100, 0.35, lambda client: client.get_row("t", KEY, max_version=1)),
     ("update_row, 10 columns", 100, 0.5, lambda client: client.update_row("u", CHANGE, None)),
     ("delete_row", 100, 0.5, lambda client: client.delete_row("u", KEY)),
     ("batch_write_row, 200 x 10", 4, 0.3, lambda client: client.batch_write_row(WRITES)),
