@@ -31,9 +31,10 @@ LARGE = ts.Row(KEY, [("blob", bytearray(16_000_000))])
 
 @pytest_asyncio.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    """Open a session."""
+    """Open a session; when it is closed, give its connections a moment to notice, as aiohttp asks for."""
     async with aiohttp.ClientSession() as opened:
         yield opened
+    await asyncio.sleep(0.05)
 
 
 async def test_it_is_used_and_stays_open(
