@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from ots_config.client.bulk import MAX_BYTES, MAX_ROWS, BulkLimits, BulkReport
+from ots_config.client.bulk import MAX_BYTES, MAX_ROWS, BulkLimits, BulkReport, FailedRow
 from ots_config.client.core import USER_AGENT, ClientCore
 from ots_config.client.scan import AsyncScan, ScanMethod
 from ots_config.credentials.credentials import Credentials
@@ -138,14 +138,15 @@ class AsyncOTSClient(ClientCore, ScanMethod[AsyncScan], tablestore.AsyncOTSClien
         start: int = 0,
         on_failure: Literal["collect", "raise"] = "collect",
         progress: Callable[[int], object] | None = None,
+        on_failed_row: Callable[[FailedRow], object] | None = None,
     ) -> BulkReport:
         """Write any number of rows in batches, several at a time, as ``OTSClient.bulk_write`` does.
 
-        The rows may come from an asynchronous iterable, and ``progress`` is called in the event loop. Cancelling the
-        task does not wait for the batches in flight: in the ``report`` of the ``CancelledError`` their rows are
-        reported as possibly written.
+        The rows may come from an asynchronous iterable; ``progress`` and ``on_failed_row`` are called in the event
+        loop. Cancelling the task does not wait for the batches in flight: in the ``report`` of the ``CancelledError``
+        their rows are reported as possibly written.
         """
         limits = BulkLimits(concurrency, max_rows, max_bytes, retry_for, start, on_failure)
         if self._on_first_credentials is not None:
             await self._get_first_credentials()
-        return await self._bulk_writer(table, limits, progress).run_in_tasks(rows)
+        return await self._bulk_writer(table, limits, progress, on_failed_row).run_in_tasks(rows)

@@ -35,13 +35,21 @@ _NOT_TLS = frozenset(
 """What OpenSSL reports, by its version, when the first bytes from the other end are no TLS."""
 
 
+_OLD_TLS = frozenset({"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "VERSION_TOO_LOW"})
+"""What OpenSSL reports where the other end speaks only versions of TLS that this one does not."""
+
+
 def not_tls(error: BaseException, where: str) -> UntrustedServer | None:
-    """Return the error for a server that answers a TLS handshake in plain text; None if the handshake failed otherwise.
+    """Return the error for a server that answers a TLS handshake in plain text or an old TLS, else None.
 
     Args:
         error: What the handshake raised.
         where: The server, ``host:port``.
     """
+    if isinstance(error, ssl.SSLError) and error.reason in _OLD_TLS:
+        failure = UntrustedServer(f"{where} and this client have no version of TLS in common")
+        failure.hint = "Only TLS 1.2 and newer are spoken; check also the setting tls.minimum_version."
+        return failure
     if not isinstance(error, ssl.SSLError) or error.reason not in _NOT_TLS:
         return None
     failure = UntrustedServer(f"{where} does not speak TLS: it is a port for http, and the endpoint says https")

@@ -17,7 +17,7 @@ from unittest.mock import patch
 import certifi
 import pytest
 
-from ots_config import AsyncOTSClient, ConnectFailed, DefaultRetryPolicy, Emulator, OTSClient, UntrustedServer
+from ots_config import AsyncOTSClient, DefaultRetryPolicy, Emulator, OTSClient, UntrustedServer
 from ots_config.sdk import tablestore as ts
 from tests.proof.calls import KEYS
 from tests.proof.certificates import HOST, Authority, Certificate
@@ -156,12 +156,10 @@ def test_a_server_that_is_not_trusted_gets_nothing(
     show("tls", server=case, **{column: f"{type(error).__name__}, {server.connections} tries"})
     assert server.received == 0
     if ours:
-        # An old version of TLS is not known to stay: a gateway in front may be replaced. It is never spoken, though.
-        assert isinstance(error, ConnectFailed if case == "TLS 1.1" else UntrustedServer), error
+        assert isinstance(error, UntrustedServer), error
         assert not error.sent
         assert not error.may_have_happened
-        if case != "TLS 1.1":
-            assert (error.attempts, server.connections) == (1, 1)
+        assert (error.attempts, server.connections) == (1, 1)
 
 
 @pytest.mark.parametrize("connect", [False, True], ids=["direct", "CONNECT"])

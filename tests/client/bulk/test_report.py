@@ -1,11 +1,12 @@
 """The report of a bulk write: short, bounded, and easy to act upon."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from ots_config import Emulator, FailedRow, OTSClient, RequestError
+from ots_config import AsyncOTSClient, Emulator, FailedRow, OTSClient, RequestError
 from ots_config.client.bulk import BulkReport
 from ots_config.client.bulk.report import MAX_FAILED_ROWS
 from ots_config.sdk import tablestore as ts
@@ -42,6 +43,18 @@ def test_rows_that_were_never_sent_go_to_the_function_as_well(connect: Callable[
     seen: list[Any] = []
     report = connect().bulk_write("absent", puts(600), on_failed_row=seen.append)
     assert sorted(row.position for row in seen) == list(range(report.failed_count))
+
+
+def test_a_client_for_tasks_calls_the_function_too(emulator: Emulator) -> None:
+    """It is called in the event loop with each row."""
+    seen: list[FailedRow] = []
+
+    async def write() -> BulkReport:
+        async with AsyncOTSClient(settings=emulator.settings) as client:
+            return await client.bulk_write("absent", puts(600), on_failed_row=seen.append)
+
+    report = asyncio.run(write())
+    assert report.failed_count == len(seen) > 0
 
 
 def test_a_function_that_fails_stops_the_job(emulator: Emulator, connect: Callable[..., OTSClient]) -> None:
