@@ -210,7 +210,7 @@ def test_a_signal_at_any_moment(emulator: Emulator, show: Tell) -> None:
     assert sum(number >= 1000 for number in counts) >= seen["acknowledged"]
 
 
-def test_an_exception_thrown_into_a_thread(emulator: Emulator, show: Tell) -> None:  # noqa: C901 - one story
+def test_an_exception_thrown_into_a_thread(emulator: Emulator, show: Tell) -> None:  # noqa: C901, PLR0915 - one story
     """The same of exceptions that another thread raises in the one that calls."""
     chance = random.Random(11)  # noqa: S311 - it need not be secret
     seen: Counter[str] = Counter()
