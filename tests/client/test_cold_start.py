@@ -17,7 +17,7 @@ with create_client() as client:
 print(json.dumps(sorted(sys.modules)))
 """
 NEEDED = {
-    *("ots_config", "tablestore", "crc32c", "fastcrc", "flatbuffers", "google", "six"),  # the SDK, and rows
+    *("ots_config", "ots_sdk", "tablestore", "crc32c", "fastcrc", "flatbuffers", "google", "six"),  # the SDK, and rows
     *("certifi", "charset_normalizer", "chardet", "idna", "requests", "urllib3", "backports", "brotli", "brotlicffi"),
     *("annotated_types", "dotenv", "pydantic", "pydantic_core", "pydantic_settings", "typing_extensions"),
     "typing_inspection",

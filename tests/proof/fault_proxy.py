@@ -12,7 +12,6 @@ import random
 import socket
 import struct
 import threading
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -104,7 +103,6 @@ class FaultProxy:
         self._speaks_http = speaks_http
         self._loop = asyncio.new_event_loop()
         self._relays: set[asyncio.Task[None]] = set()
-        self._transports: weakref.WeakSet[asyncio.WriteTransport] = weakref.WeakSet()
         self._stopping = asyncio.Event()
         # A small buffer, inherited by each connection: a client that sends much notices a stall.
         self._listener = socket.socket()
@@ -157,8 +155,9 @@ class FaultProxy:
                 relay.cancel()
             await asyncio.gather(*self._relays, return_exceptions=True)
             await asyncio.sleep(0.005)
-        for transport in list(self._transports):
-            transport.abort()
+            # Also of connections that were accepted just now, which nothing else here knows of yet.
+            for transport in list(self._loop._transports.values()):  # type: ignore[attr-defined] # of each loop
+                transport.abort()
         await asyncio.sleep(0.01)  # what was aborted is closed in the loop's next rounds
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -166,7 +165,6 @@ class FaultProxy:
         task = asyncio.current_task()
         assert task is not None
         self._relays.add(task)
-        self._transports.add(writer.transport)
         try:
             await self._relay(reader, writer)
         except (OSError, EOFError, asyncio.LimitOverrunError):
@@ -181,7 +179,6 @@ class FaultProxy:
         if self._speaks_http:
             first = await reader.readuntil(b"\r\n\r\n")
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target, limit=_CHUNK)
-        self._transports.add(up_writer.transport)
         try:
             if first.startswith(b"CONNECT "):
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
