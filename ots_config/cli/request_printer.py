@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from time import localtime, strftime
 from types import TracebackType
@@ -56,6 +57,7 @@ class RequestPrinter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        time.sleep(_PAUSE)  # a request whose response has just left is being recorded
         self._emulator.unwatch(self._add)
         self._stopped.set()
         self._thread.join(_WAIT_AT_END)
