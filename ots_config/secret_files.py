@@ -102,6 +102,30 @@ def replace_file(path: Path, content: bytes) -> None:
         raise
 
 
+def write_private_file(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all, also beside others that write it.
+
+    Args:
+        path: The file, which need not exist; no symbolic link. Its folder exists.
+        text: What it shall hold, as UTF-8.
+
+    Raises:
+        OSError: If that cannot be done; then the file is what it was.
+    """
+    import tempfile
+
+    descriptor, written = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # with mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(written).replace(path)
+    except BaseException:
+        Path(written).unlink(missing_ok=True)
+        raise
+
+
 def warn_if_exposed(path: Path, logger: logging.Logger) -> None:
     """Log once for each file with secrets that other users can read or change it."""
     if str(path) in _warned:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import shlex
 import signal
 import sys
-import tempfile
 import textwrap
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from ots_config.cli.output import Output
+from ots_config.secret_files import write_private_file
 
 _DESCRIPTION = """\
 Serve Tablestore in memory, with STS, the ECS metadata service and a credentials
@@ -150,7 +149,7 @@ def _serve(given: argparse.Namespace) -> None:
         variables = emulator.environment_for(emulator.instance_name)
         if given.write_env is not None:
             try:
-                _write_env(given.write_env, variables)
+                write_private_file(given.write_env, "".join(f"{name}={value}\n" for name, value in variables.items()))
             except OSError as error:
                 raise _NotWritten(f"{given.write_env} cannot be written: {error.strerror}") from None
         lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
@@ -158,23 +157,6 @@ def _serve(given: argparse.Namespace) -> None:
         with nullcontext() if given.quiet else RequestPrinter(emulator, sys.stdout.fileno()):
             while not stopped.wait(1.0):  # a wait without end cannot be interrupted on Windows
                 pass
-
-
-def _write_env(path: Path, variables: Mapping[str, str]) -> None:
-    """Write variables to a file that only its owner can read, and that is never seen half-written.
-
-    Raises:
-        OSError: If it cannot be written.
-    """
-    text = "".join(f"{name}={value}\n" for name, value in variables.items())
-    descriptor, written = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # with mode 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(written).replace(path)
-    except BaseException:
-        Path(written).unlink(missing_ok=True)
-        raise
 
 
 @contextmanager

@@ -20,7 +20,6 @@ The entry has the service ots-config, the profile as user name, and as password 
 JSON object: {"access_key_id": "...", "access_key_secret": "...", "sts_token": "...",
 "expires_at": "..."}; the last two are for temporary keys only. `keyring set
 ots-config NAME` writes the same entry."""
-_PATIENCE = 20.0
 _MAX_LINE = 64 * 1024
 
 
@@ -160,9 +159,9 @@ def checked(access_key_id: str, secret: str, token: str | None) -> Credentials:
 
 
 def _keychain(given: argparse.Namespace) -> Keychain:
-    from ots_config.credentials.providers.keyring import Keychain
+    from ots_config.credentials.providers.keyring import PATIENT, Keychain
 
-    return Keychain(timeout=_PATIENCE, allow_plaintext=given.allow_plaintext)
+    return Keychain(timeout=PATIENT, allow_plaintext=given.allow_plaintext)
 
 
 def _has_terminal() -> bool:

@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import re
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +13,10 @@ from ots_config.cli.keychain import ask, ask_secret, checked
 from ots_config.cli.output import Output
 from ots_config.cli.sources import add_command
 from ots_config.errors import OTSConfigError
+from ots_config.secret_files import write_private_file
 
 if TYPE_CHECKING:
     from ots_config.credentials.credentials import Credentials
-
-_PATIENCE = 20.0
 
 
 def add_parser(commands: Any) -> None:
@@ -102,10 +100,10 @@ def _store(keys: Credentials, entry: str) -> None:
     Raises:
         OTSConfigError: If that fails; the hint names the other ways.
     """
-    from ots_config.credentials.providers.keyring import Keychain
+    from ots_config.credentials.providers.keyring import PATIENT, Keychain
 
     try:
-        Keychain(timeout=_PATIENCE).store(keys, entry)
+        Keychain(timeout=PATIENT).store(keys, entry)
     except OTSConfigError as error:
         failure = error
     else:
@@ -189,16 +187,7 @@ def _write_private(path: Path, text: str) -> None:
     target = path.resolve()  # a link stays one
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".ots-config-")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_private_file(target, text)
     except OSError as error:
         reason = error.strerror or str(error)
     else:
